@@ -1,0 +1,5 @@
+"""A faithful, queryable copy of ComplyCube workflow sessions and checks."""
+
+from __future__ import annotations
+
+__version__ = "0.1.0"

@@ -1,0 +1,16 @@
+from __future__ import annotations
+
+from django.apps import AppConfig
+from django.core import checks
+from django.utils.translation import gettext_lazy as _
+
+from complycube_sessions.system_checks import check_settings
+
+
+class ComplyCubeSessionsConfig(AppConfig):
+    name = "complycube_sessions"
+    verbose_name = _("ComplyCube sessions")
+    default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        checks.register(check_settings)

@@ -1,0 +1,277 @@
+"""The settings of the app, read from the project's settings each time they are asked for."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal, cast
+from urllib.parse import urlsplit
+
+from django.conf import settings
+
+from complycube_sessions.exceptions import ComplyCubeConfigurationError
+
+CheckResults = Literal["review", "all", "none"]
+
+CHECK_RESULTS: Final[tuple[CheckResults, ...]] = ("review", "all", "none")
+DEFAULT_BASE_URL: Final = "https://api.complycube.com/v1"
+LIVE_REQUESTS_PER_SECOND: Final = 8.0  # of the vendor's 10: the project's own calls need room
+OTHER_REQUESTS_PER_SECOND: Final = 4.0  # of the vendor's 5
+KNOWN_KEYS: Final = frozenset(
+    {
+        "API_KEY",
+        "WEBHOOK_SECRETS",
+        "BASE_URL",
+        "REQUESTS_PER_SECOND",
+        "TIMEOUT",
+        "MAX_RETRIES",
+        "PROXIES",
+        "CA_BUNDLE",
+    }
+)
+
+
+@dataclass(frozen=True)
+class Account:
+    """One entry of ``COMPLYCUBE_ACCOUNTS``, complete and checked."""
+
+    name: str
+    api_key: str = field(repr=False)
+    webhook_secrets: tuple[str, ...] = field(repr=False, default=())
+    base_url: str = DEFAULT_BASE_URL
+    requests_per_second: float = OTHER_REQUESTS_PER_SECOND
+    timeout_seconds: float = 30.0
+    max_retries: int = 5
+    proxies: Mapping[str, str] | None = field(repr=False, default=None)
+    ca_bundle: str | None = None
+
+    @property
+    def environment(self) -> str:
+        """``test`` or ``live``, read off the key's prefix, or ``""``."""
+        return environment_of(self.api_key)
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One thing that is wrong with the settings, with what to type instead."""
+
+    number: str
+    message: str
+    hint: str
+
+
+class Settings:
+    """One property a setting, with its default beside it."""
+
+    @property
+    def COMPLYCUBE_ACCOUNTS(self) -> Mapping[str, Mapping[str, Any]]:
+        accounts = getattr(settings, "COMPLYCUBE_ACCOUNTS", {})
+        return cast("Mapping[str, Mapping[str, Any]]", accounts)
+
+    @property
+    def COMPLYCUBE_CHECK_RESULTS(self) -> CheckResults:
+        value = getattr(settings, "COMPLYCUBE_CHECK_RESULTS", "review")
+        if fault := check_results_fault(value):
+            raise ComplyCubeConfigurationError(f"{fault.message} {fault.hint}")
+        return cast("CheckResults", value)
+
+
+conf = Settings()
+
+
+def environment_of(api_key: str) -> str:
+    """Return ``test``, ``live`` or ``""`` for an API key."""
+    for environment in ("test", "live"):
+        if api_key.startswith(f"{environment}_"):
+            return environment
+    return ""
+
+
+def get_account(name: str = "default") -> Account:
+    """
+    Return the account of that name from the project's settings.
+
+    Raises:
+        ComplyCubeConfigurationError: There is no such account, it has no key, or one of its values is wrong.
+    """
+    accounts = conf.COMPLYCUBE_ACCOUNTS
+    if not isinstance(accounts, Mapping) or name not in accounts:
+        known = ", ".join(sorted(map(str, accounts))) if isinstance(accounts, Mapping) else ""
+        raise ComplyCubeConfigurationError(
+            f"COMPLYCUBE_ACCOUNTS has no account {name!r} (known: {known or 'none'}). "
+            f'Add COMPLYCUBE_ACCOUNTS = {{"{name}": {{"API_KEY": "test_…"}}}} to your settings.'
+        )
+    faults = account_faults(name, accounts[name])
+    if faults:
+        raise ComplyCubeConfigurationError(f"{faults[0].message} {faults[0].hint}")
+    return _build_account(name, accounts[name])
+
+
+def account_names() -> list[str]:
+    """Return the names of all configured accounts, in the order of the settings."""
+    accounts = conf.COMPLYCUBE_ACCOUNTS
+    return [str(name) for name in accounts] if isinstance(accounts, Mapping) else []
+
+
+def account_faults(name: str, entry: object) -> list[Fault]:
+    """
+    Return all that is wrong with one entry of ``COMPLYCUBE_ACCOUNTS``, worst first.
+
+    Returns:
+        Faults whose ``number`` is that of the system check (``E002`` …, ``W001`` for a missing key).
+    """
+    where = f'COMPLYCUBE_ACCOUNTS["{name}"]'
+    if not isinstance(entry, Mapping):
+        return [Fault("E002", f"{where} is not a dictionary.", 'Write {"API_KEY": "test_…"}.')]
+    found = [
+        _unknown_keys(where, entry),
+        _api_key(where, entry),
+        _webhook_secrets(where, entry),
+        _base_url(where, entry),
+        _positive(where, entry, "REQUESTS_PER_SECOND", "E006"),
+        _positive(where, entry, "TIMEOUT", "E007"),
+        _max_retries(where, entry),
+        _proxies(where, entry),
+        _ca_bundle(where, entry),
+    ]
+    return [fault for fault in found if fault]
+
+
+def check_results_fault(value: object) -> Fault | None:
+    """Return what is wrong with a value of ``COMPLYCUBE_CHECK_RESULTS``, or None."""
+    if value in CHECK_RESULTS:
+        return None
+    return Fault(
+        "E011",
+        "COMPLYCUBE_CHECK_RESULTS has an unknown value.",
+        'Write "review", "all" or "none".',
+    )
+
+
+def _build_account(name: str, entry: Mapping[str, Any]) -> Account:
+    live = environment_of(entry["API_KEY"]) == "live"
+    default_rate = LIVE_REQUESTS_PER_SECOND if live else OTHER_REQUESTS_PER_SECOND
+    rate = entry.get("REQUESTS_PER_SECOND")
+    return Account(
+        name=name,
+        api_key=entry["API_KEY"],
+        webhook_secrets=tuple(entry.get("WEBHOOK_SECRETS") or ()),
+        base_url=(entry.get("BASE_URL") or DEFAULT_BASE_URL).rstrip("/"),
+        requests_per_second=default_rate if rate is None else float(rate),
+        timeout_seconds=float(entry.get("TIMEOUT", 30)),
+        max_retries=entry.get("MAX_RETRIES", 5),
+        proxies=entry.get("PROXIES"),
+        ca_bundle=entry.get("CA_BUNDLE"),
+    )
+
+
+def _unknown_keys(where: str, entry: Mapping[str, Any]) -> Fault | None:
+    unknown = sorted(str(key) for key in entry if key not in KNOWN_KEYS)
+    if not unknown:
+        return None
+    return Fault(
+        "E003",
+        f"{where} has keys that mean nothing: {', '.join(unknown)}.",
+        f"Use only {', '.join(sorted(KNOWN_KEYS))}.",
+    )
+
+
+def _api_key(where: str, entry: Mapping[str, Any]) -> Fault | None:
+    key = entry.get("API_KEY")
+    if key is None or key == "":
+        return Fault(
+            "W001",
+            f"{where} has no API_KEY.",
+            'Set "API_KEY" to the key of the ComplyCube portal ("test_…" or "live_…").',
+        )
+    if not isinstance(key, str) or not key.isascii() or not key.isprintable() or " " in key:
+        return Fault(
+            "E004",
+            f"{where} has an API_KEY that cannot be sent.",
+            "Set it to the bare key as the portal shows it, without spaces or line ends.",
+        )
+    return None
+
+
+def _webhook_secrets(where: str, entry: Mapping[str, Any]) -> Fault | None:
+    secrets = entry.get("WEBHOOK_SECRETS")
+    if secrets is None:
+        return None
+    if isinstance(secrets, list | tuple) and all(isinstance(s, str) and s for s in secrets):
+        return None
+    return Fault(
+        "E005",
+        f"{where} has WEBHOOK_SECRETS that are not a list of non-empty texts.",
+        'Write "WEBHOOK_SECRETS": ["…"], or leave it out.',
+    )
+
+
+def _base_url(where: str, entry: Mapping[str, Any]) -> Fault | None:
+    url = entry.get("BASE_URL")
+    if url is None:
+        return None
+    parts = urlsplit(url) if isinstance(url, str) else None
+    if parts and parts.scheme in {"http", "https"} and parts.hostname and not parts.query:
+        return None
+    return Fault(
+        "E008",
+        f"{where} has a BASE_URL that is not an http or https address.",
+        f'Leave it out, or write "BASE_URL": "{DEFAULT_BASE_URL}".',
+    )
+
+
+def _positive(where: str, entry: Mapping[str, Any], key: str, number: str) -> Fault | None:
+    value = entry.get(key)
+    if value is None and key == "REQUESTS_PER_SECOND":
+        return None
+    if key not in entry or _is_positive_number(value):
+        return None
+    return Fault(
+        number,
+        f"{where} has a {key} that is not a number above zero.",
+        f"Leave {key} out for its default, or write a number such as 4.",
+    )
+
+
+def _is_positive_number(value: object) -> bool:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    return math.isfinite(value) and value > 0
+
+
+def _max_retries(where: str, entry: Mapping[str, Any]) -> Fault | None:
+    value = entry.get("MAX_RETRIES", 5)
+    if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
+        return None
+    return Fault(
+        "E009",
+        f"{where} has a MAX_RETRIES that is not a whole number of zero or more.",
+        'Leave it out, or write "MAX_RETRIES": 5.',
+    )
+
+
+def _proxies(where: str, entry: Mapping[str, Any]) -> Fault | None:
+    value = entry.get("PROXIES")
+    if value is None:
+        return None
+    if isinstance(value, Mapping) and all(
+        isinstance(k, str) and isinstance(v, str) for k, v in value.items()
+    ):
+        return None
+    return Fault(
+        "E010",
+        f"{where} has PROXIES that are not a dictionary of texts.",
+        'Write "PROXIES": {"https": "http://proxy.example:3128"}, or leave it out.',
+    )
+
+
+def _ca_bundle(where: str, entry: Mapping[str, Any]) -> Fault | None:
+    value = entry.get("CA_BUNDLE")
+    if value is None or (isinstance(value, str) and value):
+        return None
+    return Fault(
+        "E012",
+        f"{where} has a CA_BUNDLE that is not the path of a file.",
+        "Write the path of a PEM file, or leave it out. Verification cannot be switched off.",
+    )

@@ -1,0 +1,113 @@
+"""
+Every error the app raises on purpose.
+
+::
+
+    ComplyCubeError                       a loop over sessions may log it and go on, unless marked "stop"
+    ├── ComplyCubeInvalidIdError          an id that must not be put into an address (also a ValueError)
+    ├── ComplyCubeOwnershipError          the row belongs to another account or environment
+    ├── ComplyCubeFilterError             a list left out a row that it must hold; stop
+    ├── ComplyCubeRefreshRunningError     another run of the account holds the lock; stop
+    ├── ComplyCubeStorageError            the database refused the record
+    ├── ComplyCubeConnectionError         no answer: DNS, TLS, timeout; worth a retry
+    ├── ComplyCubeAPIError                an answer other than 2xx; .status_code
+    │   ├── ComplyCubeAuthenticationError 401; stop
+    │   ├── ComplyCubePaymentError        402; stop
+    │   ├── ComplyCubePermissionError     403: one session's, unless every request so far got one
+    │   ├── ComplyCubeNotFoundError       404
+    │   ├── ComplyCubeRateLimitError      429; .retry_after_seconds, or None
+    │   └── ComplyCubeServerError         5xx; worth a retry
+    ├── ComplyCubePayloadError            2xx, but not the documented shape (also a ValueError)
+    └── ComplyCubeSignatureError          a webhook whose signature does not verify
+    ComplyCubeConfigurationError          ImproperlyConfigured, outside the tree on purpose: no loop may swallow it
+
+Messages name the vendor's id and the status, never the key, a person or a body.
+"""
+
+from __future__ import annotations
+
+from django.core.exceptions import ImproperlyConfigured
+
+
+class ComplyCubeError(Exception):
+    """Base of all errors that concern one session, one request or one event."""
+
+
+class ComplyCubeInvalidIdError(ComplyCubeError, ValueError):
+    """The id holds characters that would change the address of a request."""
+
+
+class ComplyCubeOwnershipError(ComplyCubeError):
+    """The stored row belongs to another account or environment than the key."""
+
+
+class ComplyCubeFilterError(ComplyCubeError):
+    """A filtered list did not show what it must show, so it proves nothing."""
+
+
+class ComplyCubeRefreshRunningError(ComplyCubeError):
+    """Another run over the same account is alive."""
+
+
+class ComplyCubeStorageError(ComplyCubeError):
+    """The database refused the record, alone and with a healthy connection."""
+
+
+class ComplyCubeConnectionError(ComplyCubeError):
+    """No complete answer arrived: name resolution, TLS, a reset, a timeout."""
+
+
+class ComplyCubeAPIError(ComplyCubeError):
+    """The API answered with a status other than 2xx."""
+
+    def __init__(self, message: str, *, status_code: int) -> None:
+        super().__init__(message)
+        self.status_code = status_code
+
+
+class ComplyCubeAuthenticationError(ComplyCubeAPIError):
+    """401: the key is missing, wrong or revoked."""
+
+
+class ComplyCubePaymentError(ComplyCubeAPIError):
+    """402: the vendor wants payment before it goes on."""
+
+
+class ComplyCubePermissionError(ComplyCubeAPIError):
+    """403: the key is good, but not for this resource."""
+
+
+class ComplyCubeNotFoundError(ComplyCubeAPIError):
+    """404: the API does not know the id in this account and environment."""
+
+
+class ComplyCubeRateLimitError(ComplyCubeAPIError):
+    """429: too many requests, or a monthly quota that is used up."""
+
+    def __init__(
+        self, message: str, *, status_code: int = 429, retry_after_seconds: float | None = None
+    ) -> None:
+        super().__init__(message, status_code=status_code)
+        self.retry_after_seconds = retry_after_seconds
+
+
+class ComplyCubeServerError(ComplyCubeAPIError):
+    """5xx: a fault on the vendor's side or of a gateway in between."""
+
+    def __init__(
+        self, message: str, *, status_code: int, retry_after_seconds: float | None = None
+    ) -> None:
+        super().__init__(message, status_code=status_code)
+        self.retry_after_seconds = retry_after_seconds
+
+
+class ComplyCubePayloadError(ComplyCubeError, ValueError):
+    """The API answered 2xx, but the body is not of the documented shape."""
+
+
+class ComplyCubeSignatureError(ComplyCubeError):
+    """The signature of a webhook is missing or does not match any secret."""
+
+
+class ComplyCubeConfigurationError(ImproperlyConfigured):
+    """A setting is missing or wrong; the message says what to type."""

@@ -1,0 +1,390 @@
+"""
+The copy of the vendor's data and the records of how it was kept.
+
+Mirrored rows (``WorkflowSession``, ``RelatedCheck``, ``SessionChange``) are written by
+``services/store.py`` alone. Text that the API left out is ``""``, a time or number is NULL.
+"""
+
+from __future__ import annotations
+
+from django.db import models
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from complycube_sessions.fields import ExactCharField
+from complycube_sessions.querysets import WorkflowSessionQuerySet
+
+ID_LENGTH = 128
+NAME_LENGTH = 255
+WORD_LENGTH = 64
+ACCOUNT_LENGTH = 64
+
+
+class WorkflowSession(models.Model):
+    """One customer's run through a verification journey, as the API last showed it."""
+
+    class Status(models.TextChoices):
+        """The statuses that are known; others are stored as they come."""
+
+        STARTED = "started", _("Started")
+        PROCESSING = "processing", _("Processing")
+        COMPLETE = "complete", _("Complete")
+        ABANDONED = "abandoned", _("Abandoned")
+        CANCELLED = "cancelled", _("Cancelled")
+
+    class Outcome(models.TextChoices):
+        """The outcomes that are known; only ``clear`` is good news."""
+
+        CLEAR = "clear", _("Clear")
+        ATTENTION = "attention", _("Attention")
+        REVIEW = "review", _("Review")
+        DECLINE = "decline", _("Decline")
+        REJECTED = "rejected", _("Rejected")
+        MATCH_CONFIRMED = "match_confirmed", _("Match confirmed")
+        NOT_PROCESSED = "not_processed", _("Not processed")
+
+    id = ExactCharField(_("session id"), primary_key=True, max_length=ID_LENGTH)
+    account = ExactCharField(_("account"), max_length=ACCOUNT_LENGTH)
+    environment = ExactCharField(_("environment"), max_length=8, blank=True, default="")
+    client_id = ExactCharField(_("client id"), max_length=ID_LENGTH, blank=True, default="")
+    entity_name = models.CharField(_("name"), max_length=NAME_LENGTH, blank=True, default="")
+    status = ExactCharField(_("status"), max_length=WORD_LENGTH, blank=True, default="")
+    outcome = ExactCharField(_("outcome"), max_length=WORD_LENGTH, blank=True, default="")
+    workflow_template_id = ExactCharField(
+        _("workflow template id"), max_length=ID_LENGTH, blank=True, default=""
+    )
+    workflow_template_name = models.CharField(
+        _("workflow template"), max_length=NAME_LENGTH, blank=True, default=""
+    )
+    workflow_template_description = models.TextField(
+        _("workflow template description"), blank=True, default=""
+    )
+    workflow_id = ExactCharField(_("workflow id"), max_length=ID_LENGTH, blank=True, default="")
+    workflow_version = models.BigIntegerField(_("workflow version"), null=True, blank=True)
+    workflow_description = models.TextField(_("workflow description"), blank=True, default="")
+    compliance_policies = models.JSONField(_("compliance policies"), blank=True, default=list)
+    policy_assurance = models.JSONField(_("policy assurance"), blank=True, default=list)
+    tasks = models.JSONField(_("tasks"), blank=True, default=list)
+    last_completed_task_id = ExactCharField(
+        _("last completed task"), max_length=NAME_LENGTH, blank=True, default=""
+    )
+    created_at = models.DateTimeField(_("created"), null=True, blank=True)
+    completed_at = models.DateTimeField(_("completed"), null=True, blank=True)
+    updated_at = models.DateTimeField(_("updated"), null=True, blank=True)
+    raw = models.JSONField(_("answer as received"), blank=True, default=dict)
+    first_seen_at = models.DateTimeField(_("first seen"), default=timezone.now)
+    fetched_at = models.DateTimeField(_("fetched"))
+    missing_since = models.DateTimeField(_("missing upstream since"), null=True, blank=True)
+    needs_review = models.BooleanField(_("needs review"), default=False)
+    # NULL until the first outcome is announced: "" is an outcome that was announced as left out.
+    announced_outcome = ExactCharField(
+        _("announced outcome"), max_length=WORD_LENGTH, null=True, blank=True, default=None
+    )
+
+    objects = WorkflowSessionQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = _("workflow session")
+        verbose_name_plural = _("workflow sessions")
+        default_permissions = ("view",)
+        permissions = [
+            ("refresh_workflowsession", "Can refresh workflow sessions from ComplyCube"),
+            ("export_workflowsession", "Can export workflow sessions"),
+            ("view_sensitive_workflowsession", "Can view answers, check results and tasks"),
+        ]
+        indexes = [
+            models.Index(fields=["created_at", "id"], name="ccs_session_created"),
+            models.Index(fields=["needs_review", "created_at", "id"], name="ccs_session_review"),
+            models.Index(fields=["client_id"], name="ccs_session_client"),
+            models.Index(
+                fields=["account", "environment", "updated_at"], name="ccs_session_updated"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.pk
+
+
+class RelatedCheck(models.Model):
+    """One check of one session, as the session names it and the checks endpoints describe it."""
+
+    class Type(models.TextChoices):
+        """The check types that are known, by the vendor's human names."""
+
+        STANDARD_SCREENING = "standard_screening_check", _("AML Screening Check (Standard)")
+        EXTENSIVE_SCREENING = "extensive_screening_check", _("AML Screening Check (Extensive)")
+        DOCUMENT = "document_check", _("Document Check")
+        IDENTITY = "identity_check", _("Identity Check")
+        ENHANCED_IDENTITY = "enhanced_identity_check", _("Enhanced Identity Check")
+        PROOF_OF_ADDRESS = "proof_of_address_check", _("Proof of Address Check")
+        MULTI_BUREAU = "multi_bureau_check", _("Multi-Bureau Check")
+        FACE_AUTHENTICATION = "face_authentication_check", _("Face Authentication Check")
+        AGE_ESTIMATION = "age_estimation_check", _("Age Estimation Check")
+        DRIVING_LICENSE = "driving_license_check", _("Driving License Check")
+        IDENTITY_FRAUD = "identity_fraud_check", _("Identity Fraud Check")
+        SSN = "ssn_check", _("SSN Check")
+        EMAIL_INTELLIGENCE = "email_intelligence_check", _("Email Intelligence Check")
+        MOBILE_INTELLIGENCE = "mobile_intelligence_check", _("Mobile Intelligence Check")
+        EID = "eid_check", _("eID Check")
+        DEVICE_INTELLIGENCE = "device_intelligence_check", _("Device Intelligence Check")
+
+    class Status(models.TextChoices):
+        """The statuses that are known; ``failed`` means that the check did not run."""
+
+        PENDING = "pending", _("Pending")
+        COMPLETE = "complete", _("Complete")
+        FAILED = "failed", _("Failed")
+
+    class Outcome(models.TextChoices):
+        """The outcomes that are known; ``not_processed`` is an outcome of a complete check."""
+
+        CLEAR = "clear", _("Clear")
+        ATTENTION = "attention", _("Attention")
+        REJECTED = "rejected", _("Rejected")
+        MATCH_CONFIRMED = "match_confirmed", _("Match confirmed")
+        NOT_PROCESSED = "not_processed", _("Not processed")
+
+    id = models.BigAutoField(primary_key=True)
+    session = models.ForeignKey(
+        WorkflowSession, models.CASCADE, related_name="checks", db_index=False
+    )
+    check_id = ExactCharField(_("check id"), max_length=ID_LENGTH)
+    type = ExactCharField(_("type"), max_length=WORD_LENGTH, blank=True, default="")
+    task_id = ExactCharField(_("task"), max_length=NAME_LENGTH, blank=True, default="")
+    position = models.PositiveIntegerField(_("position"), default=0)
+    status = ExactCharField(_("status"), max_length=WORD_LENGTH, blank=True, default="")
+    outcome = ExactCharField(_("outcome"), max_length=WORD_LENGTH, blank=True, default="")
+    result = models.JSONField(_("result"), blank=True, default=dict)
+    created_at = models.DateTimeField(_("created"), null=True, blank=True)
+    updated_at = models.DateTimeField(_("updated"), null=True, blank=True)
+    fetched_at = models.DateTimeField(_("fetched"), null=True, blank=True)
+    result_fetched_at = models.DateTimeField(_("result fetched"), null=True, blank=True)
+    missing_since = models.DateTimeField(_("no longer named since"), null=True, blank=True)
+
+    class Meta:
+        verbose_name = _("check")
+        verbose_name_plural = _("checks")
+        default_permissions = ("view",)
+        ordering = ["position", "id"]
+        constraints = [
+            models.UniqueConstraint(fields=["session", "check_id"], name="ccs_check_per_session"),
+        ]
+        indexes = [models.Index(fields=["check_id"], name="ccs_check_check_id")]
+
+    def __str__(self) -> str:
+        return self.check_id
+
+
+class SessionNameWord(models.Model):
+    """One folded word of a session's name, for a search that needs no scan (see ``names.py``)."""
+
+    id = models.BigAutoField(primary_key=True)
+    session = models.ForeignKey(WorkflowSession, models.CASCADE, related_name="name_words")
+    word = ExactCharField(max_length=WORD_LENGTH)
+
+    class Meta:
+        default_permissions = ()
+        indexes = [models.Index(fields=["word", "session"], name="ccs_word_session")]
+
+    def __str__(self) -> str:
+        return str(self.pk)
+
+
+class SessionChange(models.Model):
+    """One change of meaning in a session that was known before, or in one of its checks."""
+
+    class Field(models.TextChoices):
+        """What changed; ``check`` goes from ``""`` to ``added`` and from ``added`` to ``gone``."""
+
+        STATUS = "status", _("Status")
+        OUTCOME = "outcome", _("Outcome")
+        CHECK = "check", _("Check")
+
+    class Source(models.TextChoices):
+        REFRESH = "refresh", _("Refresh")
+        WEBHOOK = "webhook", _("Webhook")
+        ADMIN = "admin", _("Admin")
+
+    id = models.BigAutoField(primary_key=True)
+    session = models.ForeignKey(WorkflowSession, models.CASCADE, related_name="changes")
+    check_id = ExactCharField(_("check id"), max_length=ID_LENGTH, blank=True, default="")
+    field = ExactCharField(_("field"), max_length=WORD_LENGTH)
+    old = ExactCharField(_("old"), max_length=WORD_LENGTH, blank=True, default="")
+    new = ExactCharField(_("new"), max_length=WORD_LENGTH, blank=True, default="")
+    changed_at = models.DateTimeField(_("changed"), null=True, blank=True)
+    observed_at = models.DateTimeField(_("observed"))
+    source = ExactCharField(_("source"), max_length=WORD_LENGTH)
+
+    class Meta:
+        verbose_name = _("session change")
+        verbose_name_plural = _("session changes")
+        default_permissions = ("view",)
+        indexes = [models.Index(fields=["observed_at"], name="ccs_change_observed")]
+
+    def __str__(self) -> str:
+        return f"{self.session_id} {self.field}"
+
+
+class RefreshRun(models.Model):
+    """One run of the refresh, moving while it lives."""
+
+    class Mode(models.TextChoices):
+        INCREMENTAL = "incremental", _("Incremental")
+        FULL = "full", _("Full")
+        SINCE = "since", _("Since a time")
+        IDS = "ids", _("By id")
+
+    class State(models.TextChoices):
+        RUNNING = "running", _("Running")
+        SUCCEEDED = "succeeded", _("Succeeded")
+        PARTIAL = "partial", _("Partial")
+        FAILED = "failed", _("Failed")
+        INTERRUPTED = "interrupted", _("Interrupted")
+
+    SWEEPING_MODES = (Mode.INCREMENTAL, Mode.FULL)
+    MAX_ERRORS = 1000
+
+    id = models.BigAutoField(primary_key=True)
+    account = ExactCharField(_("account"), max_length=ACCOUNT_LENGTH)
+    environment = ExactCharField(_("environment"), max_length=8, blank=True, default="")
+    mode = models.CharField(_("mode"), max_length=16, choices=Mode.choices)
+    state = models.CharField(
+        _("state"), max_length=16, choices=State.choices, default=State.RUNNING
+    )
+    started_at = models.DateTimeField(_("started"), default=timezone.now)
+    finished_at = models.DateTimeField(_("finished"), null=True, blank=True)
+    # In the vendor's clock: all that changed up to then is stored or pending.
+    watermark = models.DateTimeField(_("watermark"), null=True, blank=True)
+    listed = models.PositiveIntegerField(_("listed"), default=0)
+    fetched = models.PositiveIntegerField(_("fetched"), default=0)
+    created = models.PositiveIntegerField(_("created"), default=0)
+    updated = models.PositiveIntegerField(_("updated"), default=0)
+    unchanged = models.PositiveIntegerField(_("unchanged"), default=0)
+    missing = models.PositiveIntegerField(_("missing"), default=0)
+    failed = models.PositiveIntegerField(_("failed"), default=0)
+    requests = models.PositiveIntegerField(_("requests"), default=0)
+    errors = models.JSONField(_("errors"), blank=True, default=dict)
+    error_count = models.PositiveIntegerField(_("number of errors"), default=0)
+
+    class Meta:
+        verbose_name = _("refresh run")
+        verbose_name_plural = _("refresh runs")
+        default_permissions = ("view",)
+        indexes = [models.Index(fields=["account", "started_at"], name="ccs_run_account_started")]
+
+    def __str__(self) -> str:
+        return str(self.pk)
+
+
+class RefreshLease(models.Model):
+    """Who may sweep an account; it ends by itself when its holder stops renewing it."""
+
+    account = ExactCharField(primary_key=True, max_length=ACCOUNT_LENGTH)
+    run = models.ForeignKey(RefreshRun, models.SET_NULL, null=True, related_name="+")
+    # By the clock of the database, so that machines with other clocks agree.
+    expires_at = models.DateTimeField(null=True)
+
+    class Meta:
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return self.account
+
+
+class RequestBudget(models.Model):
+    """The next free request slot of one API key, shared by all processes and machines."""
+
+    # A keyed hash of the API key, so that accounts with the same key share and the key stays out.
+    key_digest = ExactCharField(primary_key=True, max_length=64)
+    reservations = models.BigIntegerField(default=0)
+    # By the clock of the database.
+    next_slot_at = models.DateTimeField(null=True)
+
+    class Meta:
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return self.key_digest[:8]
+
+
+class PendingRefresh(models.Model):
+    """A session that is due for a fetch, whoever asked for it."""
+
+    id = models.BigAutoField(primary_key=True)
+    account = ExactCharField(_("account"), max_length=ACCOUNT_LENGTH)
+    session_id = ExactCharField(_("session id"), max_length=ID_LENGTH)
+    reason = models.CharField(_("reason"), max_length=WORD_LENGTH)
+    requested_at = models.DateTimeField(_("requested"), default=timezone.now)
+    attempts = models.PositiveIntegerField(_("attempts"), default=0)
+    next_try_at = models.DateTimeField(_("next try"), default=timezone.now)
+    error = models.TextField(_("error"), blank=True, default="")
+
+    class Meta:
+        verbose_name = _("pending refresh")
+        verbose_name_plural = _("pending refreshes")
+        default_permissions = ("view",)
+        constraints = [
+            models.UniqueConstraint(
+                fields=["account", "session_id"], name="ccs_pending_per_session"
+            ),
+        ]
+        indexes = [models.Index(fields=["account", "next_try_at"], name="ccs_pending_due")]
+
+    def __str__(self) -> str:
+        return self.session_id
+
+
+class WebhookEvent(models.Model):
+    """One event of the vendor's: that something happened, never what it says of a person."""
+
+    id = models.BigAutoField(primary_key=True)
+    account = ExactCharField(_("account"), max_length=ACCOUNT_LENGTH)
+    event_id = ExactCharField(_("event id"), max_length=ID_LENGTH)
+    type = ExactCharField(_("type"), max_length=ID_LENGTH)
+    resource_id = ExactCharField(_("resource id"), max_length=ID_LENGTH, blank=True, default="")
+    status = ExactCharField(_("status"), max_length=WORD_LENGTH, blank=True, default="")
+    outcome = ExactCharField(_("outcome"), max_length=WORD_LENGTH, blank=True, default="")
+    occurred_at = models.DateTimeField(_("occurred"), null=True, blank=True)
+    received_at = models.DateTimeField(_("received"), default=timezone.now)
+    processed_at = models.DateTimeField(_("processed"), null=True, blank=True)
+    attempts = models.PositiveIntegerField(_("attempts"), default=0)
+    error = models.TextField(_("error"), blank=True, default="")
+
+    class Meta:
+        verbose_name = _("webhook event")
+        verbose_name_plural = _("webhook events")
+        default_permissions = ("view",)
+        constraints = [
+            models.UniqueConstraint(fields=["account", "event_id"], name="ccs_event_once"),
+        ]
+        indexes = [models.Index(fields=["processed_at", "id"], name="ccs_event_unprocessed")]
+
+    def __str__(self) -> str:
+        return self.event_id
+
+
+class Erasure(models.Model):
+    """The keyed hash of an id whose person was erased and must not come back."""
+
+    class Kind(models.TextChoices):
+        CLIENT = "client", _("Client")
+        SESSION = "session", _("Session")
+
+    id = models.BigAutoField(primary_key=True)
+    account = ExactCharField(_("account"), max_length=ACCOUNT_LENGTH)
+    kind = models.CharField(_("kind"), max_length=16, choices=Kind.choices)
+    digest = ExactCharField(_("keyed hash"), max_length=64)
+    erased_at = models.DateTimeField(_("erased"), default=timezone.now)
+    actor = models.CharField(_("actor"), max_length=NAME_LENGTH)
+    reason = models.TextField(_("reason"), blank=True, default="")
+
+    class Meta:
+        verbose_name = _("erasure")
+        verbose_name_plural = _("erasures")
+        default_permissions = ("view",)
+        constraints = [
+            models.UniqueConstraint(fields=["account", "kind", "digest"], name="ccs_erasure_once"),
+        ]
+
+    def __str__(self) -> str:
+        return self.digest[:8]
