@@ -32,11 +32,11 @@ class DemoServer:
     """
 
     def __init__(self, port: int) -> None:
+        _refuse_taken(port)
         self.port = port
         self.url = f"http://{HOST}:{port}"
 
     def __enter__(self) -> Self:
-        _refuse_taken(self.port)
         arguments = [*_manage("runserver"), f"{HOST}:{self.port}", "--noreload", "--skip-checks"]
         self._process = subprocess.Popen(  # noqa: S603 - our own command, and a port that is a number
             arguments, env=_environment(self.port), stdout=subprocess.DEVNULL

@@ -98,7 +98,7 @@ def generate(count: int, seed: int | str, now: datetime) -> Iterator[tuple[Body,
 def pending_checks(session: Body, now: datetime) -> list[tuple[Body, str]]:
     """Return a new pending check for each step of a session's workflow, with the id of its task."""
     workflow = BY_ID.get(session.get("workflowTemplateId", ""))
-    client = {name: session[name] for name in ("clientId", "entityName") if name in session}
+    client: Body = {name: session[name] for name in ("clientId", "entityName") if name in session}
     return [
         (
             {

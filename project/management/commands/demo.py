@@ -38,8 +38,9 @@ class Command(BaseCommand):
         serving = False
         try:
             with _sigterm_as_interrupt():
+                server = DemoServer(port)
                 passwords = self._prepare()
-                with DemoServer(port) as server:
+                with server:
                     self._refresh(port, stay_up=not no_serve)
                     self._show(server.url, passwords, stay_up=not no_serve)
                     if not no_serve:
