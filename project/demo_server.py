@@ -37,9 +37,11 @@ class DemoServer:
         self.url = f"http://{HOST}:{port}"
 
     def __enter__(self) -> Self:
-        arguments = [*_manage("runserver"), f"{HOST}:{self.port}", "--noreload", "--skip-checks"]
+        # Its input is what keeps it up: closed by us, or by the system should we be killed.
         self._process = subprocess.Popen(  # noqa: S603 - our own command, and a port that is a number
-            arguments, env=_environment(self.port), stdout=subprocess.DEVNULL
+            _manage("serve_demo", str(self.port)),
+            env=_environment(self.port),
+            stdin=subprocess.PIPE,
         )
         try:
             self._wait_until_up()
@@ -86,7 +88,8 @@ class DemoServer:
             connection.close()
 
     def _stop(self) -> None:
-        self._process.terminate()
+        if self._process.stdin is not None:
+            self._process.stdin.close()
         try:
             self._process.wait(STOP_SECONDS)
         except subprocess.TimeoutExpired:
@@ -122,8 +125,8 @@ def _refuse_taken(port: int) -> None:
             ) from error
 
 
-def _manage(command: str) -> list[str]:
-    return [sys.executable, str(MANAGE), command]
+def _manage(*arguments: str) -> list[str]:
+    return [sys.executable, str(MANAGE), *arguments]
 
 
 def _environment(port: int) -> dict[str, str]:

@@ -128,12 +128,15 @@ STATIC_URL = "/static/"
 # Straight from the apps, with DEBUG off too, so that nobody has to run collectstatic.
 WHITENOISE_USE_FINDERS = True
 
+LOG_LEVEL = env.str("LOG_LEVEL", default="WARNING")
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {"plain": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"}},
-    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "plain"}},
-    "root": {"handlers": ["console"], "level": env.str("LOG_LEVEL", default="WARNING")},
+    "handlers": {
+        "console": {"class": "logging.StreamHandler", "formatter": "plain", "level": LOG_LEVEL}
+    },
+    "root": {"handlers": ["console"], "level": LOG_LEVEL},
     "loggers": {
         # One line a request would bury the demo: a refresh sends hundreds to the sandbox.
         "django.server": {"handlers": ["console"], "level": "ERROR", "propagate": False},
