@@ -1,16 +1,19 @@
 from __future__ import annotations
 
+import json
 import re
 import signal
 import socket
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from urllib.error import URLError
 from urllib.request import urlopen
 
 import pytest
 
+from project.demo_server import free_port
 from project.sandbox import API_KEY
 from project.sandbox.loading import DEFAULT_COUNT
 from tests.project.site_process import ROOT, environment, run, run_script
@@ -34,9 +37,10 @@ REVIEWER = (
     "complycube_sessions.view_sessionchange complycube_sessions.view_workflowsession"
 )
 LOGIN = """
-import sys
+import json, os
 from django.contrib.auth import authenticate
-print(*(authenticate(username=name, password=sys.stdin.readline().strip()) for name in ("admin", "reviewer")))
+attempts = json.loads(os.environ["ATTEMPTS"])
+print(*(authenticate(username=name, password=password) for name, password in attempts))
 """
 
 
@@ -44,23 +48,55 @@ def passwords(output: str) -> dict[str, str]:
     return dict(re.findall(r"^  (admin|reviewer) +password (\S+)$", output, re.MULTILINE))
 
 
+@dataclass(frozen=True)
+class Demo:
+    """What two runs of the demo in one folder left behind: one that returned, one that stayed up."""
+
+    folder: Path
+    first_output: str
+    second_output: str
+    page: str
+    after_interrupt: str
+    returncode: int
+    url: str
+
+
 @pytest.fixture(scope="module")
-def demo(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
-    """Two runs of the demo in one folder: the folder, and what each printed."""
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Demo:
     folder = tmp_path_factory.mktemp("demo")
-    outputs = []
-    for _run in range(2):
-        result = run(folder, "manage.py", "demo", "--no-serve")
-        assert result.returncode == 0, result.stdout + result.stderr
-        outputs.append(result.stdout)
-        assert API_KEY not in result.stdout + result.stderr
-    return folder, outputs
+    first = run(folder, "manage.py", "demo", "--no-serve")
+    assert first.returncode == 0, first.stdout + first.stderr
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    output, page = "", ""
+    with subprocess.Popen(  # noqa: S603 - this Python
+        [sys.executable, "manage.py", "demo", "--port", str(port)],
+        cwd=ROOT,
+        env=environment(folder),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        encoding="utf-8",
+    ) as second:
+        assert second.stdout is not None
+        try:
+            for line in second.stdout:
+                output += line
+                if line.startswith("Ctrl-C"):
+                    with urlopen(f"{url}/admin/login/", timeout=10) as response:  # noqa: S310 - http
+                        page = response.read().decode()
+                    second.send_signal(signal.SIGINT)
+                    break
+            rest = second.stdout.read()
+            second.wait(30)
+        finally:
+            second.kill()
+    return Demo(folder, first.stdout + first.stderr, output, page, rest, second.returncode, url)
 
 
-def test_demo__stores_every_sandbox_session(demo: tuple[Path, list[str]]) -> None:
+def test_demo__stores_every_sandbox_session(demo: Demo) -> None:
     """All sessions and checks of the sandbox arrive over HTTP, and the users are ready."""
-    folder, _outputs = demo
-    assert run_script(folder, STATE).splitlines() == [
+    assert run_script(demo.folder, STATE).splitlines() == [
         f"True {DEFAULT_COUNT + 1}",
         "True",
         "succeeded succeeded",
@@ -70,68 +106,29 @@ def test_demo__stores_every_sandbox_session(demo: tuple[Path, list[str]]) -> Non
     ]
 
 
-def test_demo__prints_where_to_look(demo: tuple[Path, list[str]]) -> None:
-    """The address of the list and both users stand at the end."""
-    _folder, outputs = demo
-    assert re.search(
-        r"http://127\.0\.0\.1:\d+/admin/complycube_sessions/workflowsession/", outputs[0]
-    )
-    assert set(passwords(outputs[0])) == {"admin", "reviewer"}
+def test_demo__prints_where_to_look(demo: Demo) -> None:
+    """The address of the list and both users stand at the end, and the key nowhere."""
+    path = "/admin/complycube_sessions/workflowsession/"
+    assert re.search(rf"http://127\.0\.0\.1:\d+{path}", demo.first_output)
+    assert f"{demo.url}{path}" in demo.second_output
+    assert set(passwords(demo.first_output)) == {"admin", "reviewer"}
+    assert API_KEY not in demo.first_output + demo.second_output
 
 
-def test_demo__second_run_prints_new_working_passwords(demo: tuple[Path, list[str]]) -> None:
+def test_demo__second_run_prints_new_working_passwords(demo: Demo) -> None:
     """The passwords of the last run are the ones that work."""
-    folder, outputs = demo
-    first, second = passwords(outputs[0]), passwords(outputs[1])
+    first, second = passwords(demo.first_output), passwords(demo.second_output)
     assert not set(first.values()) & set(second.values())
-    script = f"import django; django.setup()\n{LOGIN}"
-    result = subprocess.run(  # noqa: S603 - this Python
-        [sys.executable, "-c", script],
-        cwd=ROOT,
-        env=environment(folder),
-        input=f"{second['admin']}\n{second['reviewer']}\n",
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert result.stdout == "admin reviewer\n"
+    attempts = json.dumps([*first.items(), *second.items()])
+    assert run_script(demo.folder, LOGIN, ATTEMPTS=attempts) == "None None admin reviewer\n"
 
 
-def test_demo__serves_until_interrupted(demo: tuple[Path, list[str]]) -> None:
+def test_demo__serves_until_interrupted(demo: Demo) -> None:
     """The site answers while the demo is up; Ctrl-C ends both without a traceback."""
-    folder, _outputs = demo
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    process = subprocess.Popen(  # noqa: S603 - this Python
-        [sys.executable, "manage.py", "demo", "--port", str(port)],
-        cwd=ROOT,
-        env=environment(folder),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        encoding="utf-8",
-    )
-    try:
-        assert process.stdout is not None
-        lines = []
-        for line in process.stdout:
-            lines.append(line)
-            if line.startswith("Ctrl-C"):
-                break
-        with urlopen(f"http://127.0.0.1:{port}/admin/login/", timeout=10) as response:
-            assert "demo site" in response.read().decode()
-        process.send_signal(signal.SIGINT)
-        rest = process.stdout.read()
-        assert (process.wait(30), rest) == (0, "\nStopped.\n"), lines
-    finally:
-        process.kill()
-        process.wait()
-        if process.stdout is not None:
-            process.stdout.close()
+    assert "demo site" in demo.page
+    assert (demo.returncode, demo.after_interrupt) == (0, "\nStopped.\n"), demo.second_output
     with pytest.raises(URLError):
-        urlopen(f"http://127.0.0.1:{port}/admin/login/", timeout=10)
+        urlopen(f"{demo.url}/admin/login/", timeout=10)  # noqa: S310 - http
 
 
 def test_demo__taken_port_names_the_option(tmp_path: Path) -> None:
@@ -147,11 +144,10 @@ def test_demo__taken_port_names_the_option(tmp_path: Path) -> None:
     assert "Traceback" not in result.stderr
 
 
-def test_demo__real_key_refuses_a_sandbox_database(demo: tuple[Path, list[str]]) -> None:
+def test_demo__real_key_refuses_a_sandbox_database(demo: Demo) -> None:
     """With a real key the demo does not mix the sandbox's people with real ones."""
-    folder, _outputs = demo
     key = "test_a-key-of-the-real-api"
-    result = run(folder, "manage.py", "demo", "--no-serve", COMPLYCUBE_API_KEY=key)
+    result = run(demo.folder, "manage.py", "demo", "--no-serve", COMPLYCUBE_API_KEY=key)
     assert result.returncode == 1
     assert "This database holds the sandbox" in result.stderr
     assert key not in result.stdout + result.stderr
