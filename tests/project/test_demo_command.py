@@ -18,6 +18,8 @@ from project.sandbox import API_KEY
 from project.sandbox.loading import DEFAULT_COUNT
 from tests.project.site_process import ROOT, environment, run, run_script
 
+# A shell starts its background jobs with SIGINT ignored.
+BACKGROUND_JOB = ["/bin/sh", "-c", 'trap "" INT; exec "$0" "$@"']
 STATE = """
 from django.contrib.auth.models import User
 from complycube_sessions.models import RefreshRun, RelatedCheck, WorkflowSession
@@ -70,7 +72,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Demo:
     url = f"http://127.0.0.1:{port}"
     output, page = "", ""
     with subprocess.Popen(  # noqa: S603 - this Python
-        [sys.executable, "manage.py", "demo", "--port", str(port)],
+        [*BACKGROUND_JOB, sys.executable, "manage.py", "demo", "--port", str(port)],
         cwd=ROOT,
         env=environment(folder),
         stdout=subprocess.PIPE,

@@ -37,7 +37,7 @@ class Command(BaseCommand):
         port = port or (free_port() if no_serve else _default_port())
         serving = False
         try:
-            with _sigterm_as_interrupt():
+            with _signals_as_interrupt():
                 server = DemoServer(port)
                 passwords = self._prepare()
                 with server:
@@ -102,14 +102,20 @@ def _default_port() -> int:
 
 
 @contextlib.contextmanager
-def _sigterm_as_interrupt() -> Iterator[None]:
-    """Let SIGTERM end the demo as Ctrl-C does, so that its server never outlives it."""
+def _signals_as_interrupt() -> Iterator[None]:
+    """
+    Let SIGTERM end the demo as Ctrl-C does, so that its server never outlives it.
+
+    SIGINT too: a shell starts its background jobs with that one ignored.
+    """
 
     def interrupt(number: int, frame: FrameType | None) -> None:
         raise KeyboardInterrupt
 
-    before = signal.signal(signal.SIGTERM, interrupt)
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = [signal.signal(number, interrupt) for number in numbers]
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in zip(numbers, before, strict=True):
+            signal.signal(number, handler)
