@@ -21,10 +21,10 @@ def main(wheel: str) -> str | None:
         text=True,
         check=True,
     )
+    tracked = {name for name in listed.stdout.split("\0") if name}
     # Sources of translations are for translators; everything else in the package is needed.
-    wanted = {name for name in listed.stdout.split("\0") if name and not name.endswith(".po")}
-    missing = sorted(wanted - packed)
-    foreign = sorted(name for name in packed if not name.startswith(f"{PACKAGE}/"))
+    missing = sorted(name for name in tracked - packed if not name.endswith(".po"))
+    foreign = sorted(packed - tracked)
     if f"{PACKAGE}/py.typed" not in packed:
         missing.append(f"{PACKAGE}/py.typed")
     if missing or foreign:
