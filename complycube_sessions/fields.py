@@ -7,8 +7,12 @@ from django.db import models
 if TYPE_CHECKING:
     from django.db.backends.base.base import BaseDatabaseWrapper
 
+    CharField = models.CharField[Any, Any]
+else:
+    CharField = models.CharField
 
-class ExactCharField(models.CharField):
+
+class ExactCharField(CharField):
     """
     Text that is compared byte by byte on every database.
 

@@ -102,7 +102,7 @@ class WorkflowSession(models.Model):
         ]
 
     def __str__(self) -> str:
-        return self.pk
+        return str(self.pk)
 
 
 class RelatedCheck(models.Model):
@@ -172,7 +172,7 @@ class RelatedCheck(models.Model):
         indexes = [models.Index(fields=["check_id"], name="ccs_check_check_id")]
 
     def __str__(self) -> str:
-        return self.check_id
+        return str(self.check_id)
 
 
 class SessionNameWord(models.Model):
@@ -288,7 +288,7 @@ class RefreshLease(models.Model):
         default_permissions = ()
 
     def __str__(self) -> str:
-        return self.account
+        return str(self.account)
 
 
 class RequestBudget(models.Model):
@@ -304,7 +304,7 @@ class RequestBudget(models.Model):
         default_permissions = ()
 
     def __str__(self) -> str:
-        return self.key_digest[:8]
+        return str(self.key_digest)[:8]
 
 
 class PendingRefresh(models.Model):
@@ -331,7 +331,7 @@ class PendingRefresh(models.Model):
         indexes = [models.Index(fields=["account", "next_try_at"], name="ccs_pending_due")]
 
     def __str__(self) -> str:
-        return self.session_id
+        return str(self.session_id)
 
 
 class WebhookEvent(models.Model):
@@ -360,7 +360,7 @@ class WebhookEvent(models.Model):
         indexes = [models.Index(fields=["processed_at", "id"], name="ccs_event_unprocessed")]
 
     def __str__(self) -> str:
-        return self.event_id
+        return str(self.event_id)
 
 
 class Erasure(models.Model):
@@ -387,4 +387,4 @@ class Erasure(models.Model):
         ]
 
     def __str__(self) -> str:
-        return self.digest[:8]
+        return str(self.digest)[:8]

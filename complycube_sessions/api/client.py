@@ -1,0 +1,403 @@
+"""
+Requests to the ComplyCube API: the key, the budget, timeouts, retries, and errors by name.
+
+Nothing here touches the database. One client serves many threads; each has its own connections.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from typing import Any, Final, Generic, TypeVar
+from urllib.parse import quote, urlencode, urlsplit
+
+import requests
+import urllib3
+
+from complycube_sessions.api.payloads import (
+    CheckPayload,
+    ListPage,
+    SessionPayload,
+    SessionSummary,
+    check_id_is_safe,
+    load_json,
+    parse_check,
+    parse_check_page,
+    parse_session,
+    parse_session_page,
+)
+from complycube_sessions.api.throttle import Throttle
+from complycube_sessions.conf import Account
+from complycube_sessions.exceptions import (
+    ComplyCubeAPIError,
+    ComplyCubeAuthenticationError,
+    ComplyCubeConfigurationError,
+    ComplyCubeConnectionError,
+    ComplyCubeError,
+    ComplyCubeNotFoundError,
+    ComplyCubePayloadError,
+    ComplyCubePaymentError,
+    ComplyCubePermissionError,
+    ComplyCubeRateLimitError,
+    ComplyCubeServerError,
+)
+
+logger = logging.getLogger("complycube_sessions.api")
+
+PAGE_SIZE: Final = 1000
+MAX_BODY_BYTES: Final = 16 * 1024 * 1024
+READ_BYTES: Final = 64 * 1024
+MAX_MESSAGE: Final = 200
+# An answer may trickle for as long as it likes between two bytes; as a whole it may not.
+MAX_ANSWER_TIMEOUTS: Final = 2
+FIRST_BACKOFF_SECONDS: Final = 1.0
+MAX_BACKOFF_SECONDS: Final = 60.0
+USER_AGENT: Final = "django-complycube-sessions"
+
+Value = TypeVar("Value")
+
+
+@dataclass(frozen=True, slots=True)
+class Answer(Generic[Value]):
+    """
+    What a request brought.
+
+    ``began_at`` is by the clock here; ``answered_at`` is the vendor's ``Date``, which has whole
+    seconds, or None where there was none that can be read.
+    """
+
+    value: Value
+    began_at: datetime
+    answered_at: datetime | None
+    elapsed: timedelta
+    size_bytes: int
+
+
+class ComplyCubeClient:
+    """
+    The calls of the API that the mirror needs, each a method.
+
+    All methods raise the errors of ``exceptions.py``; 429, 5xx and broken connections only after
+    ``max_retries`` tries with exponential backoff and full jitter.
+
+    Args:
+        account: Key, address and limits.
+        throttle: The budget of the account's key.
+        backoff: Waits the given seconds; replaced where a wait has to end early.
+    """
+
+    def __init__(
+        self,
+        account: Account,
+        throttle: Throttle | None = None,
+        *,
+        backoff: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._account = account
+        self.throttle = throttle or Throttle(account.requests_per_second)
+        self._backoff = backoff
+        self._local = threading.local()
+        self._sessions: list[requests.Session] = []
+        self._lock = threading.Lock()
+        self.requests_sent = 0
+        self.latency_seconds = 0.0
+        # 403 stops a run only when nothing else was ever answered.
+        self.answered_other_than_403 = False
+
+    def get_session(self, session_id: str) -> Answer[SessionPayload]:
+        """
+        Fetch one workflow session.
+
+        Raises:
+            ComplyCubeInvalidIdError: The id cannot be a part of an address; nothing was sent.
+            ComplyCubeNotFoundError: The API does not know it with this key.
+            ComplyCubePayloadError: The answer is not this session.
+
+        Source:
+            API reference, "Get a workflow session".
+        """
+        path = f"/workflowSessions/{quote(check_id_is_safe(session_id), safe='')}"
+        return self._get(
+            path,
+            subject=session_id,
+            parse=lambda data, at: parse_session(data, session_id=session_id, answered_at=at),
+        )
+
+    def get_check(self, check_id: str) -> Answer[CheckPayload]:
+        """
+        Fetch one check with its breakdown.
+
+        Raises:
+            ComplyCubeInvalidIdError: The id cannot be a part of an address; nothing was sent.
+            ComplyCubeNotFoundError: The API does not know it with this key.
+            ComplyCubePayloadError: The answer is not this check.
+
+        Source:
+            API reference, "Get a check".
+        """
+        path = f"/checks/{quote(check_id_is_safe(check_id), safe='')}"
+        return self._get(
+            path,
+            subject=check_id,
+            parse=lambda data, at: parse_check(data, check_id=check_id, answered_at=at),
+        )
+
+    def list_sessions(
+        self, *, page: int, filters: Mapping[str, str]
+    ) -> Answer[ListPage[SessionSummary]]:
+        """
+        Fetch one page of up to 1,000 sessions, newest created first.
+
+        Args:
+            page: 1 for the first page.
+            filters: The API's own parameters, such as ``updatedAfter``; see ``time_filter``.
+
+        Source:
+            API reference, "List workflow sessions".
+        """
+        return self._get(
+            _list_path("/workflowSessions", page, filters),
+            subject=f"page {page} of the list of sessions",
+            parse=lambda data, at: parse_session_page(data, answered_at=at),
+        )
+
+    def list_checks(
+        self, *, page: int, filters: Mapping[str, str]
+    ) -> Answer[ListPage[CheckPayload]]:
+        """
+        Fetch one page of up to 1,000 checks without their breakdowns, newest created first.
+
+        Args:
+            page: 1 for the first page.
+            filters: The API's own parameters, such as ``clientId``.
+
+        Source:
+            API reference, "List checks".
+        """
+        return self._get(
+            _list_path("/checks", page, filters),
+            subject=f"page {page} of the list of checks",
+            parse=lambda data, at: parse_check_page(data, answered_at=at),
+        )
+
+    def close(self) -> None:
+        """Close the connections of all threads."""
+        with self._lock:
+            sessions, self._sessions = self._sessions, []
+        for session in sessions:
+            session.close()
+
+    def _get(
+        self, path: str, *, subject: str, parse: Callable[[Any, datetime | None], Value]
+    ) -> Answer[Value]:
+        attempt = 0
+        while True:
+            try:
+                return self._get_once(path, subject, parse)
+            except (
+                ComplyCubeConnectionError,
+                ComplyCubeRateLimitError,
+                ComplyCubeServerError,
+            ) as error:
+                if attempt >= self._account.max_retries:
+                    raise
+                self._wait_after(error, attempt)
+                attempt += 1
+
+    def _wait_after(self, error: ComplyCubeError, attempt: int) -> None:
+        seconds = backoff_seconds(error, attempt)
+        logger.info("%s; trying again in %.1f s.", error, seconds)
+        if isinstance(error, ComplyCubeRateLimitError):
+            self.throttle.pause(seconds)
+        else:
+            self._backoff(seconds)
+
+    def _get_once(
+        self, path: str, subject: str, parse: Callable[[Any, datetime | None], Value]
+    ) -> Answer[Value]:
+        session = self._session()
+        self.throttle.acquire()
+        began_at, began = datetime.now(UTC), time.monotonic()
+        with self._lock:
+            self.requests_sent += 1
+        status, headers, body = self._exchange(session, path, subject, began)
+        answered_at = _date(headers.get("Date"))
+        self._note(time.monotonic() - began, status)
+        if status != 200:
+            raise _api_error(status, headers, body, subject)
+        try:
+            value = parse(load_json(body), answered_at)
+        except ComplyCubePayloadError as error:
+            raise ComplyCubePayloadError(f"{subject}: {error}") from None
+        elapsed = timedelta(seconds=time.monotonic() - began)
+        return Answer(value, began_at, answered_at, elapsed, len(body))
+
+    def _exchange(
+        self, session: requests.Session, path: str, subject: str, began: float
+    ) -> tuple[int, Mapping[str, str], bytes]:
+        """Send one request and return status, headers and the whole, bounded body."""
+        timeout = self._account.timeout_seconds
+        try:
+            with session.get(
+                self._account.base_url + path,
+                headers={"Authorization": self._account.api_key},
+                timeout=timeout,
+                stream=True,
+                allow_redirects=False,
+            ) as response:
+                body = _read(response, subject, began + MAX_ANSWER_TIMEOUTS * timeout)
+                return response.status_code, response.headers, body
+        except (
+            requests.exceptions.InvalidURL,
+            requests.exceptions.InvalidSchema,
+            requests.exceptions.MissingSchema,
+            requests.exceptions.InvalidProxyURL,
+            requests.exceptions.InvalidHeader,
+        ) as error:
+            name = type(error).__name__
+            raise ComplyCubeConfigurationError(
+                f"No request can be made with BASE_URL or PROXIES of the account ({name})."
+            ) from None
+        except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
+            name = type(error).__name__
+            if isinstance(error, OSError) and "CA certificate bundle" in str(error):
+                raise ComplyCubeConfigurationError(
+                    "The CA_BUNDLE of the account names no readable file."
+                ) from None
+            raise ComplyCubeConnectionError(f"{subject}: no complete answer ({name}).") from None
+
+    def _session(self) -> requests.Session:
+        session: requests.Session | None = getattr(self._local, "session", None)
+        if session is None:
+            session = requests.Session()
+            # Otherwise a .netrc entry replaces the key, and proxies of the environment see it.
+            session.trust_env = False
+            session.headers["User-Agent"] = USER_AGENT
+            session.proxies = dict(self._account.proxies or {})
+            session.verify = self._account.ca_bundle or True
+            self._local.session = session
+            with self._lock:
+                self._sessions.append(session)
+        return session
+
+    def _note(self, seconds: float, status: int) -> None:
+        with self._lock:
+            old = self.latency_seconds
+            self.latency_seconds = seconds if not old else 0.8 * old + 0.2 * seconds
+            self.answered_other_than_403 |= status != 403
+
+
+def backoff_seconds(error: ComplyCubeError, attempt: int) -> float:
+    """
+    Return how long to wait before the next try.
+
+    Args:
+        error: What the last try ended in; its ``Retry-After`` is honoured up to a minute.
+        attempt: 0 after the first try.
+    """
+    most = min(MAX_BACKOFF_SECONDS, FIRST_BACKOFF_SECONDS * 2**attempt)
+    jittered = random.uniform(0, most)  # noqa: S311 - spreads load, guards nothing
+    asked = getattr(error, "retry_after_seconds", None)
+    return jittered if asked is None else min(asked, MAX_BACKOFF_SECONDS) + jittered / 10
+
+
+def time_filter(time: datetime) -> str:
+    """Return a time as the API writes it, cut to milliseconds."""
+    return time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.") + f"{time.microsecond // 1000:03}Z"
+
+
+def _list_path(path: str, page: int, filters: Mapping[str, str]) -> str:
+    query = {"page": str(page), "pageSize": str(PAGE_SIZE), **filters}
+    return f"{path}?{urlencode(query, quote_via=quote)}"
+
+
+def _read(response: requests.Response, subject: str, deadline: float) -> bytes:
+    """Read a body, bounded in size and in total time, whatever the pace of its bytes."""
+    if response.status_code != 200:
+        return _read_error(response)
+    body = bytearray()
+    # `read1` returns what one read of the socket brought; `iter_content` would wait for a full chunk.
+    while chunk := response.raw.read1(READ_BYTES, decode_content=True):
+        body += chunk
+        if len(body) > MAX_BODY_BYTES:
+            raise ComplyCubePayloadError(
+                f"{subject}: the answer is larger than {MAX_BODY_BYTES} bytes."
+            )
+        if time.monotonic() > deadline:
+            raise ComplyCubeConnectionError(f"{subject}: the answer took too long to arrive.")
+    return bytes(body)
+
+
+def _read_error(response: requests.Response) -> bytes:
+    """Return the first bytes of an error's body; the status counts, even where the body is broken."""
+    try:
+        return bytes(response.raw.read1(READ_BYTES, decode_content=True) or b"")
+    except (urllib3.exceptions.HTTPError, OSError):
+        return b""
+
+
+def _api_error(
+    status: int, headers: Mapping[str, str], body: bytes, subject: str
+) -> ComplyCubeAPIError:
+    """Return the error of a status; of the body only its ``type`` and the start of its ``message``."""
+    text = f"{subject}: the API answered {status}{_said(body)}"
+    if status == 429:
+        return ComplyCubeRateLimitError(text, retry_after_seconds=_retry_after(headers))
+    if status >= 500:
+        return ComplyCubeServerError(
+            text, status_code=status, retry_after_seconds=_retry_after(headers)
+        )
+    classes: dict[int, type[ComplyCubeAPIError]] = {
+        401: ComplyCubeAuthenticationError,
+        402: ComplyCubePaymentError,
+        403: ComplyCubePermissionError,
+        404: ComplyCubeNotFoundError,
+    }
+    if 300 <= status < 400:
+        host = urlsplit(headers.get("Location", "")).hostname or "the same host"
+        text = f"{subject}: the API answered {status}, a redirect to {host[:100]!a}; not followed."
+    return classes.get(status, ComplyCubeAPIError)(text, status_code=status)
+
+
+def _said(body: bytes) -> str:
+    try:
+        data = load_json(body)
+    except ComplyCubePayloadError:
+        return "."
+    if not isinstance(data, dict):
+        return "."
+    said = [_one_line(data.get(key)) for key in ("type", "message")]
+    return ": ".join(["", *filter(None, said)]) or "."
+
+
+def _one_line(value: object) -> str:
+    if not isinstance(value, str):
+        return ""
+    text = value[:MAX_MESSAGE]
+    return "".join(char if char.isprintable() else " " for char in text).strip()
+
+
+def _retry_after(headers: Mapping[str, str]) -> float | None:
+    """Return the seconds of a ``Retry-After`` header, which holds a number or a date."""
+    value = headers.get("Retry-After", "").strip()
+    if value.isascii() and value.isdigit():
+        return float(value[:9])
+    until = _date(value)
+    if until is None:
+        return None
+    now = _date(headers.get("Date")) or datetime.now(UTC)
+    return max(0.0, (until - now) / timedelta(seconds=1))
+
+
+def _date(value: str | None) -> datetime | None:
+    try:
+        time = parsedate_to_datetime(value or "")
+    except (ValueError, TypeError, IndexError, OverflowError):
+        return None
+    return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)

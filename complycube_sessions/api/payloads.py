@@ -1,0 +1,454 @@
+"""
+JSON of the API in, frozen dataclasses out.
+
+Tolerant wherever the vendor leaves room: a field that is missing, null or of another type becomes
+``""``, ``None`` or ``()``, an unknown word stays as it is. Only a body that is not the thing that was
+asked for is an error. All values can be stored by SQLite, PostgreSQL and MariaDB alike.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final, Generic, Literal, TypeVar
+
+from complycube_sessions.exceptions import ComplyCubeInvalidIdError, ComplyCubePayloadError
+
+ID_LENGTH: Final = 128
+NAME_LENGTH: Final = 255
+WORD_LENGTH: Final = 64
+# MariaDB refuses JSON that is nested deeper than 31 levels; one limit keeps all copies equal.
+MAX_DEPTH: Final = 30
+MAX_DIGITS: Final = 300
+MAX_CLOCK_AHEAD: Final = timedelta(days=1)
+MAX_RESULT_TEXT: Final = 10_000
+MAX_BASE64: Final = 2_000
+KEPT_OF_CUT_TEXT: Final = 500
+BIGINT_MAX: Final = 2**63 - 1
+
+# An id is opaque, but it becomes part of an address: nothing that could end or climb the path.
+_SAFE_ID = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.~:=+@-]{0,127}")
+_BASE64 = re.compile(r"(?:data:[\w/.+-]+;base64,)?[A-Za-z0-9+/_-]+={0,2}\s*")
+# NUL is refused by PostgreSQL, lone surrogates cannot be encoded by any driver.
+_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
+_REPLACEMENT = "\ufffd"
+# `fromisoformat` also takes week dates and bare dates, which are no times.
+_TIME = re.compile(r"\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}.*", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class RelatedCheckRef:
+    """One entry of ``allRelatedChecks``."""
+
+    check_id: str
+    type: str
+    task_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class SessionPayload:
+    """One workflow session as ``GET /workflowSessions/{id}`` shows it."""
+
+    id: str
+    client_id: str
+    entity_name: str
+    status: str
+    outcome: str
+    workflow_template_id: str
+    workflow_template_name: str
+    workflow_template_description: str
+    workflow_id: str
+    workflow_version: int | None
+    workflow_description: str
+    compliance_policies: list[Any]
+    policy_assurance: list[Any]
+    tasks: list[Any]
+    last_completed_task_id: str
+    created_at: datetime | None
+    completed_at: datetime | None
+    updated_at: datetime | None
+    related_checks: tuple[RelatedCheckRef, ...]
+    raw: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class CheckPayload:
+    """One check; ``result`` is None where the answer is one that never carries the breakdown."""
+
+    id: str
+    client_id: str
+    type: str
+    status: str
+    outcome: str
+    created_at: datetime | None
+    updated_at: datetime | None
+    result: dict[str, Any] | None
+
+
+@dataclass(frozen=True, slots=True)
+class SessionSummary:
+    """What a list page tells of a session: enough to see whether it moved."""
+
+    id: str
+    client_id: str
+    created_at: datetime | None
+    updated_at: datetime | None
+
+
+Item = TypeVar("Item", SessionSummary, CheckPayload)
+
+
+@dataclass(frozen=True, slots=True)
+class ListPage(Generic[Item]):
+    """
+    One page of a list.
+
+    ``unreadable`` holds a reason for each item that cannot be read, by its id where it has one.
+    """
+
+    items: tuple[Item, ...]
+    page: int
+    pages: int
+    total_items: int
+    unreadable: dict[str, str]
+
+
+def check_id_is_safe(value: object) -> str:
+    """
+    Return the id if it may become a part of an address.
+
+    Raises:
+        ComplyCubeInvalidIdError: It is not text, is empty or too long, or holds other characters than
+            letters, digits and ``_ . ~ : = + @ -``, or ``..``.
+    """
+    if isinstance(value, str) and _SAFE_ID.fullmatch(value) and ".." not in value:
+        return value
+    raise ComplyCubeInvalidIdError(
+        f"{printable_id(value)} is not a possible id: it must have 1 to {ID_LENGTH} letters, digits or "
+        "_ . ~ : = + @ -, as the ComplyCube portal shows it."
+    )
+
+
+def printable_id(value: object) -> str:
+    """Return something short and harmless that names an id in a message."""
+    text = value if isinstance(value, str) else type(value).__name__
+    return ascii(text[:ID_LENGTH])
+
+
+def load_json(body: bytes) -> Any:
+    """
+    Return the JSON of a body; numbers that no database holds become marked text.
+
+    Raises:
+        ComplyCubePayloadError: The body is empty, not UTF-8, not JSON or nested without measure.
+    """
+    try:
+        return json.loads(
+            body.decode("utf-8-sig"), parse_int=_parse_int, parse_constant=lambda name: f"[{name}]"
+        )
+    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        # The error's own text would show a piece of the body, which may be personal.
+        raise ComplyCubePayloadError(_not_json(body, type(error).__name__)) from None
+    except RecursionError:
+        raise ComplyCubePayloadError("The answer is nested too deep to be read.") from None
+
+
+def parse_session(
+    data: Any, *, session_id: str, answered_at: datetime | None = None
+) -> SessionPayload:
+    """
+    Return the session of an answer to ``GET /workflowSessions/{id}``.
+
+    Args:
+        data: The JSON of the answer, of whatever shape it came in.
+        session_id: The id that was asked for; an answer about another one is refused.
+        answered_at: The vendor's clock; times more than a day ahead of it count as unknown.
+
+    Raises:
+        ComplyCubePayloadError: The body is no object, or not this session's.
+
+    Source:
+        API reference, "Get a workflow session".
+    """
+    raw = _own_object(data, session_id, "workflow session")
+    clock = _clock(answered_at)
+    return SessionPayload(
+        id=session_id,
+        client_id=key_text(raw.get("clientId"), ID_LENGTH),
+        entity_name=cut_text(raw.get("entityName"), NAME_LENGTH),
+        status=key_text(raw.get("status"), WORD_LENGTH),
+        outcome=key_text(raw.get("outcome"), WORD_LENGTH),
+        workflow_template_id=key_text(raw.get("workflowTemplateId"), ID_LENGTH),
+        workflow_template_name=cut_text(raw.get("workflowTemplateName"), NAME_LENGTH),
+        workflow_template_description=_text(raw.get("workflowTemplateDescription")),
+        workflow_id=key_text(raw.get("workflowId"), ID_LENGTH),
+        workflow_version=_whole_number(raw.get("workflowVersion")),
+        workflow_description=_text(raw.get("workflowDescription")),
+        compliance_policies=_list(raw.get("compliancePolicies")),
+        policy_assurance=_list(raw.get("policyAssurance")),
+        tasks=_list(raw.get("tasks")),
+        last_completed_task_id=key_text(raw.get("lastCompletedTaskId"), NAME_LENGTH),
+        created_at=_known_time(raw.get("createdAt"), clock),
+        completed_at=_known_time(raw.get("completedAt"), clock),
+        updated_at=_known_time(raw.get("updatedAt"), clock),
+        related_checks=_related_checks(raw.get("allRelatedChecks")),
+        raw=raw,
+    )
+
+
+def parse_check(data: Any, *, check_id: str, answered_at: datetime | None = None) -> CheckPayload:
+    """
+    Return the check of an answer to ``GET /checks/{id}``, without images and oversized text.
+
+    Raises:
+        ComplyCubePayloadError: The body is no object, or not this check's.
+
+    Source:
+        API reference, "Get a check".
+    """
+    raw = _own_object(data, check_id, "check")
+    result = raw.get("result")
+    outcome_only = result if isinstance(result, dict) else {}
+    return _check(raw, check_id, _clock(answered_at), without_oversized_text(outcome_only))
+
+
+def parse_session_page(
+    data: Any, *, answered_at: datetime | None = None
+) -> ListPage[SessionSummary]:
+    """
+    Return one page of ``GET /workflowSessions``.
+
+    Raises:
+        ComplyCubePayloadError: The body is not the documented envelope.
+
+    Source:
+        API reference, "List workflow sessions".
+    """
+    clock = _clock(answered_at)
+
+    def summary(raw: dict[str, Any], session_id: str) -> SessionSummary:
+        return SessionSummary(
+            id=session_id,
+            client_id=key_text(raw.get("clientId"), ID_LENGTH),
+            created_at=_known_time(raw.get("createdAt"), clock),
+            updated_at=_known_time(raw.get("updatedAt"), clock),
+        )
+
+    items, unreadable = _items(data)
+    return ListPage(
+        tuple(summary(raw, item_id) for item_id, raw in items),
+        **_envelope(data),
+        unreadable=unreadable,
+    )
+
+
+def parse_check_page(data: Any, *, answered_at: datetime | None = None) -> ListPage[CheckPayload]:
+    """
+    Return one page of ``GET /checks``, whose checks carry no breakdown.
+
+    Raises:
+        ComplyCubePayloadError: The body is not the documented envelope.
+
+    Source:
+        API reference, "List checks".
+    """
+    clock = _clock(answered_at)
+    items, unreadable = _items(data)
+    return ListPage(
+        tuple(_check(raw, item_id, clock, None) for item_id, raw in items),
+        **_envelope(data),
+        unreadable=unreadable,
+    )
+
+
+def parse_time(value: object) -> datetime | None:
+    """Return an ISO 8601 time as aware UTC, or None where it cannot be read or does not exist."""
+    if not isinstance(value, str) or not _TIME.fullmatch(value.strip()):
+        return None
+    try:
+        time = datetime.fromisoformat(value.strip())
+        time = time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None
+    return time if 1900 <= time.year < 9999 else None
+
+
+def clean_json(value: Any, *, depth: int = 0) -> Any:
+    """Return JSON that all supported databases store: see the module's text and ``MAX_DEPTH``."""
+    if isinstance(value, str):
+        return clean_text(value)
+    if isinstance(value, float) and not math.isfinite(value):
+        return f"[{value}]"
+    if isinstance(value, dict | list) and depth >= MAX_DEPTH:
+        return f"[cut: nested deeper than {MAX_DEPTH} levels]" if value else value
+    if isinstance(value, dict):
+        return {clean_text(str(k)): clean_json(v, depth=depth + 1) for k, v in value.items()}
+    if isinstance(value, list):
+        return [clean_json(item, depth=depth + 1) for item in value]
+    return value
+
+
+def clean_text(text: str) -> str:
+    """Return text without NUL and lone surrogates, each replaced by U+FFFD."""
+    return _UNSTORABLE.sub(_REPLACEMENT, text)
+
+
+def cut_text(value: object, length: int) -> str:
+    """Return text for people that fits a column of ``length``; a cut ends in ``…``."""
+    text = _text(value)
+    return text if len(text) <= length else f"{text[: length - 1]}…"
+
+
+def key_text(value: object, length: int) -> str:
+    """Return text to compare by that fits a column; a cut ends in a hash, so that it stays distinct."""
+    text = _text(value)
+    if len(text) <= length:
+        return text
+    digest = hashlib.sha256(text.encode()).hexdigest()[:16]
+    return f"{text[: length - 18]}…~{digest}"
+
+
+def without_oversized_text(value: Any) -> Any:
+    """Return a check's result with base64 data and text of over 10,000 characters cut out and marked."""
+    if isinstance(value, str):
+        if len(value) > MAX_BASE64 and _BASE64.fullmatch(value):
+            return f"[cut: base64 data, {len(value)} characters]"
+        if len(value) > MAX_RESULT_TEXT:
+            return f"{value[:KEPT_OF_CUT_TEXT]} [cut: {len(value)} characters in all]"
+        return value
+    if isinstance(value, dict):
+        return {without_oversized_text(k): without_oversized_text(v) for k, v in value.items()}
+    if isinstance(value, list):
+        return [without_oversized_text(item) for item in value]
+    return value
+
+
+def _own_object(data: Any, asked_id: str, kind: str) -> dict[str, Any]:
+    if not isinstance(data, dict):
+        raise ComplyCubePayloadError(
+            f"The answer for {asked_id} is {_kind(data)}, not a {kind} object."
+        )
+    if data.get("id") != asked_id:
+        answered = "no id" if data.get("id") is None else f"the id {printable_id(data['id'])}"
+        raise ComplyCubePayloadError(f"The answer for {asked_id} has {answered}.")
+    return dict(clean_json(data))
+
+
+def _items(data: Any) -> tuple[list[tuple[str, dict[str, Any]]], dict[str, str]]:
+    """Return the readable items by id, and a reason for each that is not."""
+    found = data.get("items") if isinstance(data, dict) else None
+    readable: list[tuple[str, dict[str, Any]]] = []
+    unreadable: dict[str, str] = {}
+    for index, item in enumerate(found if isinstance(found, list) else ()):
+        if not isinstance(item, dict):
+            unreadable[f"item {index}"] = f"The list holds {_kind(item)} in place of an object."
+            continue
+        try:
+            readable.append((check_id_is_safe(item.get("id")), item))
+        except ComplyCubeInvalidIdError as error:
+            unreadable[printable_id(item.get("id"))] = str(error)
+    return readable, unreadable
+
+
+def _envelope(data: Any) -> dict[Literal["page", "pages", "total_items"], int]:
+    if not isinstance(data, dict):
+        raise ComplyCubePayloadError(f"The list is {_kind(data)}, not an object with items.")
+    items = data.get("items")
+    if items is not None and not isinstance(items, list):
+        raise ComplyCubePayloadError(f"The items of the list are {_kind(items)}.")
+    total = _whole_number(data.get("totalItems"))
+    if total is None or total < 0:
+        raise ComplyCubePayloadError("The list does not tell how many items there are.")
+    page = _whole_number(data.get("page")) or 1
+    return {"page": page, "pages": _whole_number(data.get("pages")) or 0, "total_items": total}
+
+
+def _check(
+    raw: Mapping[str, Any], check_id: str, clock: datetime, result: dict[str, Any] | None
+) -> CheckPayload:
+    found = raw.get("result")
+    outcome = found.get("outcome") if isinstance(found, dict) else None
+    return CheckPayload(
+        id=check_id,
+        client_id=key_text(raw.get("clientId"), ID_LENGTH),
+        type=key_text(raw.get("type"), WORD_LENGTH),
+        status=key_text(raw.get("status"), WORD_LENGTH),
+        outcome=key_text(outcome, WORD_LENGTH),
+        created_at=_known_time(raw.get("createdAt"), clock),
+        updated_at=_known_time(raw.get("updatedAt"), clock),
+        result=result,
+    )
+
+
+def _related_checks(value: object) -> tuple[RelatedCheckRef, ...]:
+    """Return one reference a check, in the order of their first mention; half-empty ones are completed."""
+    found: dict[str, RelatedCheckRef] = {}
+    for entry in value if isinstance(value, list) else ():
+        if not isinstance(entry, dict) or not (
+            check_id := key_text(entry.get("checkId"), ID_LENGTH)
+        ):
+            continue
+        before = found.get(check_id)
+        found[check_id] = RelatedCheckRef(
+            check_id,
+            (before and before.type) or key_text(entry.get("type"), WORD_LENGTH),
+            (before and before.task_id) or key_text(entry.get("taskId"), NAME_LENGTH),
+        )
+    return tuple(found.values())
+
+
+def _known_time(value: object, clock: datetime) -> datetime | None:
+    time = parse_time(value)
+    return None if time is None or time > clock + MAX_CLOCK_AHEAD else time
+
+
+def _clock(answered_at: datetime | None) -> datetime:
+    return answered_at or datetime.now(UTC)
+
+
+def _text(value: object) -> str:
+    if isinstance(value, str):
+        return clean_text(value)
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return str(value)
+    return ""
+
+
+def _whole_number(value: object) -> int | None:
+    if isinstance(value, str) and re.fullmatch(r"[+-]?\d{1,18}", value.strip(), re.ASCII):
+        value = int(value)
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    if isinstance(value, bool) or not isinstance(value, int):
+        return None
+    return value if abs(value) <= BIGINT_MAX else None
+
+
+def _list(value: object) -> list[Any]:
+    if value is None:
+        return []
+    return value if isinstance(value, list) else [value]
+
+
+def _parse_int(digits: str) -> int | str:
+    return int(digits) if len(digits) <= MAX_DIGITS else f"[number of {len(digits)} digits]"
+
+
+def _kind(value: object) -> str:
+    if value is None:
+        return "null"
+    return {dict: "an object", list: "a list", str: "a text", bool: "a boolean"}.get(
+        type(value), "a number"
+    )
+
+
+def _not_json(body: bytes, name: str) -> str:
+    if not body.strip():
+        return "The answer is empty."
+    what = "HTML" if body.lstrip()[:1] == b"<" else "not JSON"
+    return f"The answer is {what} ({len(body)} bytes, {name})."

@@ -1,0 +1,154 @@
+"""
+The request budget of one API key inside one process.
+
+A *slot* is a moment at which one request may begin. Slots of one key are evenly spaced over all
+threads, processes and machines: a ``SlotSource`` hands them out in blocks, the throttle passes them on
+to its threads. Only the thread that made the throttle talks to the source, because the source may
+use that thread's database connection; the others ask it to.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Final, Protocol
+
+# Requests are spaced a little wider than the limit allows, so that the different times that they need
+# to reach the server cannot push one more of them into a second: 3 % of a second is 30 ms.
+USE_OF_LIMIT: Final = 0.97
+# A slot that is taken later than this is given up: a request that is late runs into those after it.
+LATEST_START_SECONDS: Final = 0.015
+# How far ahead slots are reserved, so that their owner may be busy storing a batch meanwhile.
+SECONDS_AHEAD: Final = 1.0
+
+
+class SlotSource(Protocol):
+    """Where the slots of a key come from."""
+
+    def reserve(self, count: int, interval_seconds: float) -> float:
+        """Reserve ``count`` slots and return the first one's time by ``time.monotonic()``."""
+
+    def postpone(self, seconds: float) -> None:
+        """Let no slot that is reserved from now on begin earlier than ``seconds`` from now."""
+
+    def give_back(self, count: int, interval_seconds: float) -> None:
+        """Free the last ``count`` slots of the latest reservation, unless others reserved since."""
+
+
+class LocalSlots:
+    """Slots of a key that only this process uses."""
+
+    def __init__(self) -> None:
+        self._next = 0.0
+
+    def reserve(self, count: int, interval_seconds: float) -> float:
+        first = max(self._next, time.monotonic())
+        self._next = first + count * interval_seconds
+        return first
+
+    def postpone(self, seconds: float) -> None:
+        self._next = max(self._next, time.monotonic() + seconds)
+
+    def give_back(self, count: int, interval_seconds: float) -> None:
+        self._next -= count * interval_seconds
+
+
+class Throttle:
+    """
+    Let each thread wait until its next request is within the budget.
+
+    Args:
+        requests_per_second: The share of the vendor's limit that is this key's.
+        source: Where slots come from; ``LocalSlots`` by default.
+        on_demand: Called from any thread that waits for slots, to wake the owner (see ``supply``).
+    """
+
+    def __init__(
+        self,
+        requests_per_second: float,
+        source: SlotSource | None = None,
+        on_demand: Callable[[], None] | None = None,
+    ) -> None:
+        self._interval = 1 / (requests_per_second * USE_OF_LIMIT)
+        self._block = max(1, round(requests_per_second * SECONDS_AHEAD))
+        self._source = source or LocalSlots()
+        self.on_demand = on_demand
+        self._owner = threading.get_ident()
+        self._slots: deque[float] = deque()
+        self._condition = threading.Condition()
+        self._paused_until = 0.0
+        self._unsaid_pause = 0.0
+        self._closed = False
+
+    def acquire(self) -> None:
+        """Return when the next request of this key may begin."""
+        while True:
+            slot = self._take()
+            delay = slot - time.monotonic()
+            if delay > 0:
+                time.sleep(delay)
+            if time.monotonic() - slot <= LATEST_START_SECONDS and slot >= self._paused_until:
+                return
+
+    def pause(self, seconds: float) -> None:
+        """Let no request of this key begin for so long, in any thread and soon in any process."""
+        with self._condition:
+            until = time.monotonic() + seconds
+            self._paused_until = max(self._paused_until, until)
+            self._unsaid_pause = max(self._unsaid_pause, until)
+            self._slots.clear()
+        self._ask_owner()
+
+    def supply(self, count: int | None = None) -> None:
+        """
+        Reserve slots for the threads that wait; only the owner may call it.
+
+        Args:
+            count: How many; a block for about a second by default.
+        """
+        with self._condition:
+            pause, self._unsaid_pause = self._unsaid_pause, 0.0
+            wanted = 0 if len(self._slots) > self._block // 2 else count or self._block
+        if pause > time.monotonic():
+            self._source.postpone(pause - time.monotonic())
+        if not wanted:
+            return
+        first = self._source.reserve(wanted, self._interval)
+        with self._condition:
+            self._slots.extend(first + index * self._interval for index in range(wanted))
+            self._condition.notify_all()
+
+    def close(self) -> None:
+        """Wake all threads that wait, with an error, and give back what was not used; the owner's."""
+        with self._condition:
+            self._closed = True
+            unused = len(self._slots)
+            self._slots.clear()
+            self._condition.notify_all()
+        if unused:
+            self._source.give_back(unused, self._interval)
+
+    def _take(self) -> float:
+        if threading.get_ident() == self._owner:
+            while not self._slots:
+                self.supply(1)
+            return self._slots.popleft()
+        with self._condition:
+            low = len(self._slots) <= self._block // 2
+        if low:
+            self._ask_owner()
+        with self._condition:
+            self._condition.wait_for(lambda: self._slots or self._closed)
+            if self._closed:
+                raise ThrottleClosedError
+            return self._slots.popleft()
+
+    def _ask_owner(self) -> None:
+        if self.on_demand and threading.get_ident() != self._owner:
+            self.on_demand()
+
+
+class ThrottleClosedError(Exception):
+    """The run that the thread works for has ended."""

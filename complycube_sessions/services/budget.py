@@ -1,0 +1,75 @@
+"""The request budget of an API key, shared through the project's database."""
+
+from __future__ import annotations
+
+import time
+from datetime import datetime, timedelta
+
+from django.db import transaction
+from django.db.models import F
+from django.utils.crypto import salted_hmac
+
+from complycube_sessions.api.throttle import Throttle
+from complycube_sessions.conf import Account
+from complycube_sessions.models import RequestBudget
+from complycube_sessions.services.database import database_now, retry_transient, write_alias
+
+
+class DatabaseSlots:
+    """
+    Slots of one API key, handed out by a row of the database (a ``SlotSource``).
+
+    The row holds the next free slot by the database's clock. A reservation moves it on by a block
+    and tells how far from now the block begins, so machines whose clocks differ share it all the same.
+    """
+
+    def __init__(self, api_key: str) -> None:
+        self._digest = salted_hmac("complycube_sessions.budget", api_key).hexdigest()
+        self._alias = write_alias()
+        self._end: datetime | None = None
+
+    def reserve(self, count: int, interval_seconds: float) -> float:
+        return self._advance(timedelta(seconds=count * interval_seconds), timedelta())
+
+    def postpone(self, seconds: float) -> None:
+        self._advance(timedelta(), timedelta(seconds=seconds))
+
+    def give_back(self, count: int, interval_seconds: float) -> None:
+        if self._end is None:
+            return
+        rows = RequestBudget.objects.using(self._alias)
+        free_from = self._end - timedelta(seconds=count * interval_seconds)
+        retry_transient(
+            lambda: rows.filter(pk=self._digest, next_slot_at=self._end).update(
+                next_slot_at=free_from
+            ),
+            alias=self._alias,
+        )
+
+    def _advance(self, length: timedelta, delay: timedelta) -> float:
+        def move() -> tuple[datetime, datetime, float]:
+            with transaction.atomic(using=self._alias):
+                # The write comes first: it locks the row, on SQLite the whole file.
+                self._lock()
+                row = RequestBudget.objects.using(self._alias).get(pk=self._digest)
+                now, here = database_now(self._alias), time.monotonic()
+                first = max(filter(None, [row.next_slot_at, now + delay]))
+                RequestBudget.objects.using(self._alias).filter(pk=self._digest).update(
+                    next_slot_at=first + length
+                )
+            return first, now, here
+
+        first, now, here = retry_transient(move, alias=self._alias)
+        self._end = first + length
+        return here + (first - now) / timedelta(seconds=1)
+
+    def _lock(self) -> None:
+        rows = RequestBudget.objects.using(self._alias)
+        if not rows.filter(pk=self._digest).update(reservations=F("reservations") + 1):
+            rows.bulk_create([RequestBudget(pk=self._digest)], ignore_conflicts=True)
+            rows.filter(pk=self._digest).update(reservations=F("reservations") + 1)
+
+
+def shared_throttle(account: Account) -> Throttle:
+    """Return a throttle for this thread's run, whose slots all users of the key share."""
+    return Throttle(account.requests_per_second, DatabaseSlots(account.api_key))

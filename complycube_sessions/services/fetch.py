@@ -1,0 +1,189 @@
+"""Fetching one session with its checks: what runs in the threads, without a database."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Final
+
+from complycube_sessions.api.client import ComplyCubeClient
+from complycube_sessions.api.payloads import CheckPayload
+from complycube_sessions.conf import CheckResults
+from complycube_sessions.exceptions import (
+    ComplyCubeAuthenticationError,
+    ComplyCubeError,
+    ComplyCubeInvalidIdError,
+    ComplyCubeNotFoundError,
+    ComplyCubePaymentError,
+    ComplyCubeRateLimitError,
+)
+from complycube_sessions.models import RelatedCheck
+from complycube_sessions.services.merge import FetchedCheck, FetchedSession
+from complycube_sessions.services.sweep import Ledger
+
+# The answer to the next request would be the same, whatever it asks for.
+STOP_ERRORS: Final = (
+    ComplyCubeAuthenticationError,
+    ComplyCubePaymentError,
+    ComplyCubeRateLimitError,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class KnownCheck:
+    """What the copy holds of a check."""
+
+    updated_at: datetime | None
+    has_result: bool
+
+
+@dataclass(slots=True)
+class Copy:
+    """
+    What fetching one session brought.
+
+    ``session`` is None where the API answered 404 to a request that began at ``missing_at``.
+    ``problems`` has a reason for each check that could not be fetched; the session is good without.
+    """
+
+    session: FetchedSession | None
+    missing_at: datetime | None = None
+    missing_reason: str = ""
+    size_bytes: int = 0
+    problems: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class CheckSource:
+    """
+    Where the statuses and outcomes of checks come from.
+
+    Args:
+        ledger: Checks of list pages that were read already.
+        by_client: Whether the ledger lacks the checks of clients that were not asked for yet.
+        results: ``COMPLYCUBE_CHECK_RESULTS``.
+    """
+
+    ledger: Ledger
+    by_client: bool
+    results: CheckResults
+
+
+def wants_result(setting: CheckResults, check: CheckPayload) -> bool:
+    """Return whether the breakdown of a check is to be fetched and kept."""
+    if setting == "review":
+        complete = check.status == RelatedCheck.Status.COMPLETE
+        return complete and check.outcome != RelatedCheck.Outcome.CLEAR
+    return setting == "all" and check.status != RelatedCheck.Status.PENDING
+
+
+def fetch_copy(
+    client: ComplyCubeClient, session_id: str, source: CheckSource, known: Mapping[str, KnownCheck]
+) -> Copy:
+    """
+    Fetch a session, and of its checks what the list pages do not tell.
+
+    Args:
+        client: Sends the requests.
+        session_id: A safe id.
+        source: The checks that were listed.
+        known: The checks of this session that the copy holds with a status, by id.
+
+    Raises:
+        ComplyCubeError: The session could not be fetched, for another reason than a 404.
+    """
+    began_at = datetime.now(UTC)
+    try:
+        answer = client.get_session(session_id)
+    except ComplyCubeNotFoundError as error:
+        return Copy(None, missing_at=began_at, missing_reason=str(error))
+    payload, copy = answer.value, Copy(None, size_bytes=answer.size_bytes)
+    checks = []
+    with _tolerated(copy, payload.client_id):
+        if source.by_client and payload.client_id and payload.related_checks:
+            list_client_checks(client, source, payload.client_id)
+    for reference in payload.related_checks:
+        with _tolerated(copy, reference.check_id):
+            check = _fetch_check(client, reference.check_id, source, known)
+            checks.append(check)
+    found = tuple(check for check in checks if check is not None)
+    copy.session = FetchedSession(session_id, payload, answer.began_at, found)
+    return copy
+
+
+def fetch_everything(client: ComplyCubeClient, session_id: str, results: CheckResults) -> Copy:
+    """
+    Fetch a session and each of its checks with its breakdown, which is dropped where none is kept.
+
+    Raises:
+        ComplyCubeError: The session could not be fetched.
+    """
+    answer = client.get_session(session_id)
+    copy = Copy(None, size_bytes=answer.size_bytes)
+    checks: list[FetchedCheck] = []
+    for reference in answer.value.related_checks:
+        with _tolerated(copy, reference.check_id):
+            checks.append(_get_check(client, reference.check_id, keep_result=results != "none"))
+    copy.session = FetchedSession(session_id, answer.value, answer.began_at, tuple(checks))
+    return copy
+
+
+def fetch_moved_check(client: ComplyCubeClient, check: CheckPayload) -> FetchedCheck:
+    """Fetch a check whose list entry moved, with its breakdown."""
+    return _get_check(client, check.id, keep_result=True)
+
+
+def list_client_checks(client: ComplyCubeClient, source: CheckSource, client_id: str) -> None:
+    """Read the list of one client's checks into the ledger, once a run."""
+    if not source.ledger.claim_client(client_id):
+        return
+    number = 1
+    while True:
+        answer = client.list_checks(page=number, filters={"clientId": client_id})
+        for check in answer.value.items:
+            source.ledger.note_check(check, answer.began_at, 0)
+        if not answer.value.items or number >= answer.value.pages:
+            return
+        number += 1
+
+
+@contextmanager
+def _tolerated(copy: Copy, subject: str) -> Iterator[None]:
+    """Note an error that is one check's; let those through that stop a run."""
+    try:
+        yield
+    except (ComplyCubeNotFoundError, ComplyCubeInvalidIdError):
+        pass  # a check that is named before it exists, or after it is gone
+    except STOP_ERRORS:
+        raise
+    except ComplyCubeError as error:
+        copy.problems[subject] = str(error)
+
+
+def _fetch_check(
+    client: ComplyCubeClient, check_id: str, source: CheckSource, known: Mapping[str, KnownCheck]
+) -> FetchedCheck | None:
+    """Return a check as listed, with its breakdown where that is wanted, or None where it did not move."""
+    listed, stored = source.ledger.check(check_id), known.get(check_id)
+    if listed is None:
+        if stored is not None:
+            return None
+        fetched = _get_check(client, check_id, keep_result=True)
+        if wants_result(source.results, fetched.payload):
+            return fetched
+        return FetchedCheck(replace(fetched.payload, result=None), fetched.fetched_at)
+    payload, fetched_at = listed
+    up_to_date = (
+        stored is not None and stored.has_result and stored.updated_at == payload.updated_at
+    )
+    if not wants_result(source.results, payload) or up_to_date:
+        return FetchedCheck(payload, fetched_at)
+    return _get_check(client, check_id, keep_result=True)
+
+
+def _get_check(client: ComplyCubeClient, check_id: str, *, keep_result: bool) -> FetchedCheck:
+    answer = client.get_check(check_id)
+    payload = answer.value if keep_result else replace(answer.value, result=None)
+    return FetchedCheck(payload, answer.began_at)

@@ -1,0 +1,108 @@
+"""
+Requests in several threads, results in one.
+
+The threads do nothing but HTTP. Everything that touches the database (slots of the budget, the
+lease, the batches) happens on the thread that owns the pump, while it waits for results.
+"""
+
+from __future__ import annotations
+
+import math
+import queue
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, Final, Generic, TypeVar
+
+from complycube_sessions.api.client import ComplyCubeClient
+from complycube_sessions.api.throttle import Throttle
+from complycube_sessions.conf import Account
+
+MAX_THREADS: Final = 64
+TICK_SECONDS: Final = 0.25
+
+Key = TypeVar("Key")
+Value = TypeVar("Value")
+
+
+@dataclass(frozen=True, slots=True)
+class Done(Generic[Key, Value]):
+    """A job that ended, with its result or its error."""
+
+    key: Key
+    future: Future[Value]
+
+
+class Pump:
+    """
+    Run jobs in as many threads as the latency of the API needs to use the budget, and no more.
+
+    Args:
+        account: Whose key and limits.
+        throttle: The budget; the pump serves its threads with slots.
+        tick: Called on the owner's thread about every quarter of a second while it waits.
+    """
+
+    def __init__(self, account: Account, throttle: Throttle, tick: Callable[[], None]) -> None:
+        self._stopped = threading.Event()
+        self.client = ComplyCubeClient(account, throttle, backoff=self._back_off)
+        self._throttle = throttle
+        self._throttle.on_demand = lambda: self._inbox.put(None)
+        self._requests_per_second = account.requests_per_second
+        self._tick = tick
+        self._inbox: queue.SimpleQueue[Done[Any, Any] | None] = queue.SimpleQueue()
+        self._executor = ThreadPoolExecutor(MAX_THREADS, thread_name_prefix="complycube")
+
+    def call(self, job: Callable[[], Value]) -> Value:
+        """Return the result of one job, ticking while it runs; its error is raised here."""
+        (done,) = self.each([(None, job)])
+        return done.future.result()
+
+    def each(self, jobs: Iterable[tuple[Key, Callable[[], Value]]]) -> Iterator[Done[Key, Value]]:
+        """Run the jobs and yield them as they end; a consumer that stops early cancels the rest."""
+        waiting = iter(jobs)
+        running: set[Future[Value]] = set()
+        try:
+            while True:
+                while len(running) < self._width() and (job := next(waiting, None)) is not None:
+                    running.add(self._submit(*job))
+                if not running:
+                    return
+                done = self._next_done()
+                running.discard(done.future)
+                yield done
+        finally:
+            for future in running:
+                future.cancel()
+
+    def close(self) -> None:
+        """End all threads; a request under way ends by itself."""
+        self._stopped.set()
+        self._throttle.close()
+        self._executor.shutdown(wait=False, cancel_futures=True)
+        self.client.close()
+
+    def _width(self) -> int:
+        """Return how many requests must be under way at once (Little's law), with one to spare."""
+        busy = self._requests_per_second * self.client.latency_seconds
+        return min(MAX_THREADS, math.ceil(busy) + 2)
+
+    def _submit(self, key: Key, job: Callable[[], Value]) -> Future[Value]:
+        future = self._executor.submit(job)
+        future.add_done_callback(lambda ended: self._inbox.put(Done(key, ended)))
+        return future
+
+    def _next_done(self) -> Done[Any, Any]:
+        while True:
+            self._tick()
+            try:
+                message = self._inbox.get(timeout=TICK_SECONDS)
+            except queue.Empty:
+                continue
+            if message is not None:
+                return message
+            self._throttle.supply()
+
+    def _back_off(self, seconds: float) -> None:
+        self._stopped.wait(seconds)

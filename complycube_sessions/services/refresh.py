@@ -1,0 +1,224 @@
+"""
+Keeping the copy fresh: one session, some sessions, or all that changed in an account.
+
+What a run over an account asks for is planned in ``services/sweeping.py``; here is what it shares
+with every other run: how it begins, how each error ends it, and what it leaves behind.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
+from typing import Final
+
+from django.db import DatabaseError, InterfaceError, transaction
+
+from complycube_sessions.api.client import ComplyCubeClient
+from complycube_sessions.api.payloads import check_id_is_safe
+from complycube_sessions.conf import Account, conf, get_account
+from complycube_sessions.exceptions import (
+    ComplyCubeAuthenticationError,
+    ComplyCubeConfigurationError,
+    ComplyCubeConnectionError,
+    ComplyCubeError,
+    ComplyCubeInvalidIdError,
+    ComplyCubeNotFoundError,
+    ComplyCubeOwnershipError,
+    ComplyCubePaymentError,
+    ComplyCubePermissionError,
+    ComplyCubeRateLimitError,
+    ComplyCubeStorageError,
+)
+from complycube_sessions.models import RefreshRun, WorkflowSession
+from complycube_sessions.services.budget import shared_throttle
+from complycube_sessions.services.database import is_connected, write_alias
+from complycube_sessions.services.fetch import fetch_everything
+from complycube_sessions.services.runs import LeaseLostError, RunRecord
+from complycube_sessions.services.store import mark_missing, ownership_reason, store_batch
+from complycube_sessions.services.sweeping import Refresh, RunEnd
+
+# They end a run and reach the caller: the same would come of every other session.
+_RAISED: Final = (
+    ComplyCubeAuthenticationError,
+    ComplyCubePaymentError,
+    ComplyCubePermissionError,
+    ComplyCubeConfigurationError,
+)
+Progress = Callable[[RefreshRun, int], None]
+
+
+def refresh_session(
+    session_id: str, *, account: str = "default", source: str = "refresh"
+) -> WorkflowSession:
+    """
+    Fetch one session with all of its checks, store it and return the stored row.
+
+    Call it outside of a transaction: it sends requests, then stores in a transaction of its own.
+
+    Args:
+        session_id: The vendor's id, known here or not.
+        account: A name of ``COMPLYCUBE_ACCOUNTS``.
+        source: ``refresh``, ``webhook`` or ``admin``; it stands in the history.
+
+    Raises:
+        ComplyCubeInvalidIdError: The id cannot be one; nothing was sent.
+        ComplyCubeNotFoundError: The API does not know it; a stored row is now marked as missing.
+        ComplyCubeOwnershipError: The row belongs to another account or environment.
+        ComplyCubeError: Any other error of ``exceptions.py``; what was stored before stays.
+        ComplyCubeConfigurationError: The account's settings are missing or wrong.
+
+    Source:
+        API reference, "Get a workflow session" and "Get a check".
+    """
+    found = get_account(account)
+    check_id_is_safe(session_id)
+    _refuse_open_transaction()
+    _check_owner(found, session_id)
+    client = ComplyCubeClient(found, shared_throttle(found))
+    began_at = datetime.now(UTC)
+    try:
+        copy = fetch_everything(client, session_id, conf.COMPLYCUBE_CHECK_RESULTS)
+    except ComplyCubeNotFoundError:
+        mark_missing(found, {session_id: began_at})
+        raise
+    finally:
+        client.close()
+    assert copy.session is not None  # noqa: S101 - a 404 was raised above
+    stored = store_batch(found, [copy.session], source=source)
+    if session_id in stored.failed:
+        raise ComplyCubeStorageError(stored.failed[session_id])
+    if copy.problems:
+        check_id, reason = next(iter(copy.problems.items()))
+        raise ComplyCubeError(
+            f"{session_id} is stored, but {len(copy.problems)} of its checks could not be fetched: "
+            f"{check_id}: {reason}"
+        )
+    return WorkflowSession.objects.using(write_alias()).get(pk=session_id)
+
+
+def refresh_sessions(
+    account: str = "default",
+    full: bool = False,
+    since: datetime | None = None,
+    ids: Iterable[str] | None = None,
+    limit: int | None = None,
+    dry_run: bool = False,
+    *,
+    confirm_missing: bool = False,
+    source: str = "refresh",
+    on_progress: Progress | None = None,
+) -> RefreshRun:
+    """
+    Fetch and store what changed upstream since the last run, or the sessions named by ``ids``.
+
+    Args:
+        account: A name of ``COMPLYCUBE_ACCOUNTS``.
+        full: Compare every session upstream with the copy, and mark those that are gone.
+        since: Fetch what changed since then (aware), in place of the last run's end.
+        ids: Only these sessions, known here or not; no lock is taken.
+        limit: Fetch at most so many sessions; the run ends as ``partial``.
+        dry_run: Only plan: the counts tell what would be done, nothing is stored.
+        confirm_missing: Let a full run mark more than 5 % of the copy as missing.
+        source: ``refresh``, ``webhook`` or ``admin``; it stands in the history.
+        on_progress: Called with the run and the number of sessions to expect, now and then.
+
+    Returns:
+        The run, ended. Its ``errors`` name each session that failed; all others are stored.
+
+    Raises:
+        ComplyCubeConfigurationError: The account's settings are missing or wrong.
+        ComplyCubeInvalidIdError: None of the ids can be one.
+        ComplyCubeRefreshRunningError: Another run over the account is alive.
+        ComplyCubeAuthenticationError, ComplyCubePaymentError, ComplyCubePermissionError: The API
+            refuses the key; the run is recorded as failed.
+    """
+    found = get_account(account)
+    good_ids, bad_ids = _sort_ids(ids)
+    _refuse_open_transaction()
+    mode = _mode(full=full, since=since, ids=ids)
+    record = RunRecord(found, mode, write=not dry_run)
+    record.begin(lease=ids is None)
+    for bad_id, reason in bad_ids.items():
+        record.fail(bad_id, reason, retry=False)
+    refresh = Refresh(
+        found,
+        record,
+        throttle=shared_throttle(found),
+        results=conf.COMPLYCUBE_CHECK_RESULTS,
+        source=source,
+        limit=limit,
+        dry_run=dry_run,
+        on_progress=on_progress,
+    )
+    if ids is not None:
+        return _run_to_its_end(refresh, lambda: refresh.run_ids(good_ids))
+    return _run_to_its_end(
+        refresh,
+        lambda: refresh.run_account(full=full, since=since, confirm_missing=confirm_missing),
+    )
+
+
+def _run_to_its_end(refresh: Refresh, work: Callable[[], RunEnd]) -> RefreshRun:
+    """Do the work and record how it ended, whatever it ended in."""
+    try:
+        end = work()
+        return refresh.finish(end.state, end.watermark)
+    except _RAISED as error:
+        refresh.record.name_error(refresh.account.name, str(error))
+        refresh.finish(RefreshRun.State.FAILED)
+        raise
+    except ComplyCubeRateLimitError as error:
+        reason = f"{error} It does not go away: a monthly quota may be used up."
+        return refresh.finish_early(RefreshRun.State.PARTIAL, reason)
+    except ComplyCubeConnectionError as error:
+        return refresh.finish_early(refresh.state_after_fault(), str(error))
+    except ComplyCubeError as error:
+        return refresh.finish_early(refresh.state_after_fault(), f"{type(error).__name__}: {error}")
+    except LeaseLostError:
+        return refresh.finish_early(
+            RefreshRun.State.INTERRUPTED, "Another run took the account over."
+        )
+    except KeyboardInterrupt:
+        refresh.finish(RefreshRun.State.INTERRUPTED)
+        raise
+    except (DatabaseError, InterfaceError):
+        if is_connected(write_alias()):
+            refresh.record.finish(RefreshRun.State.FAILED, refresh.requests)
+        raise
+    finally:
+        refresh.close()
+
+
+def _mode(*, full: bool, since: datetime | None, ids: Iterable[str] | None) -> str:
+    if ids is not None:
+        return RefreshRun.Mode.IDS
+    if full:
+        return RefreshRun.Mode.FULL
+    return RefreshRun.Mode.SINCE if since else RefreshRun.Mode.INCREMENTAL
+
+
+def _sort_ids(ids: Iterable[str] | None) -> tuple[list[str], dict[str, str]]:
+    """Return the distinct safe ids in their order, and a reason for each of the others."""
+    good: dict[str, None] = {}
+    bad: dict[str, str] = {}
+    for session_id in ids or ():
+        try:
+            good[check_id_is_safe(session_id)] = None
+        except ComplyCubeInvalidIdError as error:
+            bad[repr(session_id)[:140]] = str(error)
+    if bad and not good:
+        raise ComplyCubeInvalidIdError(" ".join(list(bad.values())[:3]))
+    return list(good), bad
+
+
+def _refuse_open_transaction() -> None:
+    """Raise RuntimeError, before any request, where a transaction is open that could not be kept short."""
+    with transaction.atomic(using=write_alias(), durable=True):
+        pass
+
+
+def _check_owner(account: Account, session_id: str) -> None:
+    rows = WorkflowSession.objects.using(write_alias()).filter(pk=session_id)
+    owner = rows.values_list("account", "environment").first()
+    if owner is not None and owner != (account.name, account.environment):
+        raise ComplyCubeOwnershipError(ownership_reason(session_id, *owner))

@@ -1,0 +1,257 @@
+"""The record of a run while it lives: its lease, its counts, its failures and what is due again."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Final
+
+from django.db import transaction
+from django.db.models import Max, Q
+from django.utils import timezone
+
+from complycube_sessions.conf import Account
+from complycube_sessions.exceptions import ComplyCubeRefreshRunningError
+from complycube_sessions.models import PendingRefresh, RefreshLease, RefreshRun
+from complycube_sessions.services.database import (
+    database_now,
+    retry_transient,
+    upsert,
+    write_alias,
+)
+from complycube_sessions.services.store import StoredBatch
+
+logger = logging.getLogger("complycube_sessions.refresh")
+
+LEASE: Final = timedelta(seconds=15)
+RENEW_SECONDS: Final = 4.0
+SAVE_SECONDS: Final = 2.0
+FIRST_DELAY: Final = timedelta(minutes=1)
+MAX_DELAY: Final = timedelta(days=1)
+_COUNTS: Final = (
+    "listed",
+    "fetched",
+    "created",
+    "updated",
+    "unchanged",
+    "missing",
+    "failed",
+    "requests",
+    "errors",
+    "error_count",
+)
+
+
+class LeaseLostError(Exception):
+    """Another run has taken the account over."""
+
+
+class RunRecord:
+    """
+    A ``RefreshRun`` that moves while it runs.
+
+    Args:
+        account: The account that is refreshed.
+        mode: One of ``RefreshRun.Mode``.
+        write: False for a dry run, which leaves no trace in the database.
+    """
+
+    def __init__(self, account: Account, mode: str, *, write: bool = True) -> None:
+        self.run = RefreshRun(account=account.name, environment=account.environment, mode=mode)
+        self.marked_missing: list[str] = []
+        self._write = write
+        self._alias = write_alias()
+        self._leased = False
+        self._saved_at = self._renewed_at = 0.0
+        self._retry: dict[str, str] = {}
+
+    def begin(self, *, lease: bool) -> None:
+        """
+        Record the start of the run and take the account's lease.
+
+        Raises:
+            ComplyCubeRefreshRunningError: Another run of the account holds the lease and lives.
+        """
+        if not self._write:
+            return
+        retry_transient(lambda: self._begin(lease=lease), alias=self._alias)
+        self._leased = lease
+        self._saved_at = self._renewed_at = time.monotonic()
+
+    def tick(self, requests: int) -> None:
+        """
+        Renew the lease and save the counts when it is time.
+
+        Raises:
+            LeaseLostError: Another run took over; nothing that this one earned counts any more.
+        """
+        self.run.requests = requests
+        now = time.monotonic()
+        if self._leased and now - self._renewed_at >= RENEW_SECONDS:
+            self._renewed_at = now
+            if not retry_transient(self._renew, alias=self._alias):
+                raise LeaseLostError
+        if self._write and now - self._saved_at >= SAVE_SECONDS:
+            self._saved_at = now
+            self._save(_COUNTS)
+
+    def add(self, stored: StoredBatch, *, fetched: int) -> None:
+        """Count what became of a batch, of which so many sessions were fetched."""
+        for effect in stored.effects.values():
+            setattr(self.run, effect, getattr(self.run, effect) + 1)
+        self.run.fetched += fetched
+        for session_id, reason in stored.failed.items():
+            self.fail(session_id, reason, retry="Ownership" not in reason)
+
+    def fail(self, session_id: str, reason: str, *, retry: bool) -> None:
+        """
+        Name a session that failed.
+
+        Args:
+            session_id: The session, or a word for what failed in its place.
+            reason: The error's own text.
+            retry: Whether it becomes due again, later each time.
+        """
+        self.run.failed += 1
+        self.name_error(session_id, reason)
+        if retry:
+            self._retry[session_id] = reason
+
+    def name_error(self, subject: str, reason: str) -> None:
+        """Name an error that concerns no session of its own."""
+        logger.warning(
+            "%s: %s", subject, reason, extra={"account": self.run.account, "session_id": subject}
+        )
+        if subject not in self.run.errors:
+            self.run.error_count += 1
+            if len(self.run.errors) < RefreshRun.MAX_ERRORS:
+                self.run.errors[subject] = reason
+
+    def note_missing(self, session_ids: Sequence[str]) -> None:
+        """Count sessions that are stored and that the API does not know any more."""
+        self.run.missing += len(session_ids)
+        room = RefreshRun.MAX_ERRORS - len(self.marked_missing)
+        self.marked_missing.extend(session_ids[:room])
+
+    def write_retries(self) -> None:
+        """Make the sessions that failed due again, each later than the time before."""
+        failed, self._retry = self._retry, {}
+        if failed and self._write:
+            retry_transient(
+                lambda: _postpone(self.run.account, failed, self._alias), alias=self._alias
+            )
+
+    def finish(self, state: str, requests: int, watermark: datetime | None = None) -> RefreshRun:
+        """Record the end of the run and give the lease back; a lost lease earns no watermark."""
+        self.run.requests = requests
+        self.run.finished_at = timezone.now()
+        self.run.state = state
+        if not self._write:
+            return self.run
+        self.write_retries()
+
+        def end() -> None:
+            with transaction.atomic(using=self._alias, durable=True):
+                holds = not self._leased or self._renew()
+                self.run.watermark = watermark if holds else None
+                if not holds:
+                    self.run.state = RefreshRun.State.INTERRUPTED
+                self._save([*_COUNTS, "finished_at", "state", "watermark"])
+                if self._leased and holds:
+                    leases = RefreshLease.objects.using(self._alias)
+                    leases.filter(run=self.run).update(run=None, expires_at=None)
+
+        retry_transient(end, alias=self._alias)
+        return self.run
+
+    def _begin(self, *, lease: bool) -> None:
+        self.run.pk = None
+        with transaction.atomic(using=self._alias, durable=True):
+            self.run.save(using=self._alias, force_insert=True)
+            if lease:
+                self._take_lease()
+
+    def _take_lease(self) -> None:
+        leases = RefreshLease.objects.using(self._alias)
+        upsert([RefreshLease(account=self.run.account)], unique=["account"], alias=self._alias)
+        holder = leases.select_for_update().get(pk=self.run.account)
+        now = database_now(self._alias)
+        if holder.run_id and holder.expires_at and holder.expires_at > now:
+            raise ComplyCubeRefreshRunningError(
+                f"Run {holder.run_id} of the account {self.run.account!r} is still going on. "
+                f"Wait for it; if it was killed, its lock ends by itself within {LEASE.seconds} seconds."
+            )
+        if holder.run_id:
+            abandoned = RefreshRun.objects.using(self._alias).filter(
+                pk=holder.run_id, state=RefreshRun.State.RUNNING
+            )
+            abandoned.update(state=RefreshRun.State.INTERRUPTED, finished_at=timezone.now())
+        holder.run = self.run
+        holder.expires_at = now + LEASE
+        holder.save(using=self._alias)
+
+    def _renew(self) -> bool:
+        leases = RefreshLease.objects.using(self._alias).filter(run=self.run)
+        return bool(leases.update(expires_at=database_now(self._alias) + LEASE))
+
+    def _save(self, names: Sequence[str]) -> None:
+        # A run that was taken over is marked as interrupted: its counts may move, its state may not.
+        self.run.save(using=self._alias, update_fields=list(names))
+
+
+def last_watermark(account: Account) -> datetime | None:
+    """Return up to when, in the vendor's clock, all changes are stored or pending; None before that."""
+    runs = RefreshRun.objects.using(write_alias()).filter(
+        account=account.name, environment=account.environment
+    )
+    newest: datetime | None = runs.aggregate(newest=Max("watermark"))["newest"]
+    return newest
+
+
+def due_sessions(account: Account, *, most: int) -> list[str]:
+    """Return up to ``most`` ids that are due for a fetch, those that wait longest first."""
+    rows = PendingRefresh.objects.using(write_alias()).filter(
+        account=account.name, next_try_at__lte=timezone.now()
+    )
+    return list(rows.order_by("next_try_at", "pk").values_list("session_id", flat=True)[:most])
+
+
+def not_yet_due(account: Account, session_ids: Sequence[str]) -> set[str]:
+    """Return those of the ids that failed lately and wait for a later run."""
+    rows = PendingRefresh.objects.using(write_alias()).filter(
+        Q(next_try_at__gt=timezone.now()), account=account.name, session_id__in=session_ids
+    )
+    return set(rows.values_list("session_id", flat=True))
+
+
+def drop_pending(account: Account, session_id: str) -> None:
+    """Forget that a session is due: the API does not know it, and neither does the copy."""
+    rows = PendingRefresh.objects.using(write_alias())
+    rows.filter(account=account.name, session_id=session_id).delete()
+
+
+def _postpone(account: str, failed: Mapping[str, str], alias: str) -> None:
+    now = timezone.now()
+    known = PendingRefresh.objects.using(alias).filter(account=account, session_id__in=list(failed))
+    attempts = dict(known.values_list("session_id", "attempts"))
+    rows = [
+        PendingRefresh(
+            account=account,
+            session_id=session_id,
+            reason="failed",
+            requested_at=now,
+            attempts=attempts.get(session_id, 0) + 1,
+            next_try_at=now
+            + min(MAX_DELAY, FIRST_DELAY * 2 ** min(attempts.get(session_id, 0), 20)),
+            error=reason,
+        )
+        for session_id, reason in failed.items()
+    ]
+    upsert(
+        rows,
+        unique=["account", "session_id"],
+        update=["attempts", "next_try_at", "error"],
+        alias=alias,
+    )

@@ -1,0 +1,338 @@
+"""
+The only writer of mirrored rows.
+
+A batch is one transaction with a constant number of statements. It first makes sure that each row
+exists, then locks the rows in the order of their ids, so that of two processes with the same session
+one waits and compares its copy with what the other has written.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Final
+
+from django.db import DatabaseError, InterfaceError, transaction
+from django.db.models import F, Q
+from django.utils import timezone
+
+from complycube_sessions import signals
+from complycube_sessions.conf import Account
+from complycube_sessions.exceptions import ComplyCubeOwnershipError, ComplyCubeStorageError
+from complycube_sessions.models import (
+    PendingRefresh,
+    RelatedCheck,
+    SessionNameWord,
+    WorkflowSession,
+)
+from complycube_sessions.names import name_words
+from complycube_sessions.services.database import (
+    is_connected,
+    is_transient,
+    retry_transient,
+    upsert,
+    write_alias,
+)
+from complycube_sessions.services.merge import (
+    SESSION_CONTENT,
+    Effect,
+    FetchedSession,
+    MergedSession,
+    Observation,
+    merge,
+)
+
+logger = logging.getLogger("complycube_sessions.store")
+
+BATCH_SIZE: Final = 500
+# The mark of a row that this transaction inserted; it never leaves the transaction.
+_NOT_FETCHED: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_SESSION_MOVES: Final = ("fetched_at", "missing_since", "needs_review")
+_SESSION_FIELDS: Final = (*SESSION_CONTENT, *_SESSION_MOVES, "first_seen_at", "announced_outcome")
+_CHECK_FIELDS: Final = tuple(
+    f.name
+    for f in RelatedCheck._meta.concrete_fields
+    if f.name not in {"id", "session", "check_id"}
+)
+
+
+@dataclass(slots=True)
+class StoredBatch:
+    """What became of the sessions of a batch, by session id."""
+
+    effects: dict[str, Effect] = field(default_factory=dict)
+    failed: dict[str, str] = field(default_factory=dict)
+    changes: int = 0
+
+
+def store_batch(
+    account: Account, fetched: Sequence[FetchedSession], *, source: str = "refresh"
+) -> StoredBatch:
+    """
+    Store up to 500 fetched sessions with their checks and history, then send the signals.
+
+    A batch that the database refuses is split until the one record that it refuses is named; the
+    others are stored.
+
+    Args:
+        account: Whose key fetched them; rows of another account or environment are left alone.
+        fetched: Sessions in any order; of the same session, the newest copy wins.
+        source: ``refresh``, ``webhook`` or ``admin``, for the history.
+
+    Raises:
+        django.db.DatabaseError: The database cannot be reached, or stays locked.
+    """
+    alias = write_alias()
+    try:
+        stored, merged = retry_transient(
+            lambda: _write(account, fetched, source, alias), alias=alias
+        )
+    except (DatabaseError, InterfaceError) as error:
+        if is_transient(error) or not is_connected(alias):
+            raise
+        if len(fetched) > 1:
+            return _store_halves(account, fetched, source)
+        # The database's own words may quote the record.
+        reason = (
+            f"{ComplyCubeStorageError.__name__}: the database refused it ({type(error).__name__})."
+        )
+        return StoredBatch(failed={fetched[0].session_id: reason})
+    _send_signals(merged, source, alias)
+    return stored
+
+
+def mark_missing(account: Account, answers: Mapping[str, datetime]) -> list[str]:
+    """
+    Mark stored sessions of this account as missing upstream; they keep all their data.
+
+    Args:
+        account: Whose key was told 404.
+        answers: For each id, when the request that was answered 404 began. A copy that was fetched
+            later proves the session alive and stays as it is.
+
+    Returns:
+        The ids of those sessions that are stored, in no order.
+    """
+    alias = write_alias()
+
+    def write() -> list[str]:
+        rows = WorkflowSession.objects.using(alias).filter(
+            account=account.name, environment=account.environment
+        )
+        with transaction.atomic(using=alias, durable=True):
+            locked = list(
+                rows.filter(pk__in=list(answers))
+                .order_by("pk")
+                .select_for_update()
+                .only("pk", "missing_since", "fetched_at")
+            )
+            gone = [r for r in locked if not r.missing_since and r.fetched_at <= answers[r.pk]]
+            for row in gone:
+                row.missing_since = answers[row.pk]
+            upsert(
+                [_placeholder(account, r.pk, r.fetched_at, r.missing_since) for r in gone],
+                unique=["id"],
+                update=["missing_since"],
+                alias=alias,
+            )
+            _settle(account, [row.pk for row in locked], min(answers.values()), alias)
+        return [row.pk for row in locked]
+
+    return retry_transient(write, alias=alias) if answers else []
+
+
+def announce_outcomes(account: Account, *, source: str = "refresh") -> int:
+    """Announce the outcomes whose signal a killed process still owes; return how many."""
+    alias = write_alias()
+    never = Q(announced_outcome=None) & ~Q(outcome="")
+    differs = Q(announced_outcome__isnull=False) & ~Q(announced_outcome=F("outcome"))
+    owed = WorkflowSession.objects.using(alias).filter(never | differs, account=account.name)
+    count = 0
+    while rows := list(owed.order_by("pk")[:BATCH_SIZE]):
+        _announce(rows, source, alias)
+        count += len(rows)
+    return count
+
+
+def _store_halves(account: Account, fetched: Sequence[FetchedSession], source: str) -> StoredBatch:
+    middle = len(fetched) // 2
+    whole = StoredBatch()
+    for half in (fetched[:middle], fetched[middle:]):
+        part = store_batch(account, half, source=source)
+        whole.effects |= part.effects
+        whole.failed |= part.failed
+        whole.changes += part.changes
+    return whole
+
+
+def _write(
+    account: Account, fetched: Sequence[FetchedSession], source: str, alias: str
+) -> tuple[StoredBatch, list[MergedSession]]:
+    seen = Observation(source=source, observed_at=timezone.now())
+    with transaction.atomic(using=alias, durable=True):
+        rows = _lock_rows(account, fetched, alias)
+        stored, merged = _merge_all(account, fetched, rows, seen)
+        _write_sessions(account, merged, alias)
+        _write_checks(merged, alias)
+        _write_name_words([m for m in merged if m.name_changed], alias)
+        changes = [change for m in merged for change in m.changes]
+        upsert(changes, alias=alias)
+        stored.changes = len(changes)
+        complete = [f for f in fetched if f.payload is not None and f.session_id in stored.effects]
+        if complete:
+            _settle(
+                account,
+                [f.session_id for f in complete],
+                min(f.fetched_at for f in complete),
+                alias,
+            )
+    return stored, merged
+
+
+def _lock_rows(
+    account: Account, fetched: Sequence[FetchedSession], alias: str
+) -> dict[str, MergedSession]:
+    """Insert what is new, then lock all rows of the batch and return them with their checks."""
+    ids = sorted({f.session_id for f in fetched})
+    new = sorted({f.session_id for f in fetched if f.payload is not None})
+    # A write comes first: SQLite would refuse a transaction that reads and then finds others writing.
+    upsert([_placeholder(account, pk, _NOT_FETCHED) for pk in new], unique=["id"], alias=alias)
+    sessions = WorkflowSession.objects.using(alias).filter(pk__in=ids).order_by("pk")
+    found = {row.pk: row for row in sessions.select_for_update()}
+    checks: dict[str, dict[str, RelatedCheck]] = {pk: {} for pk in found}
+    for check in RelatedCheck.objects.using(alias).filter(session__in=list(found)):
+        checks[check.session_id][check.check_id] = check
+    return {
+        pk: MergedSession(row=row, checks=checks[pk], is_new=row.fetched_at == _NOT_FETCHED)
+        for pk, row in found.items()
+    }
+
+
+def _placeholder(
+    account: Account,
+    pk: str,
+    fetched_at: datetime,
+    missing_since: datetime | None = None,
+) -> WorkflowSession:
+    return WorkflowSession(
+        id=pk,
+        account=account.name,
+        environment=account.environment,
+        fetched_at=fetched_at,
+        missing_since=missing_since,
+    )
+
+
+def _merge_all(
+    account: Account,
+    fetched: Sequence[FetchedSession],
+    rows: Mapping[str, MergedSession],
+    seen: Observation,
+) -> tuple[StoredBatch, list[MergedSession]]:
+    stored = StoredBatch()
+    touched: dict[str, MergedSession] = {}
+    for copy in fetched:
+        merged = rows.get(copy.session_id)
+        if merged is None:  # only its checks were sent, and it was erased meanwhile
+            continue
+        owner = (merged.row.account, merged.row.environment)
+        if owner != (account.name, account.environment):
+            stored.failed[copy.session_id] = ownership_reason(copy.session_id, *owner)
+            continue
+        merge(merged, copy, seen)
+        touched[copy.session_id] = merged
+    stored.effects = {pk: merged.effect for pk, merged in touched.items()}
+    return stored, list(touched.values())
+
+
+def ownership_reason(session_id: str, account: str, environment: str) -> str:
+    """Return the named reason why an answer is not written over another's row."""
+    return (
+        f"{ComplyCubeOwnershipError.__name__}: {session_id} is stored for account {account!r}"
+        f" ({environment or 'unknown'} environment) and was left as it is."
+    )
+
+
+def _write_sessions(account: Account, merged: list[MergedSession], alias: str) -> None:
+    whole = [m.row for m in merged if m.content_changed]
+    upsert(whole, unique=["id"], update=_SESSION_FIELDS, alias=alias)
+    moved = []
+    for m in merged:
+        if m.moved and not m.content_changed:
+            row = _placeholder(account, m.row.pk, m.row.fetched_at, m.row.missing_since)
+            row.needs_review = m.row.needs_review
+            moved.append(row)
+    upsert(moved, unique=["id"], update=_SESSION_MOVES, alias=alias)
+
+
+def _write_checks(merged: list[MergedSession], alias: str) -> None:
+    rows = [
+        m.checks[check_id]
+        for m in merged
+        for check_id in sorted(m.changed_checks | m.touched_checks)
+    ]
+    for row in rows:
+        row.pk = None  # the row is found by session and check; MySQL would find it by both
+    upsert(rows, unique=["session", "check_id"], update=_CHECK_FIELDS, alias=alias)
+
+
+def _write_name_words(renamed: list[MergedSession], alias: str) -> None:
+    if not renamed:
+        return
+    words = SessionNameWord.objects.using(alias)
+    if old := [m.row.pk for m in renamed if not m.is_new]:
+        words.filter(session__in=old).delete()
+    new = [
+        SessionNameWord(session=m.row, word=word)
+        for m in renamed
+        for word in name_words(m.row.entity_name)
+    ]
+    upsert(new, alias=alias)
+
+
+def _settle(account: Account, ids: list[str], began_at: datetime, alias: str) -> None:
+    """Drop what was due for these sessions, but not what was asked for after the fetch began."""
+    PendingRefresh.objects.using(alias).filter(
+        account=account.name, session_id__in=ids, requested_at__lte=began_at
+    ).delete()
+
+
+def _send_signals(merged: Iterable[MergedSession], source: str, alias: str) -> None:
+    sessions = list(merged)
+    for m in sessions:
+        if m.changes:
+            signals.session_changed.send_robust(
+                sender=WorkflowSession, session=m.row, changes=list(m.changes), source=source
+            )
+    owed = [m.row for m in sessions if m.row.outcome != (m.row.announced_outcome or "")]
+    if owed:
+        _announce(owed, source, alias)
+
+
+def _announce(rows: list[WorkflowSession], source: str, alias: str) -> None:
+    """Send the outcomes, and only then note them: a kill in between costs a repeat, not a signal."""
+    for row in rows:
+        signals.session_outcome_changed.send_robust(
+            sender=WorkflowSession,
+            session=row,
+            old=row.announced_outcome or "",
+            new=row.outcome,
+            first_seen=row.announced_outcome is None,
+            source=source,
+        )
+    announced = Q()
+    for outcome in sorted({row.outcome for row in rows}):
+        ids = [row.pk for row in rows if row.outcome == outcome]
+        announced |= Q(pk__in=ids, outcome=outcome)
+    retry_transient(
+        lambda: (
+            WorkflowSession.objects.using(alias)
+            .filter(announced)
+            .update(announced_outcome=F("outcome"))
+        ),
+        alias=alias,
+    )
+    for row in rows:
+        row.announced_outcome = row.outcome

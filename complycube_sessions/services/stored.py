@@ -1,0 +1,159 @@
+"""What the copy holds, as far as a run needs it for its plan; it only reads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from django.db.models import Q, QuerySet
+
+from complycube_sessions.api.payloads import CheckPayload
+from complycube_sessions.conf import Account, CheckResults
+from complycube_sessions.models import RelatedCheck, WorkflowSession
+from complycube_sessions.querysets import WorkflowSessionQuerySet
+from complycube_sessions.services.database import write_alias
+from complycube_sessions.services.fetch import KnownCheck, wants_result
+from complycube_sessions.services.merge import supersedes
+
+# More than one, so that the clean-up of a single session upstream does not leave a window unproven.
+NEWEST: Final = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Newest:
+    """A row that a window must reach back over."""
+
+    id: str
+    updated_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class CheckState:
+    """A stored check that a list shows differently."""
+
+    session_id: str
+    needs_result: bool
+
+
+def own_sessions(account: Account) -> WorkflowSessionQuerySet:
+    """Return the sessions of the account in its key's environment."""
+    rows = WorkflowSession.objects.using(write_alias())
+    return rows.filter(account=account.name, environment=account.environment)
+
+
+def newest_sessions(account: Account) -> list[Newest]:
+    """Return the sessions that were updated last and are there upstream, newest first."""
+    rows = own_sessions(account).filter(missing_since=None, updated_at__isnull=False)
+    values = rows.order_by("-updated_at").values_list("pk", "updated_at")[:NEWEST]
+    return [Newest(pk, time) for pk, time in values if time]
+
+
+def newest_checks(account: Account) -> list[Newest]:
+    """Return the checks that were updated last and that their session still names, newest first."""
+    rows = _own_checks(account).filter(missing_since=None, updated_at__isnull=False)
+    values = rows.order_by("-updated_at").values_list("check_id", "updated_at")[:NEWEST]
+    return [Newest(check_id, time) for check_id, time in values if time]
+
+
+def session_states(account: Account, ids: Sequence[str]) -> dict[str, datetime | None]:
+    """Return the stored ``updated_at`` by id; a session that is marked as missing is left out."""
+    rows = own_sessions(account).filter(pk__in=ids, missing_since=None)
+    return dict(rows.values_list("pk", "updated_at"))
+
+
+def is_moved(stored_updated_at: datetime | None, listed_updated_at: datetime | None) -> bool:
+    """
+    Return whether a listed session needs a request.
+
+    Args:
+        stored_updated_at: None where the session is not stored, or its time is unknown.
+        listed_updated_at: None where the list has no time that can be read.
+    """
+    if stored_updated_at is None or listed_updated_at is None:
+        return True
+    return listed_updated_at > stored_updated_at
+
+
+def foreign_owners(account: Account, ids: Sequence[str]) -> dict[str, tuple[str, str]]:
+    """Return account and environment of those ids that are stored for another one."""
+    rows = WorkflowSession.objects.using(write_alias()).filter(pk__in=ids)
+    foreign = rows.exclude(account=account.name, environment=account.environment)
+    return {
+        pk: (owner, env) for pk, owner, env in foreign.values_list("pk", "account", "environment")
+    }
+
+
+def known_checks(ids: Sequence[str]) -> dict[str, dict[str, KnownCheck]]:
+    """Return the checks whose status is stored, by session and check."""
+    known: dict[str, dict[str, KnownCheck]] = {}
+    rows = RelatedCheck.objects.using(write_alias()).filter(
+        session__in=ids, fetched_at__isnull=False
+    )
+    values = rows.values_list("session_id", "check_id", "updated_at", "result_fetched_at")
+    for session_id, check_id, updated_at, result_fetched_at in values:
+        check = KnownCheck(updated_at, result_fetched_at is not None)
+        known.setdefault(session_id, {})[check_id] = check
+    return known
+
+
+def moved_checks(
+    account: Account, listed: Sequence[tuple[CheckPayload, datetime]], setting: CheckResults
+) -> Iterator[tuple[CheckState, CheckPayload, datetime]]:
+    """Yield those of the listed checks that the copy holds and that differ from it, or lack a breakdown."""
+    by_id: Mapping[str, tuple[CheckPayload, datetime]] = {c.id: (c, at) for c, at in listed}
+    fields = ("status", "outcome", "updated_at", "fetched_at", "result_fetched_at")
+    rows = _own_checks(account).filter(check_id__in=list(by_id))
+    for session_id, check_id, *state in rows.values_list("session_id", "check_id", *fields):
+        status, outcome, updated_at, fetched_at, result_fetched_at = state
+        check, at = by_id[check_id]
+        current = supersedes(
+            updated_at=check.updated_at,
+            fetched_at=at,
+            stored_updated_at=updated_at,
+            stored_fetched_at=fetched_at,
+        )
+        differs = (status, outcome, updated_at) != (check.status, check.outcome, check.updated_at)
+        lacks_result = wants_result(setting, check) and (differs or result_fetched_at is None)
+        if current and (differs or lacks_result):
+            yield CheckState(session_id, lacks_result), check, at
+
+
+def count_clients(account: Account, *, most: int) -> int:
+    """Return how many clients have sessions here, counting no further than ``most``."""
+    return len(own_sessions(account).order_by().values("client_id").distinct()[:most])
+
+
+def client_ids(account: Account) -> Iterator[str]:
+    """Yield the ids of all clients with sessions here, each once."""
+    last = ""
+    while True:
+        rows = own_sessions(account).filter(client_id__gt=last).order_by("client_id")
+        chunk = list(rows.values_list("client_id", flat=True).distinct()[:500])
+        if not chunk:
+            return
+        yield from chunk
+        last = chunk[-1]
+
+
+def count_present(account: Account) -> int:
+    """Return how many sessions are stored that upstream is believed to hold."""
+    return own_sessions(account).filter(missing_since=None).count()
+
+
+def present_ids(account: Account, size: int) -> Iterator[list[str]]:
+    """Yield the ids of those sessions in lists of up to ``size``."""
+    after = Q()
+    while True:
+        rows = own_sessions(account).filter(after, missing_since=None).order_by("pk")
+        chunk = list(rows.values_list("pk", flat=True)[:size])
+        if not chunk:
+            return
+        yield chunk
+        after = Q(pk__gt=chunk[-1])
+
+
+def _own_checks(account: Account) -> QuerySet[RelatedCheck]:
+    rows = RelatedCheck.objects.using(write_alias())
+    return rows.filter(session__account=account.name, session__environment=account.environment)

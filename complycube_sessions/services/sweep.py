@@ -1,0 +1,244 @@
+"""
+Reading a whole list of the API, page by page, so that nothing is missed.
+
+The API pages by number over a list that others change meanwhile. A sweep is complete when it read
+every page, its distinct ids reached ``totalItems`` and ``totalItems`` never fell; else it reads again.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final, Generic, TypeVar
+
+from complycube_sessions.api.client import Answer, time_filter
+from complycube_sessions.api.payloads import CheckPayload, ListPage, SessionSummary
+
+MAX_READS: Final = 3
+WATERMARK_MARGIN: Final = timedelta(minutes=5)
+DATE_STEP: Final = timedelta(seconds=1)
+SMALLEST_STEP: Final = timedelta(milliseconds=1)
+
+Item = TypeVar("Item", SessionSummary, CheckPayload)
+PageReader = Callable[[int, Mapping[str, str]], Answer[ListPage[Item]]]
+
+
+class Ledger:
+    """
+    What a run has seen, in a temporary file that SQLite keeps and removes by itself.
+
+    A million ids in memory would cost a hundred megabytes; here they cost a few. Threads may share it.
+    """
+
+    def __init__(self) -> None:
+        self._database = sqlite3.connect("", check_same_thread=False, isolation_level=None)
+        self._lock = threading.Lock()
+        self._database.executescript(
+            """
+            PRAGMA journal_mode = OFF;
+            CREATE TABLE session (id TEXT PRIMARY KEY, updated TEXT, reading INTEGER) WITHOUT ROWID;
+            CREATE TABLE checks (
+                id TEXT PRIMARY KEY, client TEXT, type TEXT, status TEXT, outcome TEXT,
+                created TEXT, updated TEXT, fetched TEXT, reading INTEGER
+            ) WITHOUT ROWID;
+            CREATE TABLE client (id TEXT PRIMARY KEY) WITHOUT ROWID;
+            BEGIN;
+            """
+        )
+
+    def note_session(self, item: SessionSummary, reading: int) -> bool:
+        """Note a session of a page; return whether it is new to the run or has moved since."""
+        updated = _text(item.updated_at)
+        with self._lock:
+            old = self._database.execute(
+                "SELECT updated FROM session WHERE id = ?", [item.id]
+            ).fetchone()
+            self._database.execute(
+                "INSERT OR REPLACE INTO session VALUES (?, ?, ?)", [item.id, updated, reading]
+            )
+        return old is None or old[0] != updated
+
+    def count_sessions(self, reading: int | None = None) -> int:
+        """Return how many distinct sessions were seen, in one reading or at all."""
+        return self._count("session", reading)
+
+    def has_session(self, session_id: str, reading: int | None = None) -> bool:
+        """Return whether a session was on a page of that reading, or of any."""
+        with self._lock:
+            query = "SELECT reading FROM session WHERE id = ?"
+            row = self._database.execute(query, [session_id]).fetchone()
+        return row is not None and reading in {None, row[0]}
+
+    def note_check(self, check: CheckPayload, fetched_at: datetime, reading: int) -> None:
+        """Note a check of a page, without its breakdown."""
+        row = [
+            check.id,
+            check.client_id,
+            check.type,
+            check.status,
+            check.outcome,
+            _text(check.created_at),
+            _text(check.updated_at),
+            _text(fetched_at),
+            reading,
+        ]
+        with self._lock:
+            self._database.execute("INSERT OR REPLACE INTO checks VALUES (?,?,?,?,?,?,?,?,?)", row)
+
+    def count_checks(self, reading: int | None = None) -> int:
+        """Return how many distinct checks were seen, in one reading or at all."""
+        return self._count("checks", reading)
+
+    def check(self, check_id: str) -> tuple[CheckPayload, datetime] | None:
+        """Return a check that was seen, and when the request began that brought it."""
+        with self._lock:
+            row = self._database.execute("SELECT * FROM checks WHERE id = ?", [check_id]).fetchone()
+        return _sighting(row) if row else None
+
+    def checks(self, size: int) -> Iterator[list[tuple[CheckPayload, datetime]]]:
+        """Yield all checks that were seen, in lists of up to ``size``."""
+        last = ""
+        while True:
+            with self._lock:
+                rows = self._database.execute(
+                    "SELECT * FROM checks WHERE id > ? ORDER BY id LIMIT ?", [last, size]
+                ).fetchall()
+            if not rows:
+                return
+            yield [_sighting(row) for row in rows]
+            last = rows[-1][0]
+
+    def claim_client(self, client_id: str) -> bool:
+        """Return True to the first that asks for a client, False to all others."""
+        with self._lock:
+            statement = "INSERT OR IGNORE INTO client VALUES (?)"
+            return self._database.execute(statement, [client_id]).rowcount == 1
+
+    def close(self) -> None:
+        with self._lock:  # a thread that is not done yet gets an error, not a closed file
+            self._database.close()
+
+    def _count(self, table: str, reading: int | None) -> int:
+        where = "" if reading is None else f" WHERE reading = {reading:d}"
+        with self._lock:
+            query = f"SELECT COUNT(*) FROM {table}{where}"  # noqa: S608 - our own names
+            return int(self._database.execute(query).fetchone()[0])
+
+
+@dataclass(slots=True)
+class Sweep(Generic[Item]):
+    """
+    One list, read to its end and again where it moved under the reader.
+
+    Args:
+        read_page: Fetches one page.
+        filters: The window, in the API's own parameters.
+        note: Puts an item into the ledger under the number of the reading.
+        count: Returns how many distinct items of a reading the ledger holds.
+    """
+
+    read_page: PageReader[Item]
+    filters: Mapping[str, str]
+    note: Callable[[Item, datetime, int], bool]
+    count: Callable[[int], int]
+    complete: bool = False
+    reading: int = 0
+    total_items: int = 0
+    # When the listing began, by the vendor's clock; else the newest time that it showed.
+    vendor_began_at: datetime | None = None
+    newest_listed_at: datetime | None = None
+    unreadable: dict[str, str] = field(default_factory=dict)
+
+    def pages(self) -> Iterator[list[Item]]:
+        """
+        Yield the items of each page that are new to the run or moved since an earlier reading.
+
+        Raises:
+            ComplyCubeError: A page could not be fetched; what was yielded before stays valid.
+        """
+        filters = dict(self.filters)
+        for reading in range(MAX_READS):
+            self.reading = reading
+            steady = True
+            highest = 0
+            self.unreadable.clear()
+            for answer in self._reading(filters):
+                page = answer.value
+                self._learn_clock(answer, filters)
+                steady &= page.total_items >= highest
+                highest = max(highest, page.total_items)
+                self.total_items = page.total_items
+                self.unreadable |= page.unreadable
+                self._learn_newest(page)
+                fresh = [i for i in page.items if self.note(i, answer.began_at, reading)]
+                yield fresh
+            seen = self.count(reading) + len(self.unreadable)
+            if steady and seen >= highest:
+                self.complete = True
+                return
+
+    def watermark(self) -> datetime | None:
+        """Return up to when, in the vendor's clock, all changes were on the pages."""
+        began = self.vendor_began_at or self.newest_listed_at
+        return began and began - WATERMARK_MARGIN
+
+    def _reading(self, filters: Mapping[str, str]) -> Iterator[Answer[ListPage[Item]]]:
+        number = 1
+        while True:
+            answer = self.read_page(number, filters)
+            yield answer
+            page = answer.value
+            # `pages` may be missing; a page without items is the end whatever it says.
+            if not (page.items or page.unreadable) or (page.pages and number >= page.pages):
+                return
+            if not page.pages and number * len(page.items) >= page.total_items:
+                return
+            number += 1
+
+    def _learn_clock(self, answer: Answer[ListPage[Item]], filters: dict[str, str]) -> None:
+        """Bound the rest of the sweep by the vendor's clock of its first page, never by ours."""
+        if self.vendor_began_at is None and answer.answered_at is not None:
+            self.vendor_began_at = answer.answered_at - answer.elapsed
+            filters.setdefault("createdBefore", time_filter(answer.answered_at + DATE_STEP))
+
+    def _learn_newest(self, page: ListPage[Item]) -> None:
+        for item in page.items:
+            if item.updated_at:
+                newest = self.newest_listed_at or item.updated_at
+                self.newest_listed_at = max(newest, item.updated_at)
+
+
+def window(
+    since: datetime | None, newest_stored_at: datetime | None
+) -> tuple[dict[str, str], datetime | None]:
+    """
+    Return the filter of a sweep and its beginning.
+
+    Args:
+        since: The watermark or the time asked for, or None for everything.
+        newest_stored_at: The newest ``updatedAt`` of the copy: the window reaches back over it, so
+            that a filter that works must show that one. None: nothing could prove the filter.
+    """
+    if since is None or newest_stored_at is None:
+        return {}, None
+    start = min(since, newest_stored_at) - SMALLEST_STEP
+    return {"updatedAfter": time_filter(start)}, start
+
+
+def _text(time: datetime | None) -> str | None:
+    return time.astimezone(UTC).isoformat() if time else None
+
+
+def _time(text: str | None) -> datetime | None:
+    return datetime.fromisoformat(text) if text else None
+
+
+def _sighting(row: Sequence[Any]) -> tuple[CheckPayload, datetime]:
+    check_id, client_id, check_type, status, outcome, created, updated, fetched, _ = row
+    check = CheckPayload(
+        check_id, client_id, check_type, status, outcome, _time(created), _time(updated), None
+    )
+    return check, datetime.fromisoformat(fetched)

@@ -1,0 +1,522 @@
+"""
+One run: which sessions and checks need a request, and the way of each answer into a batch.
+
+The session list and the check list are read first; they tell what moved. Requests are spent only on
+sessions that are new or moved, and on breakdowns that a reviewer will look at.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Final
+
+from django.utils import timezone
+
+from complycube_sessions.api.client import PAGE_SIZE
+from complycube_sessions.api.payloads import CheckPayload, SessionSummary
+from complycube_sessions.api.throttle import Throttle
+from complycube_sessions.conf import Account, CheckResults
+from complycube_sessions.exceptions import (
+    ComplyCubeConnectionError,
+    ComplyCubeError,
+    ComplyCubeFilterError,
+    ComplyCubeNotFoundError,
+    ComplyCubePermissionError,
+    ComplyCubeServerError,
+)
+from complycube_sessions.models import RefreshRun
+from complycube_sessions.services import stored
+from complycube_sessions.services.fetch import (
+    STOP_ERRORS,
+    CheckSource,
+    Copy,
+    fetch_copy,
+    fetch_moved_check,
+    list_client_checks,
+)
+from complycube_sessions.services.merge import FetchedCheck, FetchedSession
+from complycube_sessions.services.pump import Done, Pump
+from complycube_sessions.services.runs import (
+    RunRecord,
+    drop_pending,
+    due_sessions,
+    last_watermark,
+    not_yet_due,
+)
+from complycube_sessions.services.store import (
+    BATCH_SIZE,
+    announce_outcomes,
+    mark_missing,
+    ownership_reason,
+    store_batch,
+)
+from complycube_sessions.services.sweep import Ledger, Sweep, window
+
+BATCH_SECONDS: Final = 2.0
+BATCH_BYTES: Final = 4 * 1024 * 1024
+MAX_SHARE_MISSING: Final = 0.05
+# So many sessions in a row without an answer: the API is down, and each costs all its retries.
+MAX_FAULTS_IN_A_ROW: Final = 20
+SESSION_LIST: Final = "list of sessions"
+CHECK_LIST: Final = "list of checks"
+
+Job = tuple[str, Callable[[], Copy]]
+
+
+@dataclass(frozen=True, slots=True)
+class RunEnd:
+    """How a run ended, and the watermark that it earned."""
+
+    state: str
+    watermark: datetime | None = None
+
+
+class Refresh:
+    """
+    The state of one run: its batch, its ledger, its threads.
+
+    Args:
+        account: Whose key.
+        record: The run's row, counts and failures.
+        throttle: The budget of the key, owned by this thread.
+        results: ``COMPLYCUBE_CHECK_RESULTS``.
+        source: For the history.
+        limit: How many sessions to fetch at most.
+        dry_run: Whether only to plan.
+        on_progress: Told the run and the number of sessions to expect.
+    """
+
+    def __init__(
+        self,
+        account: Account,
+        record: RunRecord,
+        *,
+        throttle: Throttle,
+        results: CheckResults,
+        source: str,
+        limit: int | None,
+        dry_run: bool,
+        on_progress: Callable[[RefreshRun, int], None] | None,
+    ) -> None:
+        self.account = account
+        self.record = record
+        self._results = results
+        self._source = source
+        self._room = limit
+        self._dry_run = dry_run
+        self._on_progress = on_progress
+        self._pump = Pump(account, throttle, self._tick)
+        self._client = self._pump.client
+        self._ledger = Ledger()
+        self._batch: list[FetchedSession] = []
+        self._batch_bytes = 0
+        self._batch_since = 0.0
+        self._faults_in_a_row = 0
+        self._expected = 0
+        self._limited = False
+        self._unproven = False
+
+    @property
+    def requests(self) -> int:
+        return self._client.requests_sent
+
+    def run_ids(self, ids: list[str]) -> RunEnd:
+        """Fetch the named sessions; the outcomes of their checks come from their clients' lists."""
+        self._expected = len(ids)
+        self.record.run.listed = len(ids)
+        for session_id, owner in stored.foreign_owners(self.account, ids).items():
+            self.record.fail(session_id, ownership_reason(session_id, *owner), retry=False)
+            ids = [known for known in ids if known != session_id]
+        self._fetch(ids, CheckSource(self._ledger, True, self._results))
+        return RunEnd(self._state())
+
+    def run_account(self, *, full: bool, since: datetime | None, confirm_missing: bool) -> RunEnd:
+        """Work off what is due, then sweep the account's lists and fetch what moved."""
+        if not self._dry_run:
+            announce_outcomes(self.account)
+            self._work_off_due()
+        mark = last_watermark(self.account)
+        begin = None if full else since or mark
+        newest = stored.newest_sessions(self.account)
+        filters, start = window(begin, newest[-1].updated_at if newest else None)
+        sweep = Sweep(
+            lambda page, f: self._pump.call(
+                lambda: self._client.list_sessions(page=page, filters=f)
+            ),
+            filters,
+            lambda item, at, reading: self._ledger.note_session(item, reading),
+            self._ledger.count_sessions,
+        )
+        pages = sweep.pages()
+        first = next(pages, [])
+        self._expected = sweep.total_items
+        checks, source = self._list_checks(begin, sweep.total_items)
+        self._refresh_page(first, source)
+        for page in pages:
+            if self._limited:
+                break
+            self._refresh_page(page, source)
+        self._flush()
+        if not self._limited and not self._dry_run:
+            self._prove_sessions(sweep, newest)
+            self._refresh_moved_checks()
+            if full and sweep.complete:
+                self._confirm_missing(sweep, allowed=confirm_missing)
+        self._name_unreadable(SESSION_LIST, sweep)
+        self._name_unreadable(CHECK_LIST, checks)
+        covers = mark is None or start is None or start <= mark
+        return RunEnd(self._state(), self._earned(sweep, checks, mark) if covers else None)
+
+    def finish(self, state: str, watermark: datetime | None = None) -> RefreshRun:
+        """Store what is left of the batch and record the end."""
+        self._flush()
+        self._report()
+        run = self.record.finish(state, self.requests, watermark)
+        run.marked_missing = self.record.marked_missing  # type: ignore[attr-defined]  # named, not stored
+        return run
+
+    def finish_early(self, state: str, reason: str) -> RefreshRun:
+        """Record an end that no session is to blame for."""
+        self.record.name_error(self.account.name, reason)
+        return self.finish(state)
+
+    def state_after_fault(self) -> str:
+        """Return ``partial`` where something was stored before the fault, else ``failed``."""
+        if self._batch or self.record.run.fetched:
+            return RefreshRun.State.PARTIAL
+        return RefreshRun.State.FAILED
+
+    def close(self) -> None:
+        self._pump.close()
+        self._ledger.close()
+
+    # What to fetch
+
+    def _work_off_due(self) -> None:
+        source = CheckSource(self._ledger, True, self._results)
+        asked: set[str] = set()
+        while not self._limited:
+            due = [i for i in due_sessions(self.account, most=PAGE_SIZE) if i not in asked]
+            if not due:
+                return
+            asked.update(due)
+            self._fetch(due, source)
+            self._flush()
+
+    def _list_checks(
+        self, begin: datetime | None, sessions_listed: int
+    ) -> tuple[Sweep[CheckPayload] | None, CheckSource]:
+        """
+        Read the list of checks into the ledger, or find it cheaper to ask for each client's.
+
+        That is so where most checks of the account are run outside of workflows: when the list has
+        more pages than there are clients with sessions, as the first page tells.
+        """
+        newest = stored.newest_checks(self.account)
+        filters, _ = window(begin, newest[-1].updated_at if newest else None)
+        began_at = timezone.now()
+
+        def note(check: CheckPayload, at: datetime, reading: int) -> bool:
+            self._ledger.note_check(check, at, reading)
+            return True
+
+        sweep = Sweep(
+            lambda page, f: self._pump.call(lambda: self._client.list_checks(page=page, filters=f)),
+            filters,
+            note,
+            self._ledger.count_checks,
+        )
+        pages = sweep.pages()
+        next(pages, None)
+        more_pages = -(-sweep.total_items // PAGE_SIZE) - 1
+        if more_pages > 0:
+            clients = stored.count_clients(self.account, most=more_pages + 1)
+            if more_pages > clients + sessions_listed:
+                return self._list_checks_by_client()
+        for _ in pages:
+            self._tick()
+        self._prove_checks(sweep, newest, began_at)
+        return sweep, CheckSource(self._ledger, False, self._results)
+
+    def _list_checks_by_client(self) -> tuple[None, CheckSource]:
+        source = CheckSource(self._ledger, True, self._results)
+        jobs = (
+            (
+                client_id,
+                partial(list_client_checks, self._client, source, client_id),
+            )
+            for client_id in stored.client_ids(self.account)
+        )
+        for done in self._pump.each(jobs):
+            done.future.result()
+        return None, source
+
+    def _refresh_page(self, page: list[SessionSummary], source: CheckSource) -> None:
+        """Fetch those sessions of a page that are new or moved; the others are as they are stored."""
+        self.record.run.listed += len(page)
+        known = stored.session_states(self.account, [item.id for item in page])
+        foreign = stored.foreign_owners(self.account, [i.id for i in page if i.id not in known])
+        for session_id, owner in foreign.items():
+            self.record.fail(session_id, ownership_reason(session_id, *owner), retry=False)
+        wanted = [
+            item.id
+            for item in page
+            if item.id not in foreign and stored.is_moved(known.get(item.id), item.updated_at)
+        ]
+        waiting = not_yet_due(self.account, wanted)
+        self.record.run.unchanged += len(page) - len(wanted) - len(foreign)
+        wanted = [session_id for session_id in wanted if session_id not in waiting]
+        if self._dry_run:
+            self.record.run.created += sum(session_id not in known for session_id in wanted)
+            self.record.run.updated += sum(session_id in known for session_id in wanted)
+            return
+        self._fetch(wanted, source)
+
+    def _refresh_moved_checks(self) -> None:
+        """Store the listed checks that moved in sessions that did not."""
+        for listed in self._ledger.checks(BATCH_SIZE):
+            direct: dict[str, list[FetchedCheck]] = {}
+            jobs = []
+            for state, check, at in stored.moved_checks(self.account, listed, self._results):
+                if state.needs_result:
+                    jobs.append(self._moved_check_job(state.session_id, check, at))
+                else:
+                    direct.setdefault(state.session_id, []).append(FetchedCheck(check, at))
+            for session_id, checks in direct.items():
+                at = max(check.fetched_at for check in checks)
+                self._add(FetchedSession(session_id, None, at, tuple(checks)), 0)
+            for done in self._pump.each(jobs):
+                self._take(done)
+            self._flush()
+
+    def _moved_check_job(self, session_id: str, check: CheckPayload, at: datetime) -> Job:
+        def fetch() -> Copy:
+            copy = Copy(None)
+            try:
+                fetched = fetch_moved_check(self._client, check)
+            except STOP_ERRORS:
+                raise
+            except ComplyCubeError as error:
+                fetched = FetchedCheck(check, at)  # its outcome is known, and must not wait
+                copy.problems[check.id] = str(error)
+            copy.session = FetchedSession(session_id, None, fetched.fetched_at, (fetched,))
+            return copy
+
+        return session_id, fetch
+
+    def _confirm_missing(self, sweep: Sweep[SessionSummary], *, allowed: bool) -> None:
+        """Ask for each session that the list does not show; only its own 404 marks it."""
+        most = int(MAX_SHARE_MISSING * stored.count_present(self.account))
+        source = CheckSource(self._ledger, True, self._results)
+        gone: dict[str, datetime] = {}
+        for ids in stored.present_ids(self.account, PAGE_SIZE):
+            unseen = [i for i in ids if not self._ledger.has_session(i, sweep.reading)]
+            for done in self._pump.each(self._jobs(unseen, source)):
+                copy = self._result(done)
+                if copy is not None and copy.session is None and copy.missing_at is not None:
+                    gone[done.key] = copy.missing_at
+                elif copy is not None:
+                    self._keep(done.key, copy)
+                if len(gone) > most and not allowed:
+                    self._unproven = True
+                    self.record.name_error(
+                        "missing sessions",
+                        f"More than {most} sessions (5 % of the copy) are gone upstream; none was marked. "
+                        "If that is right, run again with --full --confirm-missing.",
+                    )
+                    return
+        ids = list(gone)
+        while chunk := ids[:BATCH_SIZE]:
+            ids = ids[BATCH_SIZE:]
+            self.record.note_missing(mark_missing(self.account, {i: gone[i] for i in chunk}))
+
+    # Whether the lists told the truth
+
+    def _prove_sessions(self, sweep: Sweep[SessionSummary], newest: list[stored.Newest]) -> None:
+        """Make sure that the window held the newest session stored, or that this one is gone."""
+        for candidate in newest:
+            if self._ledger.has_session(candidate.id):
+                return
+            try:
+                answer = self._pump.call(partial(self._client.get_session, candidate.id))
+            except ComplyCubeNotFoundError:
+                if self.record.run.mode != RefreshRun.Mode.FULL:  # it counts what is gone
+                    gone = {candidate.id: timezone.now() - timedelta(seconds=1)}
+                    self.record.note_missing(mark_missing(self.account, gone))
+                continue
+            if sweep.complete and answer.value.updated_at == candidate.updated_at:
+                raise ComplyCubeFilterError(_filter_fault(SESSION_LIST, candidate.id))
+            self._unproven = True
+            self._add(
+                FetchedSession(candidate.id, answer.value, answer.began_at), answer.size_bytes
+            )
+            return
+        self._note_unproven(SESSION_LIST, newest)
+
+    def _prove_checks(
+        self, sweep: Sweep[CheckPayload], newest: list[stored.Newest], began_at: datetime
+    ) -> None:
+        for candidate in newest:
+            if self._ledger.check(candidate.id) is not None:
+                return
+            try:
+                answer = self._pump.call(partial(self._client.get_check, candidate.id))
+            except ComplyCubeNotFoundError:
+                continue
+            if sweep.complete and answer.value.updated_at == candidate.updated_at:
+                raise ComplyCubeFilterError(_filter_fault(CHECK_LIST, candidate.id))
+            self._unproven = True
+            return
+        self._note_unproven(CHECK_LIST, newest)
+
+    def _note_unproven(self, subject: str, newest: list[stored.Newest]) -> None:
+        if newest:
+            self._unproven = True
+            self.record.name_error(
+                subject,
+                "The newest ones that are stored are gone upstream, so nothing proves that the list "
+                "is whole. The next run looks again.",
+            )
+
+    def _name_unreadable(
+        self, subject: str, sweep: Sweep[SessionSummary] | Sweep[CheckPayload] | None
+    ) -> None:
+        if sweep is None or self._limited:
+            return
+        for item, reason in sweep.unreadable.items():
+            self.record.fail(f"{subject}: {item}", reason, retry=False)
+        if not sweep.complete:
+            self.record.name_error(
+                subject, "It changed while it was read, three times; the next run reads it again."
+            )
+
+    def _earned(
+        self,
+        sessions: Sweep[SessionSummary],
+        checks: Sweep[CheckPayload] | None,
+        mark: datetime | None,
+    ) -> datetime | None:
+        """Return the watermark, if every page was read and all of it is stored or pending."""
+        sweeps = [sweep for sweep in (sessions, checks) if sweep is not None]
+        whole = all(sweep.complete and not sweep.unreadable for sweep in sweeps)
+        if not whole or self._limited or self._dry_run or self._unproven:
+            return None
+        reached = [time for sweep in sweeps if (time := sweep.watermark())]
+        earned = min(reached) if sessions.watermark() else None
+        return max(filter(None, [earned, mark]), default=None)
+
+    def _state(self) -> str:
+        run = self.record.run
+        whole = not (run.failed or run.error_count or self._limited or self._unproven)
+        return RefreshRun.State.SUCCEEDED if whole else RefreshRun.State.PARTIAL
+
+    # The way of an answer
+
+    def _fetch(self, ids: list[str], source: CheckSource) -> None:
+        if self._dry_run:
+            return
+        for done in self._pump.each(self._limit(self._jobs(ids, source))):
+            self._take(done)
+
+    def _jobs(self, ids: list[str], source: CheckSource) -> Iterator[Job]:
+        known = stored.known_checks(ids)
+        for session_id in ids:
+            checks = known.get(session_id, {})
+            yield (
+                session_id,
+                partial(fetch_copy, self._client, session_id, source, checks),
+            )
+
+    def _limit(self, jobs: Iterable[Job]) -> Iterator[Job]:
+        if self._room is None:
+            yield from jobs
+            return
+        for job in jobs:
+            if self._room <= 0:
+                self._limited = True
+                return
+            self._room -= 1
+            yield job
+
+    def _take(self, done: Done[str, Copy]) -> None:
+        copy = self._result(done)
+        if copy is None:
+            return
+        if copy.session is not None:
+            self._keep(done.key, copy)
+            return
+        assert copy.missing_at is not None  # noqa: S101 - a copy is a session or a 404
+        known = mark_missing(self.account, {done.key: copy.missing_at})
+        if known:
+            self.record.note_missing(known)
+        else:
+            self.record.fail(done.key, copy.missing_reason, retry=False)
+            drop_pending(self.account, done.key)
+
+    def _result(self, done: Done[str, Copy]) -> Copy | None:
+        """Return what a job brought, or note its error; raise those that stop the run."""
+        try:
+            copy = done.future.result()
+        except STOP_ERRORS:
+            raise
+        except ComplyCubePermissionError as error:
+            if not self._client.answered_other_than_403:
+                raise
+            self.record.fail(done.key, str(error), retry=True)
+        except (ComplyCubeConnectionError, ComplyCubeServerError) as error:
+            self._faults_in_a_row += 1
+            self.record.fail(done.key, str(error), retry=True)
+            if self._faults_in_a_row >= MAX_FAULTS_IN_A_ROW:
+                raise ComplyCubeConnectionError(
+                    f"{MAX_FAULTS_IN_A_ROW} sessions in a row got no answer; the API seems to be down."
+                ) from None
+        except ComplyCubeError as error:
+            self.record.fail(done.key, str(error), retry=True)
+        else:
+            self._faults_in_a_row = 0
+            return copy
+        return None
+
+    def _keep(self, session_id: str, copy: Copy) -> None:
+        assert copy.session is not None  # noqa: S101 - the caller looked
+        self._add(copy.session, copy.size_bytes)
+        if copy.problems:
+            self._flush()  # what is due again must not be settled by the batch that lacks the check
+            reasons = [f"check {check_id}: {reason}" for check_id, reason in copy.problems.items()]
+            self.record.fail(session_id, " ".join(reasons), retry=True)
+
+    def _add(self, session: FetchedSession, size_bytes: int) -> None:
+        if not self._batch:
+            self._batch_since = time.monotonic()
+        self._batch.append(session)
+        self._batch_bytes += size_bytes
+        if len(self._batch) >= BATCH_SIZE or self._batch_bytes >= BATCH_BYTES:
+            self._flush()
+
+    def _flush(self) -> None:
+        batch, self._batch, self._batch_bytes = self._batch, [], 0
+        if batch:
+            fetched = sum(session.payload is not None for session in batch)
+            self.record.add(store_batch(self.account, batch, source=self._source), fetched=fetched)
+        self.record.write_retries()
+
+    def _tick(self) -> None:
+        if self._batch and time.monotonic() - self._batch_since >= BATCH_SECONDS:
+            self._flush()
+        self.record.tick(self.requests)
+        self._report()
+
+    def _report(self) -> None:
+        if self._on_progress is not None:
+            self._on_progress(self.record.run, self._expected)
+
+
+def _filter_fault(subject: str, missing_id: str) -> str:
+    return (
+        f"The {subject} does not show {missing_id}, which is there and must be in the window: the API "
+        "did not understand the time filter, so an empty answer proves nothing. Run with --full."
+    )

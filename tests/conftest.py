@@ -1,0 +1,31 @@
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+import pytest
+import responses
+from requests import PreparedRequest
+
+from tests.fake_api import FakeAPI
+
+BASE_URL = "https://api.complycube.com/v1"
+
+
+@pytest.fixture(autouse=True)
+def mocked() -> Iterator[responses.RequestsMock]:
+    """Refuse every request whose answer no test has registered."""
+    with responses.RequestsMock(assert_all_requests_are_fired=False) as mock:
+        yield mock
+
+
+@pytest.fixture
+def api(mocked: responses.RequestsMock) -> FakeAPI:
+    """Answer all requests to the vendor's address from memory."""
+    fake = FakeAPI()
+
+    def answer(request: PreparedRequest) -> tuple[int, dict[str, str], bytes]:
+        return fake.answer(str(request.path_url), request.headers)
+
+    mocked.add_callback(responses.GET, re.compile(re.escape(BASE_URL) + "/.*"), callback=answer)
+    return fake
