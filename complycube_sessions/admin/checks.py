@@ -20,8 +20,8 @@ SESSIONS_SHOWN = 50
 
 
 class RelatedCheckAdmin(ReadOnlyAdmin):
-    list_display = ["check", "type_label", "result_badge", "status_label", "who", "updated"]
-    list_display_links = ["check"]
+    list_display = ["check_id", "type_label", "result_badge", "status_label", "who", "updated"]
+    list_display_links = ["check_id"]
     list_select_related = ["session"]
     ordering = ["-id"]
     search_fields = ["check_id"]
@@ -39,10 +39,6 @@ class RelatedCheckAdmin(ReadOnlyAdmin):
         if not typed:
             return queryset, False
         return queryset.filter(check_id=typed) | queryset.filter(session=typed), False
-
-    @column(gettext_lazy("check"), ordering="check_id")
-    def check(self, check: RelatedCheck) -> str:
-        return str(check.check_id)
 
     @column(gettext_lazy("type"), ordering="type")
     def type_label(self, check: RelatedCheck) -> SafeString:
