@@ -11,6 +11,11 @@ from django.contrib import admin
 
 from complycube_sessions import models
 from complycube_sessions.admin.checks import RelatedCheckAdmin
+from complycube_sessions.admin.history import (
+    PendingRefreshAdmin,
+    RefreshRunAdmin,
+    SessionChangeAdmin,
+)
 from complycube_sessions.admin.sessions import WorkflowSessionAdmin
 
 
@@ -18,6 +23,9 @@ def register(site: admin.AdminSite) -> None:
     """Register every page of the app with an admin site."""
     site.register(models.WorkflowSession, WorkflowSessionAdmin)
     site.register(models.RelatedCheck, RelatedCheckAdmin)
+    site.register(models.SessionChange, SessionChangeAdmin)
+    site.register(models.RefreshRun, RefreshRunAdmin)
+    site.register(models.PendingRefresh, PendingRefreshAdmin)
 
 
 register(admin.site)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
+from django.contrib.admin.views.main import ChangeList
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.html import format_html
@@ -11,22 +12,46 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from complycube_sessions.admin import display
+from complycube_sessions.admin import display, filters
 from complycube_sessions.admin.base import ReadOnlyAdmin, allowed, column
 from complycube_sessions.admin.tree import tree
 from complycube_sessions.models import RelatedCheck
 
-SESSIONS_SHOWN = 50
+SESSIONS_SHOWN: Final = 50
+LIST_FIELDS: Final = (
+    "check_id",
+    "type",
+    "status",
+    "outcome",
+    "updated_at",
+    "session__entity_name",
+)
+
+
+class CheckChangeList(ChangeList):
+    """A page of checks with the names of their sessions, and none of the large columns of either."""
+
+    def get_queryset(self, request: HttpRequest, *args: Any) -> QuerySet[RelatedCheck]:
+        checks: QuerySet[RelatedCheck] = super().get_queryset(request, *args)
+        return checks.select_related("session").only(*LIST_FIELDS)
 
 
 class RelatedCheckAdmin(ReadOnlyAdmin):
     list_display = ["check_id", "type_label", "result_badge", "status_label", "who", "updated"]
     list_display_links = ["check_id"]
-    list_select_related = ["session"]
+    list_filter = [
+        filters.CheckTypeListFilter,
+        filters.CheckOutcomeListFilter,
+        filters.CheckStatusListFilter,
+        filters.SessionCreatedListFilter,
+    ]
     ordering = ["-id"]
     search_fields = ["check_id"]
     search_help_text = gettext_lazy("A check id or a session id.")
     page_template = "check.html"
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
+        return CheckChangeList
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         checks = super().get_queryset(request)

@@ -14,9 +14,25 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
-from complycube_sessions.models import RefreshRun, RelatedCheck, WorkflowSession
+from complycube_sessions.models import (
+    RefreshRun,
+    RelatedCheck,
+    SessionChange,
+    WorkflowSession,
+)
 
 DATE_TIME: Final = "Y-m-d H:i"
+# In the order of a table's columns.
+TONES: Final = (
+    "clear",
+    "attention",
+    "refused",
+    "failed",
+    "unprocessed",
+    "unknown",
+    "waiting",
+    "none",
+)
 DASH: Final = "\N{EN DASH}"
 
 
@@ -56,6 +72,7 @@ _OUTCOME_LABELS: Final = {
 _SESSION_STATUSES: Final = dict(WorkflowSession.Status.choices)
 _CHECK_STATUSES: Final = dict(RelatedCheck.Status.choices)
 _CHECK_TYPES: Final = dict(RelatedCheck.Type.choices)
+_CHANGE_FIELDS: Final = dict(SessionChange.Field.choices)
 _RUN_STATES: Final = {
     RefreshRun.State.RUNNING: ("waiting", "…"),
     RefreshRun.State.SUCCEEDED: ("clear", "✓"),
@@ -168,17 +185,42 @@ def between(start: datetime | None, end: datetime | None) -> timedelta | None:
     return end - start if start is not None and end is not None else None
 
 
-def age_look(start: datetime | None) -> Look:
-    """Return how long a session has been there, with a tone that gets stronger with age."""
-    if start is None:
+def age_tone(days: int) -> str:
+    """Return the tone of an age, stronger with every band of the overview."""
+    return "refused" if days >= 7 else "attention" if days >= 3 else "waiting" if days else "none"
+
+
+def age_look(created_at: datetime | None) -> Look:
+    """Return for how many days, by the calendar, a session has been there."""
+    if created_at is None:
         return Look("none", DASH, gettext_lazy("Age unknown"))
-    age = max(timezone.now() - start, timedelta(0))
-    days = age.days
+    days = max((timezone.localdate() - timezone.localdate(created_at)).days, 0)
     label = ngettext("%(days)d day", "%(days)d days", days) % {"days": days}
-    if days >= 7:
-        return Look("refused", "▲", label)
-    if days >= 3:
-        return Look("attention", "▲", label)
-    if days >= 1:
-        return Look("waiting", "●", label)
-    return Look("none", "●", duration(age))
+    return Look(age_tone(days), "▲" if days >= 3 else "●", label if days else gettext_lazy("Today"))
+
+
+def change_field_label(change: SessionChange) -> str:
+    """Return what changed, in words."""
+    label = str(_CHANGE_FIELDS.get(change.field, change.field))
+    if change.check_id and change.field in {"status", "outcome"}:
+        return _("%(field)s of check") % {"field": label}
+    return label
+
+
+def change_value(change: SessionChange, value: str) -> SafeString:
+    """Return one side of a change as the word that it was in its place."""
+    if not value:
+        return format_html('<span class="ccs-quiet">{}</span>', _("nothing"))
+    if change.field == SessionChange.Field.OUTCOME:
+        return badge(outcome_look(value))
+    if change.field == SessionChange.Field.STATUS:
+        return check_status_badge(value) if change.check_id else status_pill(value)
+    presence = {"added": _("added"), "gone": _("gone")}
+    return format_html("<bdi>{}</bdi>", presence.get(value, value))
+
+
+def check_status_badge(status: str) -> SafeString:
+    """Return the status of a check; that it failed to run is never overlooked."""
+    if status == RelatedCheck.Status.FAILED:
+        return badge(check_look(RelatedCheck(status=status)))
+    return format_html('<span class="ccs-status"><bdi>{}</bdi></span>', check_status_label(status))

@@ -223,7 +223,10 @@ class StaleListFilter(ChoiceListFilter):
 
     def narrow(self, queryset: Any, value: str) -> QuerySet[Any]:
         older_than = conf.COMPLYCUBE_EXPECTED_REFRESH_INTERVAL
-        return queryset.stale(older_than=older_than) if value == YES else queryset.none()
+        sessions: QuerySet[Any] = queryset.none()
+        if value == YES:
+            sessions = queryset.stale(older_than=older_than)
+        return sessions
 
 
 class FailingListFilter(ChoiceListFilter):
@@ -250,7 +253,7 @@ class FormListFilter(admin.ListFilter):
         model: Any,
         model_admin: admin.ModelAdmin,
     ) -> None:
-        super().__init__(request, params, model, model_admin)  # type: ignore[arg-type]
+        super().__init__(request, params, model, model_admin)
         for name in self.parameters:
             if name in params:
                 self.used_parameters[name] = params.pop(name)[-1].strip()
@@ -263,7 +266,7 @@ class FormListFilter(admin.ListFilter):
     def has_output(self) -> bool:
         return True
 
-    def expected_parameters(self) -> list[str]:
+    def expected_parameters(self) -> list[str | None]:
         return list(self.parameters)
 
     def choices(self, changelist: ChangeList) -> Iterator[Any]:

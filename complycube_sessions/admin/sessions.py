@@ -5,20 +5,24 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
-from django.contrib.admin.views.main import ChangeList
+from django.contrib.admin.views.main import SEARCH_VAR, ChangeList
 from django.db.models import Prefetch, QuerySet
-from django.http import HttpRequest
-from django.utils import timezone
+from django.http import HttpRequest, HttpResponse
+from django.urls import path
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.text import capfirst
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
-from complycube_sessions.admin import display, shapes
-from complycube_sessions.admin.base import ReadOnlyAdmin, allowed, column
+from complycube_sessions.admin import display, filters, shapes
+from complycube_sessions.admin.actions import RefreshActions, outside_transactions
+from complycube_sessions.admin.base import APP_LABEL, allowed, column
+from complycube_sessions.admin.export import ExportActions, xlsx_is_there
+from complycube_sessions.admin.freshness import freshness_line
+from complycube_sessions.admin.overview import Overview
 from complycube_sessions.admin.tree import tree
 from complycube_sessions.conf import conf
 from complycube_sessions.models import (
@@ -48,6 +52,9 @@ LIST_FIELDS: Final = (
     "missing_since",
     "needs_review",
 )
+ORDER: Final = ("-created_at",)
+# The queue of those that wait for a review: who has waited longest comes first.
+QUEUE_ORDER: Final = ("created_at",)
 CHECK_FIELDS: Final = ("session_id", "check_id", "type", "status", "outcome", "missing_since")
 SENSITIVE_FIELDS: Final = ("raw", "tasks")
 
@@ -102,13 +109,21 @@ class Event:
 class SessionChangeList(ChangeList):
     """A page of sessions without their large columns, with what their checks need to be marked."""
 
+    def __init__(self, request: HttpRequest, *args: Any, **kwargs: Any) -> None:
+        self.is_queue = is_queue(request)
+        super().__init__(request, *args, **kwargs)
+
+    def _get_default_ordering(self) -> list[str]:
+        """Return the order that the heading of the table shows."""
+        return list(QUEUE_ORDER if self.is_queue else ORDER)
+
     def get_queryset(self, request: HttpRequest, *args: Any) -> QuerySet[WorkflowSession]:
         checks = RelatedCheck.objects.only(*CHECK_FIELDS).order_by("position", "id")
         sessions: QuerySet[WorkflowSession] = super().get_queryset(request, *args)
         return sessions.only(*LIST_FIELDS).prefetch_related(Prefetch("checks", checks))
 
 
-class WorkflowSessionAdmin(ReadOnlyAdmin):
+class WorkflowSessionAdmin(RefreshActions, ExportActions, Overview):
     list_display = [
         "who",
         "outcome_badge",
@@ -121,12 +136,75 @@ class WorkflowSessionAdmin(ReadOnlyAdmin):
         "fetched",
     ]
     list_display_links = ["who"]
-    ordering = ["-created_at"]
+    list_filter = [
+        filters.ReviewListFilter,
+        filters.OutcomeListFilter,
+        filters.StatusListFilter,
+        filters.WithCheckListFilter,
+        filters.CreatedListFilter,
+        filters.TemplateListFilter,
+        filters.ChangedListFilter,
+        filters.MissingListFilter,
+        filters.StaleListFilter,
+        filters.EnvironmentListFilter,
+        filters.AccountListFilter,
+    ]
+    ordering = ORDER
+    change_list_template = "complycube_sessions/session_list.html"
     search_fields = ["id"]  # Django shows the box only with one; the search itself is below
     search_help_text = gettext_lazy(
         "A session, client or check id, or the beginning of any words of the name, accents or not."
     )
     page_template = "session.html"
+
+    def get_urls(self) -> list[Any]:
+        names: dict[str, tuple[Any, str]] = {
+            "overview/": (self.overview_view, "overview"),
+            "fetch/": (self.fetch_view, "fetch"),
+            "export/": (self.export_view, "export"),
+            "<path:object_id>/refresh/": (self.refresh_view, "refresh"),
+        }
+        own = [
+            path(
+                route,
+                self.admin_site.admin_view(view),
+                name=f"{APP_LABEL}_{self.opts.model_name}_{name}",
+            )
+            for route, (view, name) in names.items()
+        ]
+        return [*own, *super().get_urls()]
+
+    @outside_transactions
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """Show the list, or the queue of those that need a review; run an action on a selection."""
+        queue = is_queue(request)
+        may_refresh = self.has_refresh_permission(request)
+        may_export = self.has_export_permission(request)
+        query = request.GET.urlencode()
+        context = {
+            "title": _("Needs review, oldest first") if queue else _("Workflow sessions"),
+            "is_queue": queue,
+            "list_url": self.url("changelist"),
+            "queue_url": self.list_url(review=filters.YES),
+            "overview_url": self.url("overview"),
+            "fetch_url": self.url("fetch") if may_refresh else "",
+            "export_url": f"{self.url('export')}?{query}" if may_export else "",
+            "has_xlsx": xlsx_is_there(),
+            "freshness": freshness_line() if self.has_view_permission(request) else None,
+        }
+        response: HttpResponse = super().changelist_view(request, context | (extra_context or {}))
+        return response
+
+    def get_list_display(self, request: HttpRequest) -> list[Any]:
+        columns = list(self.list_display)
+        if is_queue(request):
+            columns.insert(1, "age")
+        return columns
+
+    def get_ordering(self, request: HttpRequest) -> list[Any]:
+        return list(QUEUE_ORDER if is_queue(request) else ORDER)
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
         return SessionChangeList
@@ -149,6 +227,10 @@ class WorkflowSessionAdmin(ReadOnlyAdmin):
         return format_html(
             '<bdi class="ccs-who">{}</bdi>', session.entity_name or f"({session.pk})"
         )
+
+    @column(gettext_lazy("age"), ordering="created_at")
+    def age(self, session: WorkflowSession) -> SafeString:
+        return display.age_look(session.created_at).badge
 
     @column(gettext_lazy("outcome"), ordering="outcome")
     def outcome_badge(self, session: WorkflowSession) -> SafeString:
@@ -208,7 +290,11 @@ class WorkflowSessionAdmin(ReadOnlyAdmin):
             "raw": tree(row.raw, open_levels=1) if sensitive else None,
             "sensitive": sensitive,
             "portal_url": portal_url(row),
-            "can_refresh": self.has_refresh_permission(request),
+            "refresh_url": self.url("refresh", row.pk)
+            if self.has_refresh_permission(request)
+            else "",
+            "history_url": self.url("history", row.pk),
+            "changes_url": self._changes_url(request, row),
             "time_to_complete": display.duration(display.between(row.created_at, row.completed_at)),
             "workflow": workflow_text(row),
         }
@@ -234,6 +320,12 @@ class WorkflowSessionAdmin(ReadOnlyAdmin):
             return []
         return list(row.changes.order_by("-observed_at", "-pk")[:CHANGES_SHOWN])
 
+    def _changes_url(self, request: HttpRequest, row: WorkflowSession) -> str:
+        if not allowed(request, "view_sessionchange"):
+            return ""
+        address = self.url("changelist", model=SessionChange)
+        return f"{address}?{urlencode({SEARCH_VAR: row.pk})}"
+
     def _others(self, row: WorkflowSession) -> list[dict[str, Any]]:
         """Return the client's other sessions, newest first, one more than are shown."""
         if not row.client_id:
@@ -255,6 +347,11 @@ class WorkflowSessionAdmin(ReadOnlyAdmin):
             }
             for session in sessions[: OTHER_SESSIONS_SHOWN + 1]
         ]
+
+
+def is_queue(request: HttpRequest) -> bool:
+    """Return whether the list is asked for as the queue of open work."""
+    return request.GET.get("review") == filters.YES
 
 
 def outcome_with_flags(session: WorkflowSession) -> SafeString:
@@ -377,25 +474,11 @@ def timeline(
 def change_text(change: SessionChange) -> SafeString:
     """Return a change as a sentence of field, old and new."""
     return format_html(
-        '{} <bdi>{}</bdi>: <bdi>{}</bdi> <span aria-hidden="true">→</span>'
-        '<span class="visually-hidden">{}</span> <bdi>{}</bdi>',
-        change_field_label(change),
+        '{} <code>{}</code> {} <span aria-hidden="true">→</span>'
+        '<span class="visually-hidden">{}</span> {}',
+        display.change_field_label(change),
         change.check_id,
-        change.old or _("nothing"),
+        display.change_value(change, change.old),
         _("became"),
-        change.new or _("nothing"),
+        display.change_value(change, change.new),
     )
-
-
-def change_field_label(change: SessionChange) -> str:
-    """Return what changed, in words."""
-    fields = dict(SessionChange.Field.choices)
-    label = str(fields.get(change.field, change.field))
-    if change.check_id and change.field in {"status", "outcome"}:
-        return _("%(field)s of check") % {"field": label}
-    return label
-
-
-def zone_name() -> str:
-    """Return the time zone in which the pages show times."""
-    return timezone.get_current_timezone_name()

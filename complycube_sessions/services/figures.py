@@ -163,9 +163,7 @@ def completions(first: date, last: date) -> list[Completion]:
             is_median=F("place") * 2 - F("total"),
             is_ninetieth=F("place") * 10 - F("total") * 9,
         )
-        .filter(
-            Q(is_median__gte=0, is_median__lt=2) | Q(is_ninetieth__gte=0, is_ninetieth__lt=10)
-        )
+        .filter(Q(is_median__gte=0, is_median__lt=2) | Q(is_ninetieth__gte=0, is_ninetieth__lt=10))
         .values_list("workflow_template_id", "took", "is_median", "is_ninetieth")
     )
     medians: dict[str, timedelta] = {}
@@ -203,7 +201,10 @@ def freshness() -> Freshness:
     """Return when the accounts were last swept, what fails, and which of them are late."""
     sweeps = RefreshRun.objects.filter(mode__in=RefreshRun.SWEEPING_MODES).order_by()
     succeeded = sweeps.filter(state=RefreshRun.State.SUCCEEDED)
-    newest = [runs.values("account").annotate(newest=Max("pk")).values("newest") for runs in (sweeps, succeeded)]
+    newest = [
+        runs.values("account").annotate(newest=Max("pk")).values("newest")
+        for runs in (sweeps, succeeded)
+    ]
     rows = (
         RefreshRun.objects.filter(Q(pk__in=newest[0]) | Q(pk__in=newest[1]))
         .order_by("-pk")
