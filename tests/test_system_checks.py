@@ -64,6 +64,7 @@ def test_check_settings__check_results(settings: Settings) -> None:
     assert [message.id for message in check_settings()] == ["complycube_sessions.E011"]
 
 
+@pytest.mark.django_db  # Django 6.1 checks the database too
 def test_check_command__registered(settings: Settings) -> None:
     """``manage.py check`` runs the checks; a missing key does not stop it."""
     settings.COMPLYCUBE_ACCOUNTS = {"default": {}}
