@@ -9,7 +9,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test lint
+.PHONY: demo test lint matrix
 
 demo: $(STAMP)
 	@$(VENV)/bin/python manage.py demo --port $(PORT)
@@ -28,3 +28,7 @@ $(STAMP): requirements.txt pyproject.toml
 	@$(PYTHON) -m venv $(VENV)
 	@$(VENV)/bin/python -m pip install --quiet --requirement requirements.txt
 	@touch $(STAMP)
+
+# Every Python, Django and database that this machine has: see tox.ini.
+matrix: $(STAMP)
+	$(VENV)/bin/tox
