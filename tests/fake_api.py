@@ -19,7 +19,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-Reply = tuple[int, dict[str, str], bytes]
+# A body of pieces is sent piece by piece, by the real server only, and ends with the connection.
+Body = bytes | Iterator[bytes]
+Reply = tuple[int, dict[str, str], Body]
 KEY = "test_dummy-key-of-the-tests"
 LIST_FIELDS = (
     "id",
@@ -60,6 +62,8 @@ class FakeAPI:
         self.limit_per_second: int | None = None
         self.refused_for_rate = 0
         self.latency_seconds = 0.0
+        self.arrivals: list[float] = []
+        self.on_request: Callable[[int, str], None] = lambda number, path: None
         self._recent: deque[float] = deque()
 
     def add_session(self, number: int, *, checks: int = 3, **fields: Any) -> str:
@@ -122,6 +126,8 @@ class FakeAPI:
             parts = urlsplit(target)
             path = unquote(parts.path).removeprefix("/v1")
             self.requests.append(f"{path}?{parts.query}" if parts.query else path)
+            self.arrivals.append(time.monotonic())
+            self.on_request(len(self.requests), path)
             status, extra, body = self._answer(path, dict(parse_qsl(parts.query)), headers)
             return status, {"Date": format_datetime(self.now, usegmt=True), **extra}, body
 
@@ -223,11 +229,19 @@ def served(api: FakeAPI) -> Iterator[str]:
         def do_GET(self) -> None:
             status, headers, body = api.answer(self.path, self.headers)
             self.send_response_only(status)
+            if isinstance(body, bytes):
+                headers = {"Content-Length": str(len(body)), **headers}
             for name, value in headers.items():
                 self.send_header(name, value)
-            self.send_header("Content-Length", str(len(body)))
             self.end_headers()
-            self.wfile.write(body)
+            if isinstance(body, bytes):
+                self.wfile.write(body)
+                # A body that is shorter than promised ends with the connection, or nobody would notice.
+                self.close_connection |= int(headers["Content-Length"]) != len(body)
+                return
+            self.close_connection = True
+            for piece in body:
+                self.wfile.write(piece)
 
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's name
             pass
