@@ -53,7 +53,7 @@ logger = logging.getLogger("complycube_sessions.api")
 
 PAGE_SIZE: Final = 1000
 MAX_BODY_BYTES: Final = 16 * 1024 * 1024
-MAX_ERROR_BYTES: Final = 64 * 1024
+READ_BYTES: Final = 64 * 1024
 MAX_MESSAGE: Final = 200
 # An answer may trickle for as long as it likes between two bytes; as a whole it may not.
 MAX_ANSWER_TIMEOUTS: Final = 2
@@ -332,18 +332,27 @@ def _list_path(path: str, page: int, filters: Mapping[str, str]) -> str:
 
 def _read(response: requests.Response, subject: str, deadline: float) -> bytes:
     """Read a body, bounded in size and in total time, whatever the pace of its bytes."""
-    limit = MAX_BODY_BYTES if response.status_code == 200 else MAX_ERROR_BYTES
+    if response.status_code != 200:
+        return _read_error(response)
     body = bytearray()
     # `read1` returns what one read of the socket brought; `iter_content` would wait for a full chunk.
-    while chunk := response.raw.read1(65536, decode_content=True):
+    while chunk := response.raw.read1(READ_BYTES, decode_content=True):
         body += chunk
-        if len(body) > limit:
-            if response.status_code != 200:
-                break
-            raise ComplyCubePayloadError(f"{subject}: the answer is larger than {limit} bytes.")
+        if len(body) > MAX_BODY_BYTES:
+            raise ComplyCubePayloadError(
+                f"{subject}: the answer is larger than {MAX_BODY_BYTES} bytes."
+            )
         if time.monotonic() > deadline:
             raise ComplyCubeConnectionError(f"{subject}: the answer took too long to arrive.")
     return bytes(body)
+
+
+def _read_error(response: requests.Response) -> bytes:
+    """Return the first bytes of an error's body; the status counts, even where the body is broken."""
+    try:
+        return bytes(response.raw.read1(READ_BYTES, decode_content=True) or b"")
+    except (urllib3.exceptions.HTTPError, OSError):
+        return b""
 
 
 def _api_error(

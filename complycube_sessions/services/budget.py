@@ -24,7 +24,9 @@ class DatabaseSlots:
     """
 
     def __init__(self, api_key: str) -> None:
-        self._digest = salted_hmac("complycube_sessions.budget", api_key).hexdigest()
+        self._digest = salted_hmac(
+            "complycube_sessions.budget", api_key, algorithm="sha256"
+        ).hexdigest()
         self._alias = write_alias()
         self._end: datetime | None = None
 

@@ -118,7 +118,8 @@ class Ledger:
             return self._database.execute(statement, [client_id]).rowcount == 1
 
     def close(self) -> None:
-        self._database.close()
+        with self._lock:  # a thread that is not done yet gets an error, not a closed file
+            self._database.close()
 
     def _count(self, table: str, reading: int | None) -> int:
         where = "" if reading is None else f" WHERE reading = {reading:d}"

@@ -5,13 +5,19 @@ import json
 import re
 import signal
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from types import FrameType
 from typing import Any, NoReturn
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import (
+    BaseCommand,
+    CommandError,
+    CommandParser,
+    OutputWrapper,
+)
 from django.db import DatabaseError, InterfaceError
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
@@ -28,6 +34,8 @@ from complycube_sessions.services import refresh_sessions
 
 SOME_FAILED, COULD_NOT_RUN, LOCKED, INTERRUPTED = 1, 2, 3, 130
 AGES = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+SECONDS_BETWEEN_LINES = 10
+Progress = Callable[[RefreshRun, int], None]
 COUNTS = ("listed", "fetched", "created", "updated", "unchanged", "missing", "failed", "requests")
 
 
@@ -76,8 +84,8 @@ class Command(BaseCommand):
             raise CommandError("Name ids, or use --full or --since, not both.", returncode=2)
         if full and since:
             raise CommandError("Use --full or --since, not both.", returncode=2)
-        bar = _bar(hidden=no_progress or options["json"] or not sys.stderr.isatty())
-        with bar, _terminated_as_interrupted():
+        silent = no_progress or options["json"]
+        with _progress(self.stdout, silent=silent) as show, _terminated_as_interrupted():
             run = self._refresh(
                 lambda: refresh_sessions(
                     account,
@@ -87,7 +95,7 @@ class Command(BaseCommand):
                     limit,
                     dry_run,
                     confirm_missing=confirm_missing,
-                    on_progress=lambda run, total: _show(bar, run, total),
+                    on_progress=show,
                 )
             )
         self._print(run, as_json=options["json"], dry_run=dry_run)
@@ -171,14 +179,36 @@ def _as_dict(run: RefreshRun, missing: list[str], *, dry_run: bool) -> dict[str,
     }
 
 
-def _bar(*, hidden: bool) -> tqdm[NoReturn]:
-    return tqdm(unit=" sessions", disable=hidden, file=sys.stderr, dynamic_ncols=True, leave=False)
+@contextmanager
+def _progress(lines: OutputWrapper, *, silent: bool) -> Iterator[Progress | None]:
+    """Show a bar on a terminal, and elsewhere a line now and then."""
+    if silent:
+        yield None
+    elif sys.stderr.isatty():
+        with tqdm[NoReturn](
+            unit=" sessions", file=sys.stderr, dynamic_ncols=True, leave=False
+        ) as bar:
+            yield lambda run, total: _move(bar, run, total)
+    else:
+        last = time.monotonic()
+
+        def write(run: RefreshRun, total: int) -> None:
+            nonlocal last
+            if time.monotonic() - last >= SECONDS_BETWEEN_LINES:
+                last = time.monotonic()
+                lines.write(f"{_done(run)} of {total} sessions, {run.requests} requests")
+
+        yield write
 
 
-def _show(bar: tqdm[NoReturn], run: RefreshRun, total: int) -> None:
-    bar.total = max(total, 1)
-    bar.n = min(run.created + run.updated + run.unchanged + run.failed + run.missing, bar.total)
+def _move(bar: tqdm[NoReturn], run: RefreshRun, total: int) -> None:
+    bar.total = max(total, _done(run))
+    bar.n = _done(run)
     bar.refresh()
+
+
+def _done(run: RefreshRun) -> int:
+    return run.created + run.updated + run.unchanged + run.failed + run.missing
 
 
 @contextmanager

@@ -1,0 +1,46 @@
+from __future__ import annotations
+
+from io import StringIO
+
+import pytest
+from django.contrib.auth.models import Permission
+from django.core.management import call_command
+
+from complycube_sessions.models import RelatedCheck, WorkflowSession
+from tests.builders import session_row
+
+
+@pytest.mark.django_db
+def test_migrations__are_complete() -> None:
+    """No model differs from its migrations."""
+    call_command("makemigrations", "--check", "--dry-run", stdout=StringIO())
+
+
+@pytest.mark.django_db
+def test_permissions__as_documented() -> None:
+    """There is a right to see, refresh and export, and none to add, change or delete."""
+    names = set(
+        Permission.objects.filter(
+            content_type__app_label="complycube_sessions", codename__endswith="_workflowsession"
+        ).values_list("codename", flat=True)
+    )
+    assert names == {
+        "view_workflowsession",
+        "refresh_workflowsession",
+        "export_workflowsession",
+        "view_sensitive_workflowsession",
+    }
+
+
+@pytest.mark.django_db
+def test_str__shows_ids_not_names() -> None:
+    row = session_row("abc", entity_name="Alice")
+    check = RelatedCheck(session=row, check_id="c1")
+    assert (str(row), str(check)) == ("abc", "c1")
+
+
+def test_choices__never_refuse_a_new_word() -> None:
+    """Known words have labels; unknown ones are valid all the same."""
+    row = WorkflowSession(id="a", account="default", status="paused", outcome="never_seen")
+    row.clean_fields(exclude=["fetched_at"])
+    assert WorkflowSession.Status.COMPLETE.label == "Complete"

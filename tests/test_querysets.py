@@ -1,0 +1,90 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from django.utils import timezone
+
+from complycube_sessions.models import PendingRefresh, RefreshRun, WorkflowSession
+from tests.builders import session_row
+
+pytestmark = pytest.mark.django_db
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def ids(rows: object) -> list[str]:
+    return sorted(row.pk for row in rows)  # type: ignore[attr-defined]
+
+
+def test_for_client__compares_exactly() -> None:
+    """Case, accents and trailing spaces of an id count on every database."""
+    for index, client_id in enumerate(["ab", "AB", "áb", "ab "]):
+        session_row(f"s{index}", client_id=client_id)
+    assert ids(WorkflowSession.objects.for_client("ab")) == ["s0"]
+    assert ids(WorkflowSession.objects.for_client("ab ")) == ["s3"]
+
+
+def test_primary_key__compares_exactly() -> None:
+    """Ids that differ in case alone are two sessions."""
+    session_row("abc")
+    session_row("ABC")
+    assert WorkflowSession.objects.count() == 2
+    assert WorkflowSession.objects.get(pk="ABC").pk == "ABC"
+
+
+def test_open__has_not_ended() -> None:
+    """Open is what has not ended upstream; an unknown status has not."""
+    for status in ["started", "processing", "complete", "abandoned", "cancelled", "paused"]:
+        session_row(status, status=status)
+    session_row("gone", status="started", missing_since=NOW)
+    assert ids(WorkflowSession.objects.open()) == ["paused", "processing", "started"]
+
+
+def test_needs_review__is_the_stored_flag() -> None:
+    session_row("a", needs_review=True)
+    session_row("b")
+    assert ids(WorkflowSession.objects.needs_review()) == ["a"]
+
+
+def test_declined__final_refusals() -> None:
+    """Declined are complete sessions with a final refusal."""
+    for outcome in ["clear", "attention", "decline", "rejected", "match_confirmed", "", "Decline"]:
+        session_row(f"o-{outcome}", status="complete", outcome=outcome)
+    session_row("open", status="processing", outcome="decline")
+    assert ids(WorkflowSession.objects.declined()) == [
+        "o-decline",
+        "o-match_confirmed",
+        "o-rejected",
+    ]
+
+
+def test_latest_for_client__by_creation() -> None:
+    """The newest by the vendor's time is the latest; without a time it is the last choice."""
+    assert WorkflowSession.objects.latest_for_client("c") is None
+    session_row("untimed", client_id="c")
+    session_row("old", client_id="c", created_at=NOW)
+    session_row("new", client_id="c", created_at=NOW + timedelta(days=1))
+    latest = WorkflowSession.objects.latest_for_client("c")
+    assert latest is not None
+    assert latest.pk == "new"
+
+
+def test_stale__neither_fetched_nor_swept() -> None:
+    """A session is stale when it was not fetched lately and no sweep over its account succeeded."""
+    now = timezone.now()
+    session_row("old", fetched_at=now - timedelta(days=3))
+    session_row("fresh", fetched_at=now)
+    session_row("gone", fetched_at=now - timedelta(days=3), missing_since=now)
+    stale = WorkflowSession.objects.stale(older_than=timedelta(days=1))
+    assert ids(stale.all()) == ["old"]
+    RefreshRun.objects.create(account="other", mode="full", state="succeeded")
+    RefreshRun.objects.create(account="default", mode="full", state="partial")
+    RefreshRun.objects.create(account="default", mode="ids", state="succeeded")
+    RefreshRun.objects.create(
+        account="default", mode="full", state="succeeded", started_at=now - timedelta(days=2)
+    )
+    assert ids(stale.all()) == ["old"]
+    RefreshRun.objects.create(account="default", mode="full", state="succeeded")
+    assert ids(stale.all()) == []
+    PendingRefresh.objects.create(account="default", session_id="old", reason="failed")
+    assert ids(stale.all()) == ["old"]
