@@ -59,6 +59,8 @@ class FakeAPI:
         self.page_size_limit = 1000
         self.ignored_filters: set[str] = set()
         self.filters_without_answer: set[str] = set()
+        self.unlisted: set[str] = set()
+        self.date_header: Callable[[], str | None] = lambda: format_datetime(self.now, usegmt=True)
         self.limit_per_second: int | None = None
         self.refused_for_rate = 0
         self.latency_seconds = 0.0
@@ -129,7 +131,8 @@ class FakeAPI:
             self.arrivals.append(time.monotonic())
             self.on_request(len(self.requests), path)
             status, extra, body = self._answer(path, dict(parse_qsl(parts.query)), headers)
-            return status, {"Date": format_datetime(self.now, usegmt=True), **extra}, body
+            date = self.date_header()
+            return status, {**({"Date": date} if date else {}), **extra}, body
 
     def count(self, prefix: str) -> int:
         return sum(request.startswith(prefix) for request in self.requests)
@@ -169,7 +172,9 @@ class FakeAPI:
         self.before_page(path, page)
         size = min(size, self.page_size_limit)
         items = sorted(
-            store.values(), key=lambda o: (o.get("createdAt", ""), o["id"]), reverse=True
+            (o for o in store.values() if o["id"] not in self.unlisted),
+            key=lambda o: (o.get("createdAt", ""), o["id"]),
+            reverse=True,
         )
         for name, value in query.items():
             if name in self.filters_without_answer:

@@ -123,7 +123,9 @@ TOLERATED: dict[str, Fault] = {
     "unknown words": _with(status="escalated", outcome="véry_ünknown "),
     "extra fields": _with(newField={"a": [1, None, {"b": "c"}]}, newFlag=True),
     "200 kB of text": _with(workflowDescription="é" * 200_000, entityName="ñ" * 200_000),
-    "200 kB in every word": _with(status="s" * 200_000, outcome="o" * 200_000, clientId="c" * 200_000),
+    "200 kB in every word": _with(
+        status="s" * 200_000, outcome="o" * 200_000, clientId="c" * 200_000
+    ),
     "nul": _with_text("entityName", r'"Ann\u0000a"'),
     "nul in a key": _with_text("tasks", r'[{"a\u0000b": "\u0000"}]'),
     "lone surrogate": _with_text("entityName", r'"Ann\ud800a"'),
@@ -140,7 +142,9 @@ TOLERATED: dict[str, Fault] = {
     "nested 2,000 deep": _nested(2000),
     "nested 2,000 objects deep": _with_text("tasks", '{"a":' * 2000 + "1" + "}" * 2000),
     "nested 200,000 deep": _nested(200_000),
-    "deep with brackets in text": _with_text("tasks", r'["]}\"[", ' * 2000 + "[]" + r', "\"]"]' * 2000),
+    "deep with brackets in text": _with_text(
+        "tasks", r'["]}\"[", ' * 2000 + "[]" + r', "\"]"]' * 2000
+    ),
     "nested 32 deep": _nested(32),
     "duplicate keys": _with_text("tasks", '[{"a": 1, "a": 2}]'),
     "empty keys": _with(tasks=[{"": {"": ""}}]),

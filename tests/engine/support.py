@@ -77,8 +77,12 @@ def refresh(*arguments: str) -> Ended:
 
 def configure(settings_fixture: Any, **account: Any) -> None:
     """Change values of the default account for a test; faults need no patience there."""
-    default = {**settings.COMPLYCUBE_ACCOUNTS["default"], "MAX_RETRIES": 0, **account}
-    settings_fixture.COMPLYCUBE_ACCOUNTS = {"default": default}
+    default = {
+        **settings.COMPLYCUBE_ACCOUNTS["default"],
+        "MAX_RETRIES": 0,
+        "REQUESTS_PER_SECOND": 2000,
+    }
+    settings_fixture.COMPLYCUBE_ACCOUNTS = {"default": {**default, **account}}
 
 
 def assert_equals_source(

@@ -120,7 +120,9 @@ def test_faults__tolerated_values(api: FakeAPI) -> None:
     second = stored("impossible second")
     assert second.completed_at is None
     assert second.raw["completedAt"] == "2025-01-01T14:06:91.913Z"
-    assert second.updated_at == datetime(2026, 1, 1, 0, list(ids).index("impossible second") + 1, tzinfo=UTC)
+    assert second.updated_at == datetime(
+        2026, 1, 1, 0, list(ids).index("impossible second") + 1, tzinfo=UTC
+    )
     assert stored("year 2099").completed_at is None
     assert stored("unknown words").outcome == "véry_ünknown "
     assert stored("extra fields").raw["newField"] == {"a": [1, None, {"b": "c"}]}
@@ -193,11 +195,13 @@ def test_faults__compressed_bomb(api: FakeAPI) -> None:
 
 @pytest.mark.parametrize(
     ("status", "error"),
-    [(401, ComplyCubeAuthenticationError), (402, ComplyCubePaymentError), (403, ComplyCubePermissionError)],
+    [
+        (401, ComplyCubeAuthenticationError),
+        (402, ComplyCubePaymentError),
+        (403, ComplyCubePermissionError),
+    ],
 )
-def test_faults__every_answer_refused(
-    api: FakeAPI, status: int, error: type[Exception]
-) -> None:
+def test_faults__every_answer_refused(api: FakeAPI, status: int, error: type[Exception]) -> None:
     """An account that may nothing stops the run at once, with exit code 2 and the run recorded."""
     api.add_session(1)
     api.fail("/workflowSessions", status)
