@@ -227,7 +227,6 @@ class Refresh:
         """
         newest = stored.newest_checks(self.account)
         filters, _ = window(begin, newest[-1].updated_at if newest else None)
-        began_at = timezone.now()
 
         def note(check: CheckPayload, at: datetime, reading: int) -> bool:
             self._ledger.note_check(check, at, reading)
@@ -248,7 +247,7 @@ class Refresh:
                 return self._list_checks_by_client()
         for _ in pages:
             self._tick()
-        self._prove_checks(sweep, newest, began_at)
+        self._prove_checks(sweep, newest)
         return sweep, CheckSource(self._ledger, False, self._results)
 
     def _list_checks_by_client(self) -> tuple[None, CheckSource]:
@@ -365,9 +364,7 @@ class Refresh:
             return
         self._note_unproven(SESSION_LIST, newest)
 
-    def _prove_checks(
-        self, sweep: Sweep[CheckPayload], newest: list[stored.Newest], began_at: datetime
-    ) -> None:
+    def _prove_checks(self, sweep: Sweep[CheckPayload], newest: list[stored.Newest]) -> None:
         for candidate in newest:
             if self._ledger.check(candidate.id) is not None:
                 return

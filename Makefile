@@ -1,0 +1,30 @@
+# Each target sets itself up: all it takes is Python 3.11 or newer, git and make.
+PYTHON ?= python3
+VENV ?= .venv
+PORT ?= 8000
+# What runs the tests; .ci/run measures the coverage on the way.
+TEST_RUNNER ?= -m pytest
+
+export PIP_DISABLE_PIP_VERSION_CHECK = 1
+
+STAMP := $(VENV)/.installed
+
+.PHONY: demo test lint
+
+demo: $(STAMP)
+	@$(VENV)/bin/python manage.py demo --port $(PORT)
+
+test: $(STAMP)
+	$(VENV)/bin/python $(TEST_RUNNER)
+
+lint: $(STAMP)
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/mypy complycube_sessions project tests
+
+$(STAMP): requirements.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; choose one with make PYTHON=python3.12")'
+	@echo "Installing into $(VENV) …"
+	@$(PYTHON) -m venv $(VENV)
+	@$(VENV)/bin/python -m pip install --quiet --requirement requirements.txt
+	@touch $(STAMP)

@@ -1,0 +1,121 @@
+from __future__ import annotations
+
+import contextlib
+import signal
+from collections.abc import Iterator
+from types import FrameType
+from typing import Any
+
+from django.apps import apps
+from django.conf import settings
+from django.core.management import call_command
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import connection
+
+from project.demo_server import DemoServer, DemoServerError, free_port, run_manage
+from project.demo_users import create_users
+
+INTERRUPTED = 130
+
+
+class Command(BaseCommand):
+    help = "Prepare the demo site, refresh it once over HTTP, and serve it until Ctrl-C."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument(
+            "--port",
+            type=int,
+            help=f"where to serve on 127.0.0.1; {_default_port()} unless told",
+        )
+        parser.add_argument(
+            "--no-serve",
+            action="store_true",
+            help="stop the site after the refresh and return; uses any free port unless told",
+        )
+
+    def handle(self, *, port: int | None, no_serve: bool, **options: Any) -> None:
+        port = port or (free_port() if no_serve else _default_port())
+        serving = False
+        try:
+            with _signals_as_interrupt():
+                server = DemoServer(port)
+                passwords = self._prepare()
+                with server:
+                    self._refresh(port, stay_up=not no_serve)
+                    self._show(server.url, passwords, stay_up=not no_serve)
+                    if not no_serve:
+                        serving = True
+                        server.wait()
+        except DemoServerError as error:
+            raise CommandError(str(error)) from error
+        except KeyboardInterrupt:
+            if not serving:
+                raise CommandError("Interrupted.", returncode=INTERRUPTED) from None
+            self.stdout.write("\nStopped.")
+
+    def _prepare(self) -> dict[str, str]:
+        if (
+            not apps.is_installed("project.sandbox")
+            and "sandbox_sandboxsession" in connection.introspection.table_names()
+        ):
+            raise CommandError(
+                "This database holds the sandbox, and COMPLYCUBE_API_KEY is set. Sandbox and real data "
+                "do not mix: delete db.sqlite3, or set DATABASE_URL to a database of its own."
+            )
+        self.stdout.write("Preparing the database …")
+        call_command("migrate", verbosity=0)
+        if apps.is_installed("project.sandbox"):
+            call_command("load_sandbox", stdout=self.stdout)
+        return create_users()
+
+    def _refresh(self, port: int, *, stay_up: bool) -> None:
+        source = "the sandbox" if apps.is_installed("project.sandbox") else "ComplyCube"
+        self.stdout.write(f"Refreshing from {source} …")
+        self.stdout.flush()
+        # A process of its own, as cron would start it: it talks to the site over HTTP.
+        returncode = run_manage("refresh_workflow_sessions", port=port)
+        if returncode == 1 and stay_up:
+            self.stderr.write("Some sessions failed; the rest is there.")
+        elif returncode:
+            raise CommandError(
+                f"The refresh ended with exit code {returncode}.", returncode=returncode
+            )
+
+    def _show(self, url: str, passwords: dict[str, str], *, stay_up: bool) -> None:
+        width = max(map(len, passwords))
+        lines = [
+            "",
+            f"  The admin:  {url}/admin/complycube_sessions/workflowsession/",
+            *(f"  {name:<{width}}    password {password}" for name, password in passwords.items()),
+            "",
+        ]
+        lines.append(
+            "Ctrl-C stops the site." if stay_up else "Start it with: python manage.py demo"
+        )
+        self.stdout.write("\n".join(lines))
+        self.stdout.flush()
+
+
+def _default_port() -> int:
+    port: int = getattr(settings, "DEMO_PORT", 8000)
+    return port
+
+
+@contextlib.contextmanager
+def _signals_as_interrupt() -> Iterator[None]:
+    """
+    Let SIGTERM end the demo as Ctrl-C does, so that its server never outlives it.
+
+    SIGINT too: a shell starts its background jobs with that one ignored.
+    """
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = [signal.signal(number, interrupt) for number in numbers]
+    try:
+        yield
+    finally:
+        for number, handler in zip(numbers, before, strict=True):
+            signal.signal(number, handler)
