@@ -43,4 +43,4 @@ def test_choices__never_refuse_a_new_word() -> None:
     """Known words have labels; unknown ones are valid all the same."""
     row = WorkflowSession(id="a", account="default", status="paused", outcome="never_seen")
     row.clean_fields(exclude=["fetched_at"])
-    assert WorkflowSession.Status.COMPLETE.label == "Complete"
+    assert str(WorkflowSession.Status.COMPLETE.label) == "Complete"

@@ -89,6 +89,8 @@ class Throttle:
             delay = slot - time.monotonic()
             if delay > 0:
                 time.sleep(delay)
+            if self._closed:
+                raise ThrottleClosedError
             if time.monotonic() - slot <= LATEST_START_SECONDS and slot >= self._paused_until:
                 return
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from typing import Final
 
-from django.db import DatabaseError, InterfaceError, transaction
+from django.db import transaction
 
 from complycube_sessions.api.client import ComplyCubeClient
 from complycube_sessions.api.payloads import check_id_is_safe
@@ -181,7 +181,7 @@ def _run_to_its_end(refresh: Refresh, work: Callable[[], RunEnd]) -> RefreshRun:
     except KeyboardInterrupt:
         refresh.finish(RefreshRun.State.INTERRUPTED)
         raise
-    except (DatabaseError, InterfaceError):
+    except BaseException:
         if is_connected(write_alias()):
             refresh.record.finish(RefreshRun.State.FAILED, refresh.requests)
         raise

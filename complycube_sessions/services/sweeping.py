@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import partial
 from typing import Final
 
@@ -218,7 +218,6 @@ class Refresh:
         """
         newest = stored.newest_checks(self.account)
         filters, _ = window(begin, newest[-1].updated_at if newest else None)
-        began_at = timezone.now()
 
         def note(check: CheckPayload, at: datetime, reading: int) -> bool:
             self._ledger.note_check(check, at, reading)
@@ -239,7 +238,7 @@ class Refresh:
                 return self._list_checks_by_client()
         for _ in pages:
             self._tick()
-        self._prove_checks(sweep, newest, began_at)
+        self._prove_checks(sweep, newest)
         return sweep, CheckSource(self._ledger, False, self._results)
 
     def _list_checks_by_client(self) -> tuple[None, CheckSource]:
@@ -341,12 +340,13 @@ class Refresh:
         for candidate in newest:
             if self._ledger.has_session(candidate.id):
                 return
+            began_at = timezone.now()
             try:
                 answer = self._pump.call(partial(self._client.get_session, candidate.id))
             except ComplyCubeNotFoundError:
                 if self.record.run.mode != RefreshRun.Mode.FULL:  # it counts what is gone
-                    gone = {candidate.id: timezone.now() - timedelta(seconds=1)}
-                    self.record.note_missing(mark_missing(self.account, gone))
+                    gone = mark_missing(self.account, {candidate.id: began_at})
+                    self.record.note_missing(gone)
                 continue
             if sweep.complete and answer.value.updated_at == candidate.updated_at:
                 raise ComplyCubeFilterError(_filter_fault(SESSION_LIST, candidate.id))
@@ -357,9 +357,7 @@ class Refresh:
             return
         self._note_unproven(SESSION_LIST, newest)
 
-    def _prove_checks(
-        self, sweep: Sweep[CheckPayload], newest: list[stored.Newest], began_at: datetime
-    ) -> None:
+    def _prove_checks(self, sweep: Sweep[CheckPayload], newest: list[stored.Newest]) -> None:
         for candidate in newest:
             if self._ledger.check(candidate.id) is not None:
                 return

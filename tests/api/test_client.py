@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import http.client
 import json
 import logging
 import socket
@@ -14,6 +13,7 @@ from typing import Any
 import pytest
 import requests
 import responses
+import urllib3
 
 from complycube_sessions.api.client import (
     MAX_BODY_BYTES,
@@ -139,7 +139,8 @@ def test_errors__by_status(
         requests.exceptions.ProxyError(KEY),
         requests.exceptions.ChunkedEncodingError(KEY),
         requests.exceptions.ContentDecodingError(KEY),
-        http.client.IncompleteRead(b"") and ConnectionResetError(KEY),
+        ConnectionResetError(KEY),
+        urllib3.exceptions.ProtocolError(KEY),
         socket.gaierror(KEY),
     ],
     ids=lambda failure: type(failure).__name__,

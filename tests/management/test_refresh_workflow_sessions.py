@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import re
+from datetime import timedelta
 from io import StringIO
 
 import pytest
@@ -88,7 +89,7 @@ def test_command__wrong_key(api: FakeAPI) -> None:
 def test_command__locked(api: FakeAPI) -> None:
     """While another run of the account lives, it exits 3."""
     other = RefreshRun.objects.create(account="default", mode="full")
-    expires = timezone.now() + timezone.timedelta(seconds=10)
+    expires = timezone.now() + timedelta(seconds=10)
     RefreshLease.objects.create(account="default", run=other, expires_at=expires)
     assert run()[0] == 3
     api.sessions[SESSION_ID] = vendor_example()

@@ -148,7 +148,7 @@ def test_first_run__takes_all_newest_first(api: FakeAPI) -> None:
     assert run.requests == len(api.requests) == 25 + 2
     fetched = [r.removeprefix("/workflowSessions/") for r in api.requests if "?" not in r]
     assert sorted(fetched) == sorted(ids)
-    assert fetched[0] == ids[-1]
+    assert ids[-1] in fetched[:3]  # two threads begin
     assert RelatedCheck.objects.filter(status="complete", outcome="clear").count() == 75
     assert all(row.raw == api.sessions[row.pk] for row in WorkflowSession.objects.all())
 
@@ -316,13 +316,13 @@ def test_api_that_is_down__fails_by_name(api: FakeAPI, quick: None) -> None:
 
 def test_api_that_goes_down__stops_early(api: FakeAPI, quick: None) -> None:
     """After many faults in a row the run ends in place of trying every session."""
-    for n in range(60):
+    for n in range(300):
         api.fail(f"/workflowSessions/{api.add_session(n)}", 503)
     run = refresh_sessions()
     assert run.state == "failed"
     assert run.watermark is None
     assert "seems to be down" in run.errors["default"]
-    assert len(api.requests) < 40
+    assert len(api.requests) < 150
 
 
 def test_limit__ends_partial(api: FakeAPI) -> None:
@@ -341,7 +341,7 @@ def test_dry_run__writes_nothing(api: FakeAPI) -> None:
         api.add_session(n)
     run = refresh_sessions(dry_run=True)
     assert (run.listed, run.created, run.fetched) == (4, 4, 0)
-    assert run.pk is None
+    assert run._state.adding
     assert not WorkflowSession.objects.exists()
     assert not RefreshRun.objects.exists()
     assert not RefreshLease.objects.exists()
@@ -378,12 +378,14 @@ def test_ids__known_or_not(example: FakeAPI) -> None:
     assert (run.mode, run.created, run.failed, run.state) == ("ids", 1, 2, "partial")
     assert "Invalid workflow session id" in run.errors[UNKNOWN_ID]
     assert "'../x'" in run.errors
-    assert example.requests == [
-        f"/workflowSessions/{SESSION_ID}",
-        "/checks?page=1&pageSize=1000&clientId=5eb1276d96be4a0008713af5",
-        f"/checks/{CHECK_IDS[1]}",
-        f"/workflowSessions/{UNKNOWN_ID}",
-    ] or sorted(example.requests) == sorted(set(example.requests))
+    assert sorted(example.requests) == sorted(
+        [
+            f"/workflowSessions/{SESSION_ID}",
+            "/checks?page=1&pageSize=1000&clientId=5eb1276d96be4a0008713af5",
+            f"/checks/{CHECK_IDS[1]}",
+            f"/workflowSessions/{UNKNOWN_ID}",
+        ]
+    )
     assert [c.outcome for c in RelatedCheck.objects.all()] == ["clear", "attention", "clear"]
     assert not RefreshLease.objects.exists()
     assert not PendingRefresh.objects.exists()

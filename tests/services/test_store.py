@@ -18,6 +18,7 @@ from complycube_sessions.models import (
     SessionNameWord,
     WorkflowSession,
 )
+from complycube_sessions.services.database import upsert
 from complycube_sessions.services.merge import FetchedCheck, FetchedSession
 from complycube_sessions.services.store import announce_outcomes, mark_missing, store_batch
 from tests.builders import (
@@ -43,6 +44,12 @@ def copy(at: datetime = T0, checks: tuple[FetchedCheck, ...] = (), **fields: Any
 def check(index: int = 0, at: datetime = T0, **fields: Any) -> FetchedCheck:
     check_id = CHECK_IDS[index]
     return FetchedCheck(parse_check(check_payload(check_id, **fields), check_id=check_id), at)
+
+
+def rows() -> list[dict[str, Any]]:
+    """Return all mirrored rows, the sessions first."""
+    checks = RelatedCheck.objects.order_by("position").values()
+    return [dict(row) for row in [*WorkflowSession.objects.values(), *checks]]
 
 
 def store(*copies: FetchedSession, source: str = "refresh") -> WorkflowSession:
@@ -90,16 +97,14 @@ def test_store__vendor_example_round_trips() -> None:
 def test_store__twice_moves_only_fetched_at() -> None:
     """The same content again is not rewritten and makes no history."""
     store(copy(checks=(check(),)))
-    before = list(WorkflowSession.objects.values()), list(RelatedCheck.objects.values())
+    before = rows()
     later = T0 + timedelta(hours=1)
     store(copy(later, checks=(check(at=later),)))
-    after = list(WorkflowSession.objects.values()), list(RelatedCheck.objects.values())
-    assert after[0][0].pop("fetched_at") == later
-    assert before[0][0].pop("fetched_at") == T0
-    for rows in (before[1], after[1]):
-        for row in rows:
-            row.pop("fetched_at")
-            row.pop("result_fetched_at")
+    after = rows()
+    assert [row["fetched_at"] for row in before] == [T0, T0, None, None]
+    assert [row["fetched_at"] for row in after] == [later, later, None, None]
+    for row in [*before, *after]:
+        row["fetched_at"] = row["result_fetched_at"] = None
     assert after == before
     assert not SessionChange.objects.exists()
 
@@ -257,16 +262,13 @@ def test_store__other_owner() -> None:
 
 def test_store__refused_record_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     """A batch that the database refuses is split until the one record is named; no data in the reason."""
-    from complycube_sessions.services import store as module  # patched at its edge: the database
-
-    real = module.upsert
 
     def refuse(rows: Any, **kwargs: Any) -> None:
         if any(getattr(row, "entity_name", "") == "Refused" for row in rows):
             raise DataError("value Refused of John Doe too long")
-        real(rows, **kwargs)
+        upsert(rows, **kwargs)
 
-    monkeypatch.setattr(module, "upsert", refuse)
+    monkeypatch.setattr("complycube_sessions.services.store.upsert", refuse)
     copies = [copy(id=f"s{n}", entityName="Refused" if n == 5 else "Fine") for n in range(9)]
     stored = store_batch(default_account(), copies)
     assert set(stored.failed) == {"s5"}
