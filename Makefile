@@ -12,7 +12,7 @@ DEMO_STAMP := $(VENV)/.installed-demo
 # Without compiling: Python compiles the few modules that are used, when they are.
 INSTALL = @$(VENV)/bin/python -m pip install --quiet --no-compile --requirement
 
-.PHONY: demo test lint
+.PHONY: demo test lint matrix
 
 demo: $(DEMO_STAMP)
 	@$(VENV)/bin/python manage.py demo --port $(PORT)
@@ -36,3 +36,7 @@ $(STAMP): requirements.txt $(DEMO_STAMP)
 	@echo "Installing the tools for development …"
 	$(INSTALL) requirements.txt
 	@touch $@
+
+# Every Python, Django and database that this machine has: see tox.ini.
+matrix: $(STAMP)
+	$(VENV)/bin/tox
