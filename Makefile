@@ -25,6 +25,10 @@ lint: $(STAMP)
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/mypy complycube_sessions project tests
 
+# Every Python, Django and database that this machine has: see tox.ini.
+matrix: $(STAMP)
+	$(VENV)/bin/tox
+
 $(DEMO_STAMP): requirements-demo.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; choose one with make PYTHON=python3.12")'
 	@echo "Installing into $(VENV) …"
@@ -36,7 +40,3 @@ $(STAMP): requirements.txt $(DEMO_STAMP)
 	@echo "Installing the tools for development …"
 	$(INSTALL) requirements.txt
 	@touch $@
-
-# Every Python, Django and database that this machine has: see tox.ini.
-matrix: $(STAMP)
-	$(VENV)/bin/tox
