@@ -77,6 +77,7 @@ class Throttle:
         self.on_demand = on_demand
         self._owner = threading.get_ident()
         self._slots: deque[float] = deque()
+        self._latest_block = 0.0  # when its first slot is
         self._condition = threading.Condition()
         self._paused_until = 0.0
         self._unsaid_pause = 0.0
@@ -110,15 +111,14 @@ class Throttle:
         Args:
             count: How many; a block for about a second by default.
         """
+        self._tell_pause()
         with self._condition:
-            pause, self._unsaid_pause = self._unsaid_pause, 0.0
             wanted = 0 if len(self._slots) > self._block // 2 else count or self._block
-        if pause > time.monotonic():
-            self._source.postpone(pause - time.monotonic())
         if not wanted:
             return
         first = self._source.reserve(wanted, self._interval)
         with self._condition:
+            self._latest_block = first
             self._slots.extend(first + index * self._interval for index in range(wanted))
             self._condition.notify_all()
 
@@ -126,11 +126,20 @@ class Throttle:
         """Wake all threads that wait, with an error, and give back what was not used; the owner's."""
         with self._condition:
             self._closed = True
-            unused = len(self._slots)
+            # Between two blocks may lie another's: only the slots of the latest are the last ones.
+            unused = sum(slot >= self._latest_block for slot in self._slots)
             self._slots.clear()
             self._condition.notify_all()
         if unused:
             self._source.give_back(unused, self._interval)
+        self._tell_pause()
+
+    def _tell_pause(self) -> None:
+        with self._condition:
+            until, self._unsaid_pause = self._unsaid_pause, 0.0
+        seconds = until - time.monotonic()
+        if seconds > 0:
+            self._source.postpone(seconds)
 
     def _take(self) -> float:
         if threading.get_ident() == self._owner:
