@@ -73,7 +73,7 @@ def start_worker(
             "REQUESTS_PER_SECOND": requests_per_second,
         },
     }
-    return subprocess.Popen(
+    return subprocess.Popen(  # noqa: S603 - our own script
         [sys.executable, str(script), *map(str, arguments)],
         env={**os.environ, _SETTINGS: json.dumps(settings)},
         stdout=subprocess.PIPE,
