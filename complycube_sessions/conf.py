@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any, Final, Literal, cast
 from urllib.parse import urlsplit
 
@@ -75,6 +76,22 @@ class Settings:
         if fault := check_results_fault(value):
             raise ComplyCubeConfigurationError(f"{fault.message} {fault.hint}")
         return cast("CheckResults", value)
+
+    @property
+    def COMPLYCUBE_EXPECTED_REFRESH_INTERVAL(self) -> timedelta:
+        """After how long without a successful run the admin warns, and calls a session stale."""
+        value = getattr(settings, "COMPLYCUBE_EXPECTED_REFRESH_INTERVAL", timedelta(hours=24))
+        if fault := refresh_interval_fault(value):
+            raise ComplyCubeConfigurationError(f"{fault.message} {fault.hint}")
+        return cast("timedelta", value)
+
+    @property
+    def COMPLYCUBE_PORTAL_SESSION_URL(self) -> str:
+        """The address of a session in the vendor's portal with ``{id}`` for the session id, or ``""``."""
+        value = getattr(settings, "COMPLYCUBE_PORTAL_SESSION_URL", "")
+        if fault := portal_url_fault(value):
+            raise ComplyCubeConfigurationError(f"{fault.message} {fault.hint}")
+        return cast("str", value)
 
 
 conf = Settings()
@@ -163,6 +180,33 @@ def _build_account(name: str, entry: Mapping[str, Any]) -> Account:
         max_retries=entry.get("MAX_RETRIES", 5),
         proxies=entry.get("PROXIES"),
         ca_bundle=entry.get("CA_BUNDLE"),
+    )
+
+
+def refresh_interval_fault(value: object) -> Fault | None:
+    """Return what is wrong with a value of ``COMPLYCUBE_EXPECTED_REFRESH_INTERVAL``, or None."""
+    if isinstance(value, timedelta) and value > timedelta(0):
+        return None
+    return Fault(
+        "E020",
+        "COMPLYCUBE_EXPECTED_REFRESH_INTERVAL is not a positive timedelta.",
+        "Write timedelta(hours=24), or leave it out.",
+    )
+
+
+def portal_url_fault(value: object) -> Fault | None:
+    """Return what is wrong with a value of ``COMPLYCUBE_PORTAL_SESSION_URL``, or None."""
+    if value == "":
+        return None
+    if isinstance(value, str) and value.count("{id}") == 1:
+        # The host must not depend on an id that comes from outside.
+        before = value.split("{id}")[0]
+        if before.startswith("https://") and urlsplit(before).hostname and "/" in before[8:]:
+            return None
+    return Fault(
+        "E021",
+        "COMPLYCUBE_PORTAL_SESSION_URL is not an https address with one {id} in its path.",
+        'Write "https://portal.example/sessions/{id}", or leave it out.',
     )
 
 

@@ -1,17 +1,40 @@
 from __future__ import annotations
 
-from datetime import timedelta
-from typing import TYPE_CHECKING
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Final
 
 from django.db import models
 from django.db.models import Exists, F, OuterRef, Q
 from django.utils import timezone
+
+from complycube_sessions.names import name_words
 
 if TYPE_CHECKING:
     from complycube_sessions.models import WorkflowSession
 
 ENDED_STATUSES = ("complete", "abandoned", "cancelled")
 REFUSALS = ("decline", "rejected", "match_confirmed")
+# No vendor's word holds parentheses, so these stand beside them in an address.
+NO_WORD: Final = "(none)"
+OTHER_WORDS: Final = "(other)"
+# More than one person's sessions; from here on the index of the clients is the better list.
+_MANY: Final = 500
+
+
+def word_is(field: str, word: str, known: Iterable[str]) -> Q:
+    """
+    Return the condition that a field of an open set holds a word.
+
+    Args:
+        field: The field, or a path to it.
+        word: The vendor's word, known or not; ``(none)`` for one that was left out, ``(other)`` for
+            all that are neither left out nor known.
+        known: The words that have a label.
+    """
+    if word == OTHER_WORDS:
+        return ~Q(**{f"{field}__in": ["", *known]})
+    return Q(**{field: "" if word == NO_WORD else word})
 
 
 class WorkflowSessionQuerySet(models.QuerySet["WorkflowSession"]):
@@ -60,3 +83,72 @@ class WorkflowSessionQuerySet(models.QuerySet["WorkflowSession"]):
         """Return the client's newest session by the vendor's creation time, or None."""
         newest_first = (F("created_at").desc(nulls_last=True), "-first_seen_at", "-pk")
         return self.for_client(client_id).order_by(*newest_first).first()
+
+    def created_between(
+        self, start: datetime | None = None, end: datetime | None = None
+    ) -> WorkflowSessionQuerySet:
+        """Return the sessions created from ``start`` on and before ``end``, in the vendor's time."""
+        sessions = self
+        if start is not None:
+            sessions = sessions.filter(created_at__gte=start)
+        if end is not None:
+            sessions = sessions.filter(created_at__lt=end)
+        return sessions
+
+    def changed_since(self, when: datetime) -> WorkflowSessionQuerySet:
+        """Return the sessions with a change of meaning that was observed since then."""
+        from complycube_sessions import models as app  # the models import this module
+
+        changes = app.SessionChange.objects.filter(session=OuterRef("pk"), observed_at__gte=when)
+        return self.filter(Exists(changes))
+
+    def with_check(self, check_type: str = "", outcome: str = "") -> WorkflowSessionQuerySet:
+        """
+        Return the sessions with a check of that type, of that outcome, or of both at once.
+
+        Args:
+            check_type: The vendor's word, or ``""`` for any.
+            outcome: A word as ``word_is`` takes it, or ``""`` for any outcome.
+        """
+        from complycube_sessions import models as app  # the models import this module
+
+        checks = app.RelatedCheck.objects.filter(session=OuterRef("pk"))
+        if check_type:
+            checks = checks.filter(type=check_type)
+        if outcome:
+            checks = checks.filter(word_is("outcome", outcome, app.RelatedCheck.Outcome.values))
+        return self.filter(Exists(checks))
+
+    def search(self, text: str) -> WorkflowSessionQuerySet:
+        """
+        Return the sessions that a person means who types this text.
+
+        One word that is the id of a session, a client or a check finds exactly those; anything else
+        is read as words of a name, each of which must begin a word of the session's name, without
+        regard to case and accents.
+        """
+        from complycube_sessions import models as app  # the models import this module
+
+        typed = text.strip()
+        if not typed or "\0" in typed:
+            return self if not typed else self.none()
+        if len(typed.split()) == 1:
+            sessions = app.WorkflowSession.objects.using(self.db)
+            checks = app.RelatedCheck.objects.using(self.db).filter(check_id=typed).order_by()
+            # Three exact look-ups; OR-ed into the search they would cost it its indexes.
+            by_id = sessions.filter(pk=typed).values_list("pk")
+            by_client = sessions.filter(client_id=typed).values_list("pk")
+            found = by_id.union(by_client, checks.values_list("session_id"))[: _MANY + 1]
+            ids = [row[0] for row in found]
+            if len(ids) > _MANY:
+                return self.for_client(typed)
+            if ids:
+                return self.filter(pk__in=ids)
+        words = name_words(typed)
+        if not words:
+            return self.none()
+        named = self
+        for word in words:
+            rows = app.SessionNameWord.objects.filter(word__startswith=word)
+            named = named.filter(pk__in=rows.values("session"))
+        return named

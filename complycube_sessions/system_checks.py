@@ -7,7 +7,14 @@ from typing import Any
 
 from django.core import checks
 
-from complycube_sessions.conf import Fault, account_faults, check_results_fault, conf
+from complycube_sessions.conf import (
+    Fault,
+    account_faults,
+    check_results_fault,
+    conf,
+    portal_url_fault,
+    refresh_interval_fault,
+)
 from complycube_sessions.exceptions import ComplyCubeConfigurationError
 
 
@@ -37,12 +44,17 @@ def _accounts_faults() -> list[Fault]:
 
 
 def _other_faults() -> list[Fault]:
-    try:
-        conf.COMPLYCUBE_CHECK_RESULTS  # noqa: B018 - read for the error that it raises
-    except ComplyCubeConfigurationError:
-        fault = check_results_fault(None)
-        return [fault] if fault else []
-    return []
+    faults = []
+    for name, fault in (
+        ("COMPLYCUBE_CHECK_RESULTS", check_results_fault(None)),
+        ("COMPLYCUBE_EXPECTED_REFRESH_INTERVAL", refresh_interval_fault(None)),
+        ("COMPLYCUBE_PORTAL_SESSION_URL", portal_url_fault(None)),
+    ):
+        try:
+            getattr(conf, name)
+        except ComplyCubeConfigurationError:
+            faults += [fault] if fault else []
+    return faults
 
 
 def _message(fault: Fault) -> checks.CheckMessage:

@@ -128,10 +128,9 @@ class Refresh:
         """Fetch the named sessions; the outcomes of their checks come from their clients' lists."""
         self._expected = len(ids)
         self.record.run.listed = len(ids)
-        for session_id, owner in stored.foreign_owners(self.account, ids).items():
-            self.record.fail(session_id, ownership_reason(session_id, *owner), retry=False)
-            ids = [known for known in ids if known != session_id]
-        self._fetch(ids, CheckSource(self._ledger, True, self._results))
+        foreign = self._refuse_foreign(ids)
+        own = [session_id for session_id in ids if session_id not in foreign]
+        self._fetch(own, CheckSource(self._ledger, True, self._results))
         return RunEnd(self._state())
 
     def run_account(self, *, full: bool, since: datetime | None, confirm_missing: bool) -> RunEnd:
@@ -168,7 +167,7 @@ class Refresh:
                 self._confirm_missing(sweep, allowed=confirm_missing)
         self._name_unreadable(SESSION_LIST, sweep)
         self._name_unreadable(CHECK_LIST, checks)
-        covers = mark is None or start is None or start <= mark
+        covers = start is None or (mark is not None and start <= mark)
         return RunEnd(self._state(), self._earned(sweep, checks, mark) if covers else None)
 
     def finish(self, state: str, watermark: datetime | None = None) -> RefreshRun:
@@ -204,8 +203,18 @@ class Refresh:
             if not due:
                 return
             asked.update(due)
-            self._fetch(due, source)
+            foreign = self._refuse_foreign(due)
+            for session_id in foreign:
+                drop_pending(self.account, session_id)  # no later try would end otherwise
+            self._fetch([i for i in due if i not in foreign], source)
             self._flush()
+
+    def _refuse_foreign(self, ids: list[str]) -> set[str]:
+        """Name those of the ids whose rows belong to another account or environment."""
+        foreign = stored.foreign_owners(self.account, ids)
+        for session_id, owner in foreign.items():
+            self.record.fail(session_id, ownership_reason(session_id, *owner), retry=False)
+        return set(foreign)
 
     def _list_checks(
         self, begin: datetime | None, sessions_listed: int
@@ -258,9 +267,7 @@ class Refresh:
         """Fetch those sessions of a page that are new or moved; the others are as they are stored."""
         self.record.run.listed += len(page)
         known = stored.session_states(self.account, [item.id for item in page])
-        foreign = stored.foreign_owners(self.account, [i.id for i in page if i.id not in known])
-        for session_id, owner in foreign.items():
-            self.record.fail(session_id, ownership_reason(session_id, *owner), retry=False)
+        foreign = self._refuse_foreign([item.id for item in page if item.id not in known])
         wanted = [
             item.id
             for item in page

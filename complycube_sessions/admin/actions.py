@@ -1,0 +1,266 @@
+"""
+What a person may set off from the admin: a refresh of sessions, and the fetch of one by its id.
+
+The views are POST only and run outside of transactions, since they wait for the API.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final, TypeVar, cast
+
+from django import forms
+from django.contrib import admin, messages
+from django.contrib.admin.models import ADDITION, CHANGE, LogEntry
+from django.contrib.admin.utils import unquote
+from django.contrib.contenttypes.models import ContentType
+from django.core.exceptions import PermissionDenied
+from django.db import connections, transaction
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy, ngettext
+
+from complycube_sessions.admin.base import ReadOnlyAdmin
+from complycube_sessions.conf import account_names
+from complycube_sessions.exceptions import (
+    ComplyCubeAuthenticationError,
+    ComplyCubeConfigurationError,
+    ComplyCubeConnectionError,
+    ComplyCubeError,
+    ComplyCubeInvalidIdError,
+    ComplyCubeNotFoundError,
+    ComplyCubeOwnershipError,
+    ComplyCubePayloadError,
+    ComplyCubePaymentError,
+    ComplyCubePermissionError,
+    ComplyCubeRateLimitError,
+    ComplyCubeServerError,
+)
+from complycube_sessions.models import ID_LENGTH, WorkflowSession
+from complycube_sessions.services import refresh_session
+
+MAX_SELECTED: Final = 20
+
+# What the next session of a selection would run into as well.
+_STOPS: Final = (
+    ComplyCubeAuthenticationError,
+    ComplyCubePaymentError,
+    ComplyCubeRateLimitError,
+    ComplyCubeConnectionError,
+    ComplyCubeServerError,
+    ComplyCubeConfigurationError,
+)
+_REASONS: Final[tuple[tuple[type[Exception], Any], ...]] = (
+    (
+        ComplyCubeNotFoundError,
+        gettext_lazy(
+            "ComplyCube does not know this session (404). A copy that is stored here stays."
+        ),
+    ),
+    (
+        ComplyCubeRateLimitError,
+        gettext_lazy("ComplyCube takes no more requests at the moment (429). Try again later."),
+    ),
+    (
+        ComplyCubeAuthenticationError,
+        gettext_lazy(
+            "ComplyCube refuses the API key (401). An operator has to look at the settings."
+        ),
+    ),
+    (ComplyCubePaymentError, gettext_lazy("ComplyCube asks for payment before it answers (402).")),
+    (
+        ComplyCubePermissionError,
+        gettext_lazy("The API key may not read this session (403)."),
+    ),
+    (
+        ComplyCubeConnectionError,
+        gettext_lazy("ComplyCube could not be reached. Nothing was changed. Try again later."),
+    ),
+    (
+        ComplyCubeServerError,
+        gettext_lazy("ComplyCube has a fault of its own. Nothing was changed. Try again later."),
+    ),
+    (
+        ComplyCubePayloadError,
+        gettext_lazy(
+            "ComplyCube answered with something that cannot be read. Nothing was changed."
+        ),
+    ),
+    (
+        ComplyCubeInvalidIdError,
+        gettext_lazy("This cannot be the id of a session. Nothing was asked."),
+    ),
+    (
+        ComplyCubeOwnershipError,
+        gettext_lazy(
+            "The stored session belongs to another account or environment than the API key."
+        ),
+    ),
+    (
+        ComplyCubeConfigurationError,
+        gettext_lazy("The account has no usable API key. An operator has to look at the settings."),
+    ),
+)
+
+View = TypeVar("View", bound=Callable[..., Any])
+
+
+def outside_transactions(view: View) -> View:
+    """Keep a view out of the transactions that ``ATOMIC_REQUESTS`` opens on any database."""
+    for alias in connections:
+        view = transaction.non_atomic_requests(using=alias)(view)
+    return view
+
+
+def reason(error: Exception) -> str:
+    """Return what an error means to the person who pressed the button."""
+    for kind, text in _REASONS:
+        if isinstance(error, kind):
+            return str(text)
+    return _("The refresh did not succeed (%(error)s).") % {"error": type(error).__name__}
+
+
+class FetchForm(forms.Form):
+    """Which session to fetch, and with whose key."""
+
+    session_id = forms.CharField(label=gettext_lazy("Session id"), max_length=ID_LENGTH)
+    account = forms.ChoiceField(label=gettext_lazy("Account"))
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        names = account_names() or ["default"]
+        account = self.fields["account"]
+        assert isinstance(account, forms.ChoiceField)  # noqa: S101 - for the type checker
+        account.choices = [(name, name) for name in names]
+        account.initial = names[0]
+        if len(names) == 1:
+            account.widget = forms.HiddenInput()
+
+
+class RefreshActions(ReadOnlyAdmin):
+    """The part of the session admin that asks the API."""
+
+    actions = ["refresh_selected"]
+
+    @admin.action(
+        permissions=["refresh"], description=gettext_lazy("Refresh selected from ComplyCube")
+    )
+    def refresh_selected(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
+        chosen = list(queryset.order_by().values_list("pk", "account")[: MAX_SELECTED + 1])
+        if len(chosen) > MAX_SELECTED:
+            hint = _(
+                "At most %(count)d sessions can be refreshed here at once. Choose fewer, or ask an "
+                "operator to run the command refresh_workflow_sessions."
+            )
+            messages.error(request, hint % {"count": MAX_SELECTED})
+            return
+        refreshed = 0
+        for session_id, account in chosen:
+            error = self._refresh(request, session_id, account)
+            if error is None:
+                refreshed += 1
+                continue
+            messages.error(request, f"{session_id}: {reason(error)}")
+            if isinstance(error, _STOPS):
+                left = len(chosen) - refreshed - 1
+                if left:
+                    text = ngettext(
+                        "%(count)d other session was not tried.",
+                        "%(count)d other sessions were not tried.",
+                        left,
+                    )
+                    messages.warning(request, text % {"count": left})
+                break
+        if refreshed:
+            text = ngettext(
+                "%(count)d session is up to date.",
+                "%(count)d sessions are up to date.",
+                refreshed,
+            )
+            messages.success(request, text % {"count": refreshed})
+
+    @outside_transactions
+    def refresh_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Fetch a stored session again and go back to its page."""
+        if request.method != "POST":
+            return HttpResponseNotAllowed(["POST"])
+        if not self.has_refresh_permission(request):
+            raise PermissionDenied
+        session_id = unquote(object_id)
+        owner = WorkflowSession.objects.filter(pk=session_id).values_list("account").first()
+        if owner is None:
+            messages.warning(request, _("There is no session “%(id)s”.") % {"id": session_id})
+            return HttpResponseRedirect(self._after(request))
+        error = self._refresh(request, session_id, owner[0])
+        if error is None:
+            messages.success(request, _("The session is up to date."))
+        else:
+            messages.error(request, reason(error))
+        return HttpResponseRedirect(self._after(request, session_id))
+
+    @outside_transactions
+    def fetch_view(self, request: HttpRequest) -> HttpResponse:
+        """Ask for an id; on POST, fetch and store that session, known here or not."""
+        if not self.has_refresh_permission(request):
+            raise PermissionDenied
+        if request.method not in {"GET", "HEAD", "POST"}:
+            return HttpResponseNotAllowed(["GET", "POST"])
+        form = FetchForm(request.POST if request.method == "POST" else None)
+        if form.is_valid():
+            session_id = form.cleaned_data["session_id"]
+            is_new = not WorkflowSession.objects.filter(pk=session_id).exists()
+            error = self._refresh(request, session_id, form.cleaned_data["account"], is_new=is_new)
+            if error is None:
+                messages.success(request, _("Session %(id)s is stored.") % {"id": session_id})
+                return HttpResponseRedirect(self._after(request, session_id))
+            form.add_error("session_id", reason(error))
+        context = {
+            "title": _("Fetch a session by id"),
+            "crumb": _("Fetch a session by id"),
+            "form": form,
+            "list_url": self.url("changelist") if self.has_view_permission(request) else "",
+        }
+        return self.render(request, "fetch.html", context)
+
+    def _refresh(
+        self, request: HttpRequest, session_id: str, account: str, *, is_new: bool = False
+    ) -> Exception | None:
+        """Refresh one session and log that it was tried; return the error that stopped it."""
+        try:
+            session = refresh_session(session_id, account=account, source="admin")
+        except (ComplyCubeError, ComplyCubeConfigurationError) as error:
+            session_row = WorkflowSession.objects.filter(pk=session_id).only("pk").first()
+            # An id that nobody knows is free text, and may hold a name.
+            done = f"Refresh from ComplyCube failed: {type(error).__name__}."
+            log(request, done, session=session_row)
+            return error
+        done = "Fetched from ComplyCube." if is_new else "Refreshed from ComplyCube."
+        log(request, done, session=session, flag=ADDITION if is_new else CHANGE)
+        return None
+
+    def _after(self, request: HttpRequest, session_id: str = "") -> str:
+        """Return where to go on: to the session, for one who may see it."""
+        if not self.has_view_permission(request):
+            return self.url("fetch")
+        if session_id and WorkflowSession.objects.filter(pk=session_id).exists():
+            return self.url("change", session_id)
+        return self.url("changelist")
+
+
+def log(
+    request: HttpRequest,
+    message: str,
+    *,
+    session: WorkflowSession | None = None,
+    flag: int = CHANGE,
+) -> None:
+    """Write a line of the admin's own log; it names ids, never people."""
+    LogEntry.objects.create(
+        user_id=cast("int", request.user.pk),
+        content_type=ContentType.objects.get_for_model(WorkflowSession),
+        object_id=session.pk if session else None,
+        object_repr=str(session) if session else "",
+        action_flag=flag,
+        change_message=message,
+    )

@@ -1,0 +1,121 @@
+"""What every admin page of a mirror has in common: it reads, and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from django.contrib import admin, messages
+from django.contrib.admin.utils import quote, unquote
+from django.core.exceptions import PermissionDenied
+from django.db import models
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.response import TemplateResponse
+from django.urls import reverse
+from django.utils.text import capfirst
+from django.utils.translation import gettext as _
+
+APP_LABEL = "complycube_sessions"
+
+
+class ReadOnlyAdmin(admin.ModelAdmin):
+    """Lists and pages of rows that nobody adds, changes or deletes by hand."""
+
+    # One bar stays on: with both off Django writes an inline style, which a strict policy forbids.
+    actions_on_top = True
+    actions_on_bottom = False
+    show_full_result_count = False
+    show_facets = admin.ShowFacets.NEVER
+    page_template = ""
+
+    class Media:
+        css = {"all": ["complycube_sessions/admin.css"]}
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_refresh_permission(self, request: HttpRequest) -> bool:
+        return allowed(request, "refresh_workflowsession")
+
+    def has_export_permission(self, request: HttpRequest) -> bool:
+        return allowed(request, "export_workflowsession")
+
+    def has_sensitive_permission(self, request: HttpRequest) -> bool:
+        return allowed(request, "view_sensitive_workflowsession")
+
+    def get_actions(self, request: HttpRequest) -> dict[str, Any]:
+        actions = dict(super().get_actions(request))
+        actions.pop("delete_selected", None)
+        return actions
+
+    def changeform_view(
+        self,
+        request: HttpRequest,
+        object_id: str | None = None,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        """Show one row on a page of its own instead of Django's form."""
+        if object_id is None or request.method not in {"GET", "HEAD"}:
+            raise PermissionDenied
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        row = self.get_object(request, unquote(object_id))
+        if row is None:
+            messages.warning(request, _("There is no row “%(id)s”.") % {"id": unquote(object_id)})
+            return HttpResponseRedirect(self.url("changelist"))
+        context = {
+            "title": capfirst(self.opts.verbose_name),
+            "subtitle": str(row),
+            "original": row,
+            "list_url": self.url("changelist"),
+            **self.page_context(request, row),
+        }
+        return self.render(request, self.page_template, context | (extra_context or {}))
+
+    def page_context(self, request: HttpRequest, row: Any) -> dict[str, Any]:
+        """Return what the page of one row shows."""
+        raise NotImplementedError
+
+    def render(
+        self, request: HttpRequest, template: str, context: dict[str, Any]
+    ) -> TemplateResponse:
+        """Return a page inside the admin site that this class is registered with."""
+        request.current_app = self.admin_site.name
+        common = self.admin_site.each_context(request)
+        return TemplateResponse(
+            request,
+            f"complycube_sessions/{template}",
+            {**common, "opts": self.opts, "media": self.media, **context},
+        )
+
+    def url(self, page: str, *args: Any, model: type[models.Model] | None = None) -> str:
+        """Return the address of a page of this app on the admin site of this class."""
+        model_name = model._meta.model_name if model else self.opts.model_name
+        return reverse(
+            f"admin:{APP_LABEL}_{model_name}_{page}",
+            args=[quote(arg) for arg in args],
+            current_app=self.admin_site.name,
+        )
+
+    def row_url(self, row: models.Model) -> str:
+        """Return the address of the page of a row."""
+        return self.url("change", row.pk, model=type(row))
+
+
+def allowed(request: HttpRequest, codename: str) -> bool:
+    """Return whether the user holds a permission of this app."""
+    return request.user.has_perm(f"{APP_LABEL}.{codename}")
+
+
+def column(
+    description: Any, *, ordering: str | None = None
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Describe a method of an admin class as a column of its list."""
+    return admin.display(description=description, ordering=ordering)

@@ -1,0 +1,140 @@
+"""The list of checks and the page of one check with its breakdown."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from django.contrib.admin.views.main import ChangeList
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from complycube_sessions.admin import display, filters
+from complycube_sessions.admin.base import ReadOnlyAdmin, allowed, column
+from complycube_sessions.admin.tree import tree
+from complycube_sessions.models import RelatedCheck
+
+SESSIONS_SHOWN: Final = 50
+LIST_FIELDS: Final = (
+    "check_id",
+    "type",
+    "status",
+    "outcome",
+    "updated_at",
+    "session__entity_name",
+)
+
+
+class CheckChangeList(ChangeList):
+    """A page of checks with the names of their sessions, and none of the large columns of either."""
+
+    def get_queryset(self, request: HttpRequest, *args: Any) -> QuerySet[RelatedCheck]:
+        checks: QuerySet[RelatedCheck] = super().get_queryset(request, *args)
+        return checks.select_related("session").only(*LIST_FIELDS)
+
+
+class RelatedCheckAdmin(ReadOnlyAdmin):
+    list_display = ["check_id", "type_label", "result_badge", "status_label", "who", "updated"]
+    list_display_links = ["check_id"]
+    list_filter = [
+        filters.CheckTypeListFilter,
+        filters.CheckOutcomeListFilter,
+        filters.CheckStatusListFilter,
+        filters.SessionCreatedListFilter,
+    ]
+    ordering = ["-id"]
+    search_fields = ["check_id"]
+    search_help_text = gettext_lazy("A check id or a session id.")
+    page_template = "check.html"
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
+        return CheckChangeList
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        checks = super().get_queryset(request)
+        return checks if self.has_sensitive_permission(request) else checks.defer("result")
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        typed = search_term.strip()
+        if not typed:
+            return queryset, False
+        return queryset.filter(check_id=typed) | queryset.filter(session=typed), False
+
+    @column(gettext_lazy("type"), ordering="type")
+    def type_label(self, check: RelatedCheck) -> SafeString:
+        return format_html("<bdi>{}</bdi>", display.check_type_label(check.type))
+
+    @column(gettext_lazy("outcome"), ordering="outcome")
+    def result_badge(self, check: RelatedCheck) -> SafeString:
+        return display.check_look(check).badge
+
+    @column(gettext_lazy("status"), ordering="status")
+    def status_label(self, check: RelatedCheck) -> SafeString:
+        return format_html(
+            '<span class="ccs-status"><bdi>{}</bdi></span>',
+            display.check_status_label(check.status),
+        )
+
+    @column(gettext_lazy("who"))
+    def who(self, check: RelatedCheck) -> SafeString:
+        name = check.session.entity_name or f"({check.session_id})"
+        return format_html('<bdi class="ccs-who">{}</bdi>', name)
+
+    @column(gettext_lazy("updated"), ordering="updated_at")
+    def updated(self, check: RelatedCheck) -> SafeString | str:
+        return display.moment(check.updated_at, with_zone=False)
+
+    def page_context(self, request: HttpRequest, row: RelatedCheck) -> dict[str, Any]:
+        sensitive = self.has_sensitive_permission(request)
+        may_open = allowed(request, "view_workflowsession")
+        same = (
+            RelatedCheck.objects.filter(check_id=row.check_id)
+            .select_related("session")
+            .only(
+                "check_id",
+                "task_id",
+                "missing_since",
+                "session__entity_name",
+                "session__created_at",
+            )
+            .order_by("-session__created_at", "-pk")[:SESSIONS_SHOWN]
+        )
+        result = row.result if sensitive else None
+        breakdown = result.get("breakdown") if isinstance(result, dict) else None
+        return {
+            "subtitle": _("Check %(id)s") % {"id": row.check_id},
+            "check": row,
+            "label": display.check_type_label(row.type),
+            "look": display.check_look(row),
+            "outcome": display.outcome_look(row.outcome, row.status),
+            "status": display.check_status_label(row.status),
+            "sessions": [
+                {
+                    "row": other,
+                    "session": other.session,
+                    "url": self.row_url(other.session) if may_open else "",
+                    "created": display.moment(other.session.created_at),
+                }
+                for other in same
+            ],
+            "sensitive": sensitive,
+            "has_result": bool(result),
+            "breakdown": tree(breakdown or result, open_levels=1, verdicts=True) if result else "",
+            "fields": [
+                (_("Outcome"), row.outcome or display.DASH),
+                (_("Status"), row.status or display.DASH),
+                (_("Type"), row.type or display.DASH),
+                (_("Task"), row.task_id or display.DASH),
+                (_("Created"), display.moment(row.created_at)),
+                (_("Updated"), display.moment(row.updated_at)),
+                (_("Duration"), display.duration(display.between(row.created_at, row.updated_at))),
+                (_("Fetched"), display.moment(row.fetched_at)),
+                (_("Result fetched"), display.moment(row.result_fetched_at)),
+                (_("No longer named since"), display.moment(row.missing_since)),
+            ],
+        }

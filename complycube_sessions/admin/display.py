@@ -1,0 +1,226 @@
+"""How the vendor's words, times and durations look on a page; every text from outside is escaped."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+from django.utils import timezone
+from django.utils.formats import date_format
+from django.utils.functional import Promise
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy, ngettext
+
+from complycube_sessions.models import (
+    RefreshRun,
+    RelatedCheck,
+    SessionChange,
+    WorkflowSession,
+)
+
+DATE_TIME: Final = "Y-m-d H:i"
+# In the order of a table's columns.
+TONES: Final = (
+    "clear",
+    "attention",
+    "refused",
+    "failed",
+    "unprocessed",
+    "unknown",
+    "waiting",
+    "none",
+)
+DASH: Final = "\N{EN DASH}"
+
+
+@dataclass(frozen=True)
+class Look:
+    """A word as it is shown: colour (by tone), shape (by glyph) and text."""
+
+    tone: str
+    glyph: str
+    label: str | Promise
+    note: str | Promise = ""
+
+    @property
+    def is_clear(self) -> bool:
+        """Whether it may be read as good news."""
+        return self.tone == "clear"
+
+    @property
+    def badge(self) -> SafeString:
+        return badge(self)
+
+
+# Every tone is a class in admin.css; a word that is missing here is shown with the tone "unknown".
+_OUTCOMES: Final = {
+    "clear": ("clear", "✓"),
+    "attention": ("attention", "!"),
+    "review": ("attention", "!"),
+    "decline": ("refused", "✕"),
+    "rejected": ("refused", "✕"),
+    "match_confirmed": ("refused", "✕"),
+    "not_processed": ("unprocessed", "∅"),
+}
+_OUTCOME_LABELS: Final = {
+    **dict(WorkflowSession.Outcome.choices),
+    **dict(RelatedCheck.Outcome.choices),
+}
+_SESSION_STATUSES: Final = dict(WorkflowSession.Status.choices)
+_CHECK_STATUSES: Final = dict(RelatedCheck.Status.choices)
+_CHECK_TYPES: Final = dict(RelatedCheck.Type.choices)
+_CHANGE_FIELDS: Final = dict(SessionChange.Field.choices)
+_RUN_STATES: Final = {
+    RefreshRun.State.RUNNING: ("waiting", "…"),
+    RefreshRun.State.SUCCEEDED: ("clear", "✓"),
+    RefreshRun.State.PARTIAL: ("attention", "!"),
+    RefreshRun.State.FAILED: ("refused", "✕"),
+    RefreshRun.State.INTERRUPTED: ("attention", "!"),
+}
+
+
+def outcome_look(outcome: str, status: str = "complete") -> Look:
+    """Return how an outcome looks; one that is missing or unknown never looks like ``clear``."""
+    if not outcome:
+        if status and status != "complete":
+            return Look("none", DASH, gettext_lazy("No outcome yet"))
+        return Look("none", DASH, gettext_lazy("No outcome"))
+    if outcome not in _OUTCOMES:
+        return Look("unknown", "?", outcome, gettext_lazy("Unknown outcome, not approved."))
+    tone, glyph = _OUTCOMES[outcome]
+    return Look(tone, glyph, _OUTCOME_LABELS[outcome])
+
+
+def check_look(check: RelatedCheck) -> Look:
+    """Return how a check looks: its outcome, unless it never ran to its end."""
+    if check.status == RelatedCheck.Status.FAILED:
+        note = gettext_lazy("The check itself failed to run, so there is no result to rely on.")
+        return Look("failed", "⚠", gettext_lazy("Failed to run"), note)
+    if check.outcome == RelatedCheck.Outcome.NOT_PROCESSED:
+        note = gettext_lazy("The check ran, but what was handed in could not be processed.")
+        return Look("unprocessed", "∅", gettext_lazy("Not processed"), note)
+    if check.status == RelatedCheck.Status.PENDING:
+        return Look("waiting", "…", gettext_lazy("Pending"), gettext_lazy("Still running."))
+    if not check.outcome and not check.status:
+        return Look("none", DASH, gettext_lazy("Not fetched yet"))
+    return outcome_look(check.outcome)
+
+
+def run_look(run: RefreshRun) -> Look:
+    """Return how the state of a run looks."""
+    if run.state not in RefreshRun.State.values:
+        return Look("unknown", "?", run.state)
+    tone, glyph = _RUN_STATES[RefreshRun.State(run.state)]
+    return Look(tone, glyph, RefreshRun.State(run.state).label)
+
+
+def status_label(status: str) -> str | Promise:
+    """Return the label of a session's status, or an unknown word as it is."""
+    return _SESSION_STATUSES.get(status, status) or _("No status")
+
+
+def check_status_label(status: str) -> str | Promise:
+    """Return the label of a check's status, or an unknown word as it is."""
+    return _CHECK_STATUSES.get(status, status) or _("Unknown")
+
+
+def check_type_label(check_type: str) -> str | Promise:
+    """Return the vendor's human name of a check type, or an unknown word as it is."""
+    return _CHECK_TYPES.get(check_type, check_type) or _("Check of unknown type")
+
+
+def badge(look: Look) -> SafeString:
+    """Return an outcome as a filled badge: colour, glyph and text."""
+    return format_html(
+        '<span class="ccs-badge ccs-tone-{}"><span class="ccs-glyph" aria-hidden="true">{}</span>'
+        "<bdi>{}</bdi></span>",
+        look.tone,
+        look.glyph,
+        look.label,
+    )
+
+
+def status_pill(status: str) -> SafeString:
+    """Return a status as an outlined pill, which no one takes for an outcome."""
+    return format_html('<span class="ccs-status"><bdi>{}</bdi></span>', status_label(status))
+
+
+def moment(when: datetime | None, *, with_zone: bool = True) -> SafeString | str:
+    """Return a time in the site's time zone, or a dash."""
+    if when is None:
+        return DASH
+    local = timezone.localtime(when)
+    text = date_format(local, DATE_TIME)
+    return format_html(
+        '<time datetime="{}">{}</time>',
+        local.isoformat(timespec="seconds"),
+        f"{text} {local.tzname()}" if with_zone else text,
+    )
+
+
+def duration(length: timedelta | None) -> str:
+    """Return a length of time in its two largest units, or a dash."""
+    if length is None:
+        return DASH
+    seconds = round(abs(length).total_seconds())
+    sign = "\N{MINUS SIGN}" if length < timedelta(0) and seconds else ""
+    days, rest = divmod(seconds, 86_400)
+    hours, rest = divmod(rest, 3_600)
+    minutes, rest = divmod(rest, 60)
+    parts = [
+        _("%(number)d d") % {"number": days} if days else "",
+        _("%(number)d h") % {"number": hours} if hours else "",
+        _("%(number)d min") % {"number": minutes} if minutes else "",
+        _("%(number)d s") % {"number": rest} if rest else "",
+    ]
+    shown = [part for part in parts if part][:2]
+    return sign + " ".join(shown) if shown else _("0 s")
+
+
+def between(start: datetime | None, end: datetime | None) -> timedelta | None:
+    """Return the time from one moment to another, or None when either is unknown."""
+    return end - start if start is not None and end is not None else None
+
+
+def age_tone(days: int) -> str:
+    """Return the tone of an age, stronger with every band of the overview."""
+    return "refused" if days >= 7 else "attention" if days >= 3 else "waiting" if days else "none"
+
+
+def age_look(created_at: datetime | None) -> Look:
+    """Return for how many days, by the calendar, a session has been there."""
+    if created_at is None:
+        return Look("none", DASH, gettext_lazy("Age unknown"))
+    days = max((timezone.localdate() - timezone.localdate(created_at)).days, 0)
+    label = ngettext("%(days)d day", "%(days)d days", days) % {"days": days}
+    return Look(age_tone(days), "▲" if days >= 3 else "●", label if days else gettext_lazy("Today"))
+
+
+def change_field_label(change: SessionChange) -> str:
+    """Return what changed, in words."""
+    label = str(_CHANGE_FIELDS.get(change.field, change.field))
+    if change.check_id and change.field in {"status", "outcome"}:
+        return _("%(field)s of check") % {"field": label}
+    return label
+
+
+def change_value(change: SessionChange, value: str) -> SafeString:
+    """Return one side of a change as the word that it was in its place."""
+    if not value:
+        return format_html('<span class="ccs-quiet">{}</span>', _("nothing"))
+    if change.field == SessionChange.Field.OUTCOME:
+        return badge(outcome_look(value))
+    if change.field == SessionChange.Field.STATUS:
+        return check_status_badge(value) if change.check_id else status_pill(value)
+    presence = {"added": _("added"), "gone": _("gone")}
+    return format_html("<bdi>{}</bdi>", presence.get(value, value))
+
+
+def check_status_badge(status: str) -> SafeString:
+    """Return the status of a check; that it failed to run is never overlooked."""
+    if status == RelatedCheck.Status.FAILED:
+        return badge(check_look(RelatedCheck(status=status)))
+    return format_html('<span class="ccs-status"><bdi>{}</bdi></span>', check_status_label(status))

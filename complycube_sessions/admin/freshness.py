@@ -1,0 +1,28 @@
+"""The line that says how far the copy can be trusted to be fresh."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.utils import timezone
+
+from complycube_sessions.admin import display
+from complycube_sessions.models import RefreshRun
+from complycube_sessions.services import figures
+
+
+def freshness_line() -> dict[str, Any]:
+    """Return what the line shows: the last run, what still fails, and which accounts are late."""
+    found = figures.freshness()
+    run = found.last_run
+    is_running = run is not None and run.state == RefreshRun.State.RUNNING
+    return {
+        "run": run,
+        "is_running": is_running,
+        "ended": display.moment(run.finished_at or run.started_at) if run else "",
+        "badge": display.run_look(run).badge if run else "",
+        "succeeded": display.moment(found.last_success_at) if found.last_success_at else "",
+        "late_accounts": ", ".join(found.late_accounts),
+        "failing": found.failing,
+        "zone": timezone.get_current_timezone_name(),
+    }

@@ -1,0 +1,243 @@
+"""What changed, and how the copy was kept: changes, runs and what is still due."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.utils import timezone
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from complycube_sessions.admin import display, filters
+from complycube_sessions.admin.base import ReadOnlyAdmin, allowed, column
+from complycube_sessions.models import PendingRefresh, RefreshRun, SessionChange, WorkflowSession
+
+COUNTS = ("listed", "fetched", "created", "updated", "unchanged", "missing", "failed", "requests")
+
+
+class SessionChangeAdmin(ReadOnlyAdmin):
+    list_display = [
+        "observed",
+        "session_page",
+        "what",
+        "before",
+        "after",
+        "changed",
+        "source_label",
+    ]
+    list_filter = [filters.ChangeFieldListFilter, filters.ChangeSourceListFilter]
+    ordering = ["-observed_at", "-id"]
+    search_fields = ["session_id"]
+    search_help_text = gettext_lazy("A session id.")
+    page_template = "record.html"
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        typed = search_term.strip()
+        return (queryset.filter(session=typed) if typed else queryset), False
+
+    @column(gettext_lazy("observed"), ordering="observed_at")
+    def observed(self, change: SessionChange) -> SafeString | str:
+        return display.moment(change.observed_at, with_zone=False)
+
+    @column(gettext_lazy("session"))
+    def session_page(self, change: SessionChange) -> SafeString:
+        return format_html("<code>{}</code>", change.session_id)
+
+    @column(gettext_lazy("what"))
+    def what(self, change: SessionChange) -> SafeString:
+        return format_html(
+            "{} <code>{}</code>", display.change_field_label(change), change.check_id
+        )
+
+    @column(gettext_lazy("before"))
+    def before(self, change: SessionChange) -> SafeString:
+        return display.change_value(change, change.old)
+
+    @column(gettext_lazy("after"))
+    def after(self, change: SessionChange) -> SafeString:
+        return display.change_value(change, change.new)
+
+    @column(gettext_lazy("changed"), ordering="changed_at")
+    def changed(self, change: SessionChange) -> SafeString | str:
+        return display.moment(change.changed_at, with_zone=False)
+
+    @column(gettext_lazy("source"))
+    def source_label(self, change: SessionChange) -> SafeString:
+        sources = dict(SessionChange.Source.choices)
+        return format_html("<bdi>{}</bdi>", sources.get(change.source, change.source))
+
+    def page_context(self, request: HttpRequest, row: SessionChange) -> dict[str, Any]:
+        may_open = allowed(request, "view_workflowsession")
+        session_url = self.url("change", row.session_id, model=WorkflowSession) if may_open else ""
+        return {
+            "subtitle": _("Change of %(id)s") % {"id": row.session_id},
+            "heading": display.change_field_label(row),
+            "badges": [display.change_value(row, row.old), display.change_value(row, row.new)],
+            "fields": [
+                (_("Session"), link(session_url, row.session_id)),
+                (_("Check"), row.check_id or display.DASH),
+                (_("Field"), row.field),
+                (_("Before"), row.old or display.DASH),
+                (_("After"), row.new or display.DASH),
+                (_("Changed"), display.moment(row.changed_at)),
+                (_("Observed"), display.moment(row.observed_at)),
+                (_("Source"), self.source_label(row)),
+            ],
+        }
+
+
+class RefreshRunAdmin(ReadOnlyAdmin):
+    list_display = [
+        "started",
+        "state_badge",
+        "mode_label",
+        "account_name",
+        "took",
+        "listed",
+        "fetched",
+        "created",
+        "updated",
+        "unchanged",
+        "missing",
+        "failed",
+        "requests",
+    ]
+    list_filter = [
+        filters.RunStateListFilter,
+        filters.RunModeListFilter,
+        filters.AccountListFilter,
+    ]
+    ordering = ["-started_at", "-id"]
+    page_template = "record.html"
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        runs = super().get_queryset(request)
+        resolved = request.resolver_match
+        is_page = resolved is not None and "object_id" in resolved.kwargs
+        return runs if is_page else runs.defer("errors")
+
+    @column(gettext_lazy("started"), ordering="started_at")
+    def started(self, run: RefreshRun) -> SafeString | str:
+        return display.moment(run.started_at, with_zone=False)
+
+    @column(gettext_lazy("state"), ordering="state")
+    def state_badge(self, run: RefreshRun) -> SafeString:
+        return display.run_look(run).badge
+
+    @column(gettext_lazy("mode"), ordering="mode")
+    def mode_label(self, run: RefreshRun) -> str:
+        return str(run.get_mode_display())
+
+    @column(gettext_lazy("account"), ordering="account")
+    def account_name(self, run: RefreshRun) -> SafeString:
+        return format_html(
+            '<bdi>{}</bdi> <span class="ccs-quiet">{}</span>', run.account, run.environment
+        )
+
+    @column(gettext_lazy("duration"))
+    def took(self, run: RefreshRun) -> str:
+        end = run.finished_at
+        if end is None and run.state == RefreshRun.State.RUNNING:
+            end = timezone.now()
+        return display.duration(display.between(run.started_at, end))
+
+    def page_context(self, request: HttpRequest, row: RefreshRun) -> dict[str, Any]:
+        may_open = allowed(request, "view_workflowsession")
+        errors = row.errors if isinstance(row.errors, dict) else {}
+        return {
+            "subtitle": _("Run %(id)s") % {"id": row.pk},
+            "heading": _("Refresh run %(id)s") % {"id": row.pk},
+            "badges": [display.run_look(row).badge],
+            "fields": [
+                (_("Account"), self.account_name(row)),
+                (_("Mode"), self.mode_label(row)),
+                (_("Started"), display.moment(row.started_at)),
+                (_("Finished"), display.moment(row.finished_at)),
+                (_("Duration"), self.took(row)),
+                (_("Watermark"), display.moment(row.watermark)),
+            ],
+            "counts": [(label(RefreshRun, name), getattr(row, name)) for name in COUNTS],
+            "error_count": row.error_count,
+            "errors": [
+                (
+                    link(
+                        self.url("change", key, model=WorkflowSession) if may_open and key else "",
+                        key,
+                    ),
+                    reason,
+                )
+                for key, reason in errors.items()
+            ],
+            "shows_errors": True,
+        }
+
+
+class PendingRefreshAdmin(ReadOnlyAdmin):
+    list_display = [
+        "session_id",
+        "account",
+        "reason",
+        "requested",
+        "attempts",
+        "next_try",
+        "error_text",
+    ]
+    list_filter = [filters.FailingListFilter, filters.AccountListFilter]
+    ordering = ["next_try_at", "id"]
+    search_fields = ["session_id"]
+    search_help_text = gettext_lazy("A session id.")
+    page_template = "record.html"
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        typed = search_term.strip()
+        return (queryset.filter(session_id=typed) if typed else queryset), False
+
+    @column(gettext_lazy("requested"), ordering="requested_at")
+    def requested(self, pending: PendingRefresh) -> SafeString | str:
+        return display.moment(pending.requested_at, with_zone=False)
+
+    @column(gettext_lazy("next try"), ordering="next_try_at")
+    def next_try(self, pending: PendingRefresh) -> SafeString | str:
+        return display.moment(pending.next_try_at, with_zone=False)
+
+    @column(gettext_lazy("error"))
+    def error_text(self, pending: PendingRefresh) -> str:
+        return pending.error[:200] or display.DASH
+
+    def page_context(self, request: HttpRequest, row: PendingRefresh) -> dict[str, Any]:
+        may_open = allowed(request, "view_workflowsession")
+        session_url = self.url("change", row.session_id, model=WorkflowSession) if may_open else ""
+        return {
+            "subtitle": row.session_id,
+            "heading": _("A refresh that is due"),
+            "fields": [
+                (_("Session"), link(session_url, row.session_id)),
+                (_("Account"), row.account),
+                (_("Reason"), row.reason),
+                (_("Requested"), display.moment(row.requested_at)),
+                (_("Attempts"), row.attempts),
+                (_("Next try"), display.moment(row.next_try_at)),
+                (_("Error"), row.error or display.DASH),
+            ],
+        }
+
+
+def link(url: str, text: str) -> SafeString:
+    """Return an id as a link, or as text to one who may not follow it."""
+    if url:
+        return format_html('<a href="{}"><code>{}</code></a>', url, text)
+    return format_html("<code>{}</code>", text)
+
+
+def label(model: type[RefreshRun], name: str) -> str:
+    """Return the label of a column."""
+    field: Any = model._meta.get_field(name)
+    return str(field.verbose_name).capitalize()

@@ -1,0 +1,276 @@
+"""The overview: open work and how verification goes, each figure a link to the list that it counts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from typing import Any, Final
+from urllib.parse import urlencode
+
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
+from complycube_sessions.admin import display
+from complycube_sessions.admin.base import ReadOnlyAdmin, allowed
+from complycube_sessions.admin.filters import YES
+from complycube_sessions.admin.freshness import freshness_line
+from complycube_sessions.models import RelatedCheck, WorkflowSession
+from complycube_sessions.querysets import NO_WORD
+from complycube_sessions.services import figures
+
+PERIODS: Final = (30, 90)
+CHART_HEIGHT: Final = 120
+CHART_WIDTH: Final = 900
+BAR_WIDTH: Final = 1_000
+_STEPS: Final = ("started", "processing", "complete", "abandoned", "cancelled")
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One figure with the list that it counts."""
+
+    count: int
+    url: str = ""
+    tone: str = ""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of a table, with the share of a bar in thousandths."""
+
+    label: Any
+    cells: list[Cell] = field(default_factory=list)
+    share: int = 0
+    tone: str = ""
+    texts: list[str] = field(default_factory=list)
+
+    @property
+    def percent(self) -> str:
+        return f"{self.share / 10:.0f} %"
+
+
+@dataclass(frozen=True)
+class Bar:
+    """One rectangle of the chart of days."""
+
+    x: float
+    y: float
+    width: float
+    height: float
+    tone: str
+    title: str
+
+
+class Overview(ReadOnlyAdmin):
+    """The part of the session admin that counts."""
+
+    def overview_view(self, request: HttpRequest) -> HttpResponse:
+        """Show the figures of the last 30 or 90 days."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        asked = request.GET.get("days", "")
+        days = int(asked) if asked in {str(period) for period in PERIODS} else PERIODS[0]
+        last = timezone.localdate()
+        first = last - timedelta(days=days - 1)
+        activity = figures.activity(first, last)
+        outcomes = self._outcome_columns(activity)
+        ages = self._ages()
+        context = {
+            "title": _("Overview"),
+            "crumb": _("Overview"),
+            "list_url": self.url("changelist"),
+            "days": days,
+            "periods": PERIODS,
+            "first": first,
+            "last": last,
+            "freshness": freshness_line(),
+            "overview_url": self.url("overview"),
+            "ages": ages,
+            "waiting": sum(row.cells[0].count for row in ages),
+            "queue_url": self.list_url(review=YES),
+            "total": Cell(activity.total, self._list(first, last)),
+            "funnel": self._funnel(activity, first, last),
+            "outcomes": [display.outcome_look(word) for word in outcomes],
+            "outcome_totals": [
+                Cell(activity.by_outcome[word], self._list(first, last, outcome=word or NO_WORD))
+                for word in outcomes
+            ],
+            "by_day": self._by_day(activity, outcomes),
+            "bars": bars(activity, outcomes),
+            "chart": (CHART_WIDTH, CHART_HEIGHT),
+            "highest": max((day.total() for day in activity.by_day.values()), default=0),
+            "completions": self._completions(first, last),
+            **self._check_table(request, first, last),
+        }
+        return self.render(request, "overview.html", context)
+
+    def list_url(self, **query: Any) -> str:
+        """Return the address of the list of sessions with these filters."""
+        return f"{self.url('changelist')}?{urlencode(query)}"
+
+    def _list(self, first: date, last: date, **query: Any) -> str:
+        return self.list_url(**query, created_from=first.isoformat(), created_to=last.isoformat())
+
+    def _ages(self) -> list[Row]:
+        rows = []
+        bands = figures.review_ages()
+        most = max((band.count for band in bands), default=0)
+        for band in bands:
+            query = {"review": YES}
+            if band.created_from:
+                query["created_from"] = band.created_from.isoformat()
+            if band.created_to:
+                query["created_to"] = band.created_to.isoformat()
+            if band.days is None:
+                query["created_from"] = NO_WORD
+            elif band.created_from is None and band.created_to is None:
+                continue
+            cell = Cell(band.count, self.list_url(**query))
+            tone = display.age_tone(band.days[0]) if band.days else "none"
+            rows.append(Row(age_label(band), [cell], share(band.count, most), tone))
+        return rows
+
+    def _funnel(self, activity: figures.Activity, first: date, last: date) -> list[Row]:
+        words = [*_STEPS, *sorted(set(activity.by_status) - {*_STEPS})]
+        return [
+            Row(
+                display.status_label(word),
+                [
+                    Cell(
+                        activity.by_status[word],
+                        self._list(first, last, status=word or NO_WORD),
+                    )
+                ],
+                share(activity.by_status[word], activity.total),
+                "waiting" if word in _STEPS[:3] else "none",
+            )
+            for word in words
+        ]
+
+    def _outcome_columns(self, activity: figures.Activity) -> list[str]:
+        """Return the outcomes that there are, the known ones first, the missing one last."""
+        there = {word for word, count in activity.by_outcome.items() if count}
+        known = [word for word in WorkflowSession.Outcome.values if word in there]
+        others = sorted(there - {*known, ""})
+        return [*known, *others, *([""] if "" in there else [])]
+
+    def _by_day(self, activity: figures.Activity, outcomes: list[str]) -> list[Row]:
+        return [
+            Row(
+                day,
+                [
+                    Cell(counts[word], self._list(day, day, outcome=word or NO_WORD))
+                    for word in outcomes
+                ]
+                + [Cell(counts.total(), self._list(day, day))],
+            )
+            for day, counts in sorted(activity.by_day.items(), reverse=True)
+        ]
+
+    def _completions(self, first: date, last: date) -> list[Row]:
+        return [
+            Row(
+                entry.template_name or entry.template_id or _("No template"),
+                [
+                    Cell(
+                        entry.count,
+                        self._list(
+                            first,
+                            last,
+                            status="complete",
+                            template=entry.template_id or NO_WORD,
+                        ),
+                    )
+                ],
+                texts=[display.duration(entry.median), display.duration(entry.ninetieth)],
+            )
+            for entry in figures.completions(first, last)
+        ]
+
+    def _check_table(self, request: HttpRequest, first: date, last: date) -> dict[str, Any]:
+        """Return the checks by type and what came out; a failed check is a column of its own."""
+        may_open = allowed(request, "view_relatedcheck")
+        address = self.url("changelist", model=RelatedCheck)
+        days = {"created_from": first.isoformat(), "created_to": last.isoformat()}
+        cells: dict[str, dict[tuple[str, str], Cell]] = {}
+        looks: dict[tuple[str, str], display.Look] = {}
+        for entry in figures.check_counts(first, last):
+            # The same check is shown with the same mark here and on the page of its session.
+            check = RelatedCheck(status=entry.status, outcome=entry.outcome)
+            look = display.check_look(check)
+            column = (look.tone, str(look.label))
+            looks[column] = look
+            query = {
+                "type": entry.type or NO_WORD,
+                "outcome": entry.outcome or NO_WORD,
+                "status": entry.status or NO_WORD,
+                **days,
+            }
+            old = cells.setdefault(entry.type, {}).get(column)
+            url = f"{address}?{urlencode(query)}" if may_open else ""
+            # Two statuses under one mark have no list in common.
+            cells[entry.type][column] = Cell(
+                entry.count + (old.count if old else 0), "" if old else url, look.tone
+            )
+        order = sorted(looks, key=lambda column: (display.TONES.index(column[0]), column[1]))
+        return {
+            "check_looks": [looks[column] for column in order],
+            "checks": [
+                Row(
+                    display.check_type_label(check_type),
+                    [found.get(column, Cell(0)) for column in order],
+                )
+                for check_type, found in sorted(cells.items())
+            ],
+        }
+
+
+def share(count: int, total: int) -> int:
+    """Return a share in thousandths."""
+    return round(count * BAR_WIDTH / total) if total else 0
+
+
+def age_label(band: figures.AgeBand) -> str:
+    """Return an age band in words."""
+    if band.days is None:
+        return _("Age unknown")
+    youngest, oldest = band.days
+    if oldest is None:
+        return ngettext("%(days)d day or more", "%(days)d days or more", youngest) % {
+            "days": youngest
+        }
+    if oldest == 0:
+        return _("Today")
+    return _("%(first)d to %(last)d days") % {"first": youngest, "last": oldest}
+
+
+def bars(activity: figures.Activity, outcomes: list[str]) -> list[Bar]:
+    """Return the rectangles of a stacked chart, one column a day, oldest on the left."""
+    highest = max((day.total() for day in activity.by_day.values()), default=0)
+    if not highest:
+        return []
+    step = CHART_WIDTH / len(activity.by_day)
+    found = []
+    for number, (day, counts) in enumerate(sorted(activity.by_day.items())):
+        y = float(CHART_HEIGHT)
+        for word in outcomes:
+            if not counts[word]:
+                continue
+            height = counts[word] * CHART_HEIGHT / highest
+            y -= height
+            look = display.outcome_look(word)
+            title = f"{day.isoformat()} · {look.label}: {counts[word]}"
+            found.append(
+                Bar(
+                    round(number * step, 1),
+                    round(y, 1),
+                    round(step * 0.8, 1),
+                    round(height, 1),
+                    look.tone,
+                    title,
+                )
+            )
+    return found

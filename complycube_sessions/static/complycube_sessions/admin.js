@@ -1,0 +1,41 @@
+"use strict";
+/* A search box over each tree: what matches is marked, and its branches are unfolded. The pages work without it. */
+for (const area of document.querySelectorAll("[data-ccs-search]")) {
+    const form = document.createElement("div");
+    form.className = "ccs-search";
+    const label = document.createElement("label");
+    const input = document.createElement("input");
+    input.type = "search";
+    label.append(area.dataset.ccsSearch, " ", input);
+    const count = document.createElement("span");
+    count.setAttribute("role", "status");
+    form.append(label, " ", count);
+    area.prepend(form);
+    const rows = [...area.querySelectorAll(".ccs-tree li")];
+    input.addEventListener("input", () => {
+        const wanted = input.value.trim().toLowerCase();
+        let found = 0;
+        for (const row of rows) {
+            const own = row.firstElementChild?.matches("details")
+                ? row.querySelector(":scope > details > summary")
+                : row;
+            const match = wanted !== "" && own.textContent.toLowerCase().includes(wanted);
+            row.classList.toggle("ccs-match", match);
+            if (!match) continue;
+            found += 1;
+            for (let up = own.parentElement; up && up !== area; up = up.parentElement) {
+                if (up.matches("details")) up.open = true;
+            }
+        }
+        count.textContent = wanted ? `${found} ${area.dataset.ccsFound}` : "";
+    });
+}
+/* On paper nothing can be unfolded. */
+let folded = [];
+window.addEventListener("beforeprint", () => {
+    folded = [...document.querySelectorAll(".ccs details:not([open]):not(.ccs-raw)")];
+    for (const part of folded) part.open = true;
+});
+window.addEventListener("afterprint", () => {
+    for (const part of folded) part.open = false;
+});

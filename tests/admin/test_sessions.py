@@ -1,0 +1,184 @@
+from __future__ import annotations
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+
+from complycube_sessions.models import WorkflowSession
+from tests.admin.builders import make_check, make_session
+from tests.admin.conftest import SignIn
+
+LIST = "admin:complycube_sessions_workflowsession_changelist"
+PAGE = "admin:complycube_sessions_workflowsession_change"
+
+
+def page(client: Client, session: WorkflowSession) -> str:
+    response = client.get(reverse(PAGE, args=[session.pk]))
+    assert response.status_code == 200
+    return str(response.content.decode())
+
+
+def listed(client: Client, query: str = "") -> list[str]:
+    """Return the ids of the sessions that the list shows, in its order."""
+    response = client.get(f"{reverse(LIST)}?{query}")
+    assert response.status_code == 200
+    return [session.pk for session in response.context["cl"].result_list]
+
+
+def test_list__shows_each_session(viewer: Client) -> None:
+    """A row has name, outcome, status, workflow with version, checks and times."""
+    session = make_session(entity_name="Zoë Müller", outcome="attention", workflow_version=7)
+    make_check(session, type="identity_check", outcome="not_processed")
+    html = viewer.get(reverse(LIST)).content.decode()
+    assert "Zoë Müller" in html
+    assert "Attention" in html
+    assert "Complete" in html
+    assert "v7" in html
+    assert "Identity Check: Not processed" in html
+    assert "2026-11-01 12:0" in html
+
+
+def test_list__newest_first(viewer: Client) -> None:
+    """The newest session of the vendor's time stands on top."""
+    old, new = make_session(), make_session()
+    assert listed(viewer) == [new.pk, old.pk]
+
+
+@pytest.mark.parametrize("outcome", ["", "attention", "approved", "CLEAR", "clear "])
+def test_list__only_clear_is_good(viewer: Client, outcome: str) -> None:
+    """An outcome that is missing or unknown never looks like a clear one."""
+    make_session(outcome=outcome)
+    assert "ccs-tone-clear" not in viewer.get(reverse(LIST)).content.decode()
+
+
+@pytest.mark.parametrize("rows", [10, 100])
+def test_list__queries(viewer: Client, rows: int, django_assert_max_num_queries: object) -> None:
+    """A list of 100 sessions needs no more queries than one of 10, and loads no large column."""
+    for _ in range(rows):
+        make_check(make_session())
+    with django_assert_max_num_queries(12) as queries:  # type: ignore[operator]
+        assert len(listed(viewer)) == rows
+    for query in queries.captured_queries:
+        for large in ("raw", "result", "tasks", "compliance_policies", "policy_assurance"):
+            assert f'"{large}"' not in query["sql"]
+
+
+def test_page__every_field(reviewer: Client) -> None:
+    """Every stored field of a session stands on its page."""
+    session = make_session(
+        client_id="client-1",
+        workflow_template_description="About the template",
+        workflow_id="workflow-1",
+        workflow_description="About the version",
+        last_completed_task_id="task_id_123",
+        tasks=[{"id": "task_id_123", "name": "Take a photo"}],
+        compliance_policies=[{"name": "AML policy"}],
+        policy_assurance=[{"name": "AML policy", "outcome": "review"}],
+    )
+    html = page(reviewer, session)
+    for field in WorkflowSession._meta.concrete_fields:
+        value = getattr(session, field.name)
+        if isinstance(value, str) and value and field.name not in {"status", "outcome"}:
+            assert value in html, field.name
+    for text in ("Take a photo", "AML policy", "Review", "raw-secret"):
+        assert text in html
+
+
+def test_page__reasons_first(viewer: Client) -> None:
+    """A check that is not clear stands above the clear ones, whatever its position."""
+    session = make_session()
+    make_check(session, type="document_check", position=0)
+    make_check(session, type="identity_check", position=1, outcome="attention")
+    html = page(viewer, session)
+    assert html.index("Identity Check") < html.index("Document Check")
+    assert "1 of 2 checks is not clear" in html
+
+
+def test_page__failed_is_not_not_processed(viewer: Client) -> None:
+    """A check that failed to run and one that could not process its input are told apart."""
+    session = make_session()
+    make_check(session, status="failed", outcome="")
+    make_check(session, outcome="not_processed")
+    html = page(viewer, session)
+    assert "Failed to run" in html
+    assert "Not processed" in html
+
+
+def test_page__sensitive_only_with_permission(viewer: Client) -> None:
+    """Without the permission, neither the answer nor the tasks are on the page."""
+    session = make_session(tasks=[{"name": "Take a photo"}])
+    html = page(viewer, session)
+    assert "raw-secret" not in html
+    assert "Take a photo" not in html
+
+
+def test_page__unknown_id_goes_to_the_list(viewer: Client) -> None:
+    """An id that is not stored leads back to the list with a message."""
+    response = viewer.get(reverse(PAGE, args=["nobody"]), follow=True)
+    assert response.redirect_chain == [(reverse(LIST), 302)]
+    assert "nobody" in response.content.decode()
+
+
+def test_pages__hostile_name_is_text(reviewer: Client) -> None:
+    """Markup in a name is text on the list and on the page."""
+    session = make_session(entity_name="<script>alert(1)</script>")
+    for html in (page(reviewer, session), reviewer.get(reverse(LIST)).content.decode()):
+        assert "<script>alert(1)" not in html
+        assert "&lt;script&gt;alert(1)" in html
+
+
+@pytest.mark.parametrize(
+    ("typed", "found"),
+    [
+        ("lukasz", True),
+        ("ŁUKA ñan", True),
+        ("Ñandú łukasz", True),
+        ("ukasz", False),
+        ("lukasz smith", False),
+        ("5eb-session", True),
+        ("5eb-client", True),
+        ("5eb-check", True),
+        ("  5eb-client ", True),
+        ("5eb-clien", False),
+        ("%", False),
+    ],
+)
+def test_search__by_id_and_by_word(viewer: Client, typed: str, found: bool) -> None:
+    """Ids are matched whole, words of a name by their beginning, without accents and case."""
+    session = make_session(
+        id="5eb-session", client_id="5eb-client", entity_name="Łukasz Ñandú-Øster"
+    )
+    make_check(session, check_id="5eb-check")
+    make_session(entity_name="Anna Smith")
+    response = viewer.get(reverse(LIST), {"q": typed})
+    shown = [row.pk for row in response.context["cl"].result_list]
+    assert shown == ([session.pk] if found else [])
+
+
+def test_nobody_writes(sign_in: SignIn) -> None:
+    """Not even a superuser adds, changes or deletes a session, by page, by form or by action."""
+    client = sign_in(superuser=True)
+    session = make_session()
+    base = "admin:complycube_sessions_workflowsession"
+    change = reverse(f"{base}_change", args=[session.pk])
+    assert client.get(reverse(f"{base}_add")).status_code == 403
+    assert client.post(reverse(f"{base}_add"), {"id": "x"}).status_code == 403
+    assert client.post(change, {"outcome": "clear"}).status_code == 403
+    assert client.get(reverse(f"{base}_delete", args=[session.pk])).status_code == 403
+    assert (
+        client.post(reverse(f"{base}_delete", args=[session.pk]), {"post": "yes"}).status_code
+        == 403
+    )
+    client.post(
+        reverse(LIST),
+        {"action": "delete_selected", "_selected_action": [session.pk], "post": "yes"},
+    )
+    assert WorkflowSession.objects.filter(pk=session.pk).exists()
+
+
+def test_staff_without_permission__403(sign_in: SignIn) -> None:
+    """A member of staff without the view permissions sees neither list nor page."""
+    client = sign_in()
+    session = make_session()
+    assert client.get(reverse(LIST)).status_code == 403
+    assert client.get(reverse(PAGE, args=[session.pk])).status_code == 403
