@@ -115,8 +115,9 @@ class Throttle:
         with self._condition:
             pause, self._unsaid_pause = self._unsaid_pause, 0.0
             needed = min(self.block, self._waiting + coming)
-            enough = len(self._slots) > needed // 2
-            wanted = 0 if enough else needed - len(self._slots)
+            in_hand = len(self._slots)
+            enough = in_hand >= self._waiting and in_hand > needed // 2
+            wanted = 0 if enough else max(0, needed - in_hand)
         if pause > time.monotonic():
             self._source.postpone(pause - time.monotonic())
         if not wanted:
