@@ -72,12 +72,13 @@ class Throttle:
         on_demand: Callable[[], None] | None = None,
     ) -> None:
         self._interval = 1 / (requests_per_second * USE_OF_LIMIT)
-        self._block = max(1, round(requests_per_second * SECONDS_AHEAD))
+        self.block = max(1, round(requests_per_second * SECONDS_AHEAD))
         self._source = source or LocalSlots()
         self.on_demand = on_demand
         self._owner = threading.get_ident()
         self._slots: deque[float] = deque()
         self._latest_block = 0.0  # when its first slot is
+        self._waiting = 0
         self._condition = threading.Condition()
         self._paused_until = 0.0
         self._unsaid_pause = 0.0
@@ -104,16 +105,20 @@ class Throttle:
             self._slots.clear()
         self._ask_owner()
 
-    def supply(self, count: int | None = None) -> None:
+    def supply(self, coming: int = 0) -> None:
         """
         Reserve slots for the threads that wait; only the owner may call it.
 
         Args:
-            count: How many; a block for about a second by default.
+            coming: How many requests are sure to come besides; of a slot that is reserved for nobody,
+                all other users of the key are deprived. No more than for about a second are reserved.
         """
         self._tell_pause()
         with self._condition:
-            wanted = 0 if len(self._slots) > self._block // 2 else count or self._block
+            needed = min(self.block, self._waiting + coming)
+            in_hand = len(self._slots)
+            enough = in_hand >= self._waiting and in_hand > needed // 2
+            wanted = 0 if enough else max(0, needed - in_hand)
         if not wanted:
             return
         first = self._source.reserve(wanted, self._interval)
@@ -147,11 +152,13 @@ class Throttle:
                 self.supply(1)
             return self._slots.popleft()
         with self._condition:
-            low = len(self._slots) <= self._block // 2
+            self._waiting += 1
+            low = len(self._slots) <= self.block // 2
         if low:
             self._ask_owner()
         with self._condition:
             self._condition.wait_for(lambda: self._slots or self._closed)
+            self._waiting -= 1
             if self._closed:
                 raise ThrottleClosedError
             return self._slots.popleft()
