@@ -77,6 +77,7 @@ class Throttle:
         self.on_demand = on_demand
         self._owner = threading.get_ident()
         self._slots: deque[float] = deque()
+        self._latest_block = 0.0  # when its first slot is
         self._waiting = 0
         self._condition = threading.Condition()
         self._paused_until = 0.0
@@ -104,26 +105,25 @@ class Throttle:
             self._slots.clear()
         self._ask_owner()
 
-    def supply(self, coming: int = 0) -> None:
+    def supply(self, coming: int | None = None) -> None:
         """
         Reserve slots for the threads that wait; only the owner may call it.
 
         Args:
-            coming: How many requests are sure to come besides; of a slot that is reserved for nobody,
-                all other users of the key are deprived. No more than for about a second are reserved.
+            coming: How many requests are sure to come besides: a slot that nobody uses is lost to all
+                users of the key. Never more than for about a second; None: for so long in any case.
         """
+        self._tell_pause()
         with self._condition:
-            pause, self._unsaid_pause = self._unsaid_pause, 0.0
-            needed = min(self.block, self._waiting + coming)
+            needed = self.block if coming is None else min(self.block, self._waiting + coming)
             in_hand = len(self._slots)
             enough = in_hand >= self._waiting and in_hand > needed // 2
             wanted = 0 if enough else max(0, needed - in_hand)
-        if pause > time.monotonic():
-            self._source.postpone(pause - time.monotonic())
         if not wanted:
             return
         first = self._source.reserve(wanted, self._interval)
         with self._condition:
+            self._latest_block = first
             self._slots.extend(first + index * self._interval for index in range(wanted))
             self._condition.notify_all()
 
@@ -131,11 +131,20 @@ class Throttle:
         """Wake all threads that wait, with an error, and give back what was not used; the owner's."""
         with self._condition:
             self._closed = True
-            unused = len(self._slots)
+            # Between two blocks may lie another's: only the slots of the latest are the last ones.
+            unused = sum(slot >= self._latest_block for slot in self._slots)
             self._slots.clear()
             self._condition.notify_all()
         if unused:
             self._source.give_back(unused, self._interval)
+        self._tell_pause()
+
+    def _tell_pause(self) -> None:
+        with self._condition:
+            until, self._unsaid_pause = self._unsaid_pause, 0.0
+        seconds = until - time.monotonic()
+        if seconds > 0:
+            self._source.postpone(seconds)
 
     def _take(self) -> float:
         if threading.get_ident() == self._owner:

@@ -12,13 +12,14 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
+from itertools import takewhile
 from typing import Final
 
 from django.utils import timezone
 
 from complycube_sessions.api.client import PAGE_SIZE
 from complycube_sessions.api.payloads import CheckPayload, SessionSummary
-from complycube_sessions.api.throttle import Throttle
+from complycube_sessions.api.throttle import Throttle, ThrottleClosedError
 from complycube_sessions.conf import Account, CheckResults
 from complycube_sessions.exceptions import (
     ComplyCubeConnectionError,
@@ -58,6 +59,9 @@ from complycube_sessions.services.sweep import Ledger, Sweep, window
 
 BATCH_SECONDS: Final = 2.0
 BATCH_BYTES: Final = 4 * 1024 * 1024
+# A kill loses a batch: at the vendor's limit two seconds' worth, at any rate a hundredth of the run.
+SMALLEST_BATCH: Final = 20
+BATCHES_OF_A_RUN: Final = 100
 MAX_SHARE_MISSING: Final = 0.05
 # So many sessions in a row without an answer: the API is down, and each costs all its retries.
 MAX_FAULTS_IN_A_ROW: Final = 20
@@ -113,7 +117,7 @@ class Refresh:
         self._client = self._pump.client
         self._ledger = Ledger()
         self._batch: list[FetchedSession] = []
-        self._batch_bytes = 0
+        self._batch_bytes = self._batch_requests = 0
         self._batch_since = 0.0
         self._faults_in_a_row = 0
         self._expected = 0
@@ -294,9 +298,9 @@ class Refresh:
                     direct.setdefault(state.session_id, []).append(FetchedCheck(check, at))
             for session_id, checks in direct.items():
                 at = max(check.fetched_at for check in checks)
-                self._add(FetchedSession(session_id, None, at, tuple(checks)), 0)
-            for done in self._pump.each(jobs):
-                self._take(done)
+                self._add(FetchedSession(session_id, None, at, tuple(checks)), 0, requests=0)
+            for session_id, copy in self._copies(jobs):
+                self._take(session_id, copy)
             self._flush()
 
     def _moved_check_job(self, session_id: str, check: CheckPayload, at: datetime) -> Job:
@@ -321,12 +325,11 @@ class Refresh:
         gone: dict[str, datetime] = {}
         for ids in stored.present_ids(self.account, PAGE_SIZE):
             unseen = [i for i in ids if not self._ledger.has_session(i, sweep.reading)]
-            for done in self._pump.each(self._jobs(unseen, source)):
-                copy = self._result(done)
-                if copy is not None and copy.session is None and copy.missing_at is not None:
-                    gone[done.key] = copy.missing_at
-                elif copy is not None:
-                    self._keep(done.key, copy)
+            for session_id, copy in self._copies(self._jobs(unseen, source)):
+                if copy.missing_at is not None:
+                    gone[session_id] = copy.missing_at
+                else:
+                    self._keep(session_id, copy)
                 if len(gone) > most and not allowed:
                     self._unproven = True
                     self.record.name_error(
@@ -424,8 +427,8 @@ class Refresh:
     def _fetch(self, ids: list[str], source: CheckSource) -> None:
         if self._dry_run:
             return
-        for done in self._pump.each(self._limit(self._jobs(ids, source))):
-            self._take(done)
+        for session_id, copy in self._copies(self._limit(self._jobs(ids, source))):
+            self._take(session_id, copy)
 
     def _jobs(self, ids: list[str], source: CheckSource) -> Iterator[Job]:
         known = stored.known_checks(ids)
@@ -447,25 +450,43 @@ class Refresh:
             self._room -= 1
             yield job
 
-    def _take(self, done: Done[str, Copy]) -> None:
-        copy = self._result(done)
-        if copy is None:
+    def _take(self, session_id: str, copy: Copy) -> None:
+        if copy.missing_at is None:
+            self._keep(session_id, copy)
             return
-        if copy.session is not None:
-            self._keep(done.key, copy)
-            return
-        assert copy.missing_at is not None  # noqa: S101 - a copy is a session or a 404
-        known = mark_missing(self.account, {done.key: copy.missing_at})
+        known = mark_missing(self.account, {session_id: copy.missing_at})
         if known:
             self.record.note_missing(known)
         else:
-            self.record.fail(done.key, copy.missing_reason, retry=False)
-            drop_pending(self.account, done.key)
+            self.record.fail(session_id, copy.missing_reason, retry=False)
+            drop_pending(self.account, session_id)
+
+    def _copies(self, jobs: Iterable[Job]) -> Iterator[tuple[str, Copy]]:
+        """
+        Yield what the jobs bring.
+
+        An error that stops the run is raised when the requests under way have ended, so that what
+        they bring is not lost.
+        """
+        stop: ComplyCubeError | None = None
+        for done in self._pump.each(takewhile(lambda _: not self._pump.is_stopped, jobs)):
+            try:
+                copy = self._result(done)
+            except ComplyCubeError as error:
+                stop = stop or error
+                self._pump.stop()
+                continue
+            if copy is not None:
+                yield done.key, copy
+        if stop is not None:
+            raise stop
 
     def _result(self, done: Done[str, Copy]) -> Copy | None:
         """Return what a job brought, or note its error; raise those that stop the run."""
         try:
             copy = done.future.result()
+        except ThrottleClosedError:  # the run has been stopped before its request began
+            return None
         except STOP_ERRORS:
             raise
         except ComplyCubePermissionError as error:
@@ -494,16 +515,22 @@ class Refresh:
             reasons = [f"check {check_id}: {reason}" for check_id, reason in copy.problems.items()]
             self.record.fail(session_id, " ".join(reasons), retry=True)
 
-    def _add(self, session: FetchedSession, size_bytes: int) -> None:
+    def _add(self, session: FetchedSession, size_bytes: int, *, requests: int = 1) -> None:
         if not self._batch:
             self._batch_since = time.monotonic()
         self._batch.append(session)
         self._batch_bytes += size_bytes
-        if len(self._batch) >= BATCH_SIZE or self._batch_bytes >= BATCH_BYTES:
+        self._batch_requests += requests
+        if (
+            len(self._batch) >= BATCH_SIZE
+            or self._batch_bytes >= BATCH_BYTES
+            or self._batch_requests >= max(SMALLEST_BATCH, self._expected // BATCHES_OF_A_RUN)
+        ):
             self._flush()
 
     def _flush(self) -> None:
-        batch, self._batch, self._batch_bytes = self._batch, [], 0
+        batch, self._batch = self._batch, []
+        self._batch_bytes = self._batch_requests = 0
         if batch:
             fetched = sum(session.payload is not None for session in batch)
             self.record.add(store_batch(self.account, batch, source=self._source), fetched=fetched)
