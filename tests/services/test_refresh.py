@@ -294,8 +294,9 @@ def test_failed_session__is_pending_and_holds_nothing_back(api: FakeAPI, quick: 
     assert not PendingRefresh.objects.exists()
 
 
-def test_rate_limit_that_stays__ends_partial(api: FakeAPI, quick: None) -> None:
+def test_rate_limit_that_stays__ends_partial(api: FakeAPI, quick: None, settings: Settings) -> None:
     """A 429 that does not go away is a quota: what was fetched is stored, the watermark stays."""
+    settings.COMPLYCUBE_ACCOUNTS["default"]["REQUESTS_PER_SECOND"] = 50  # not all six at once
     ids = [api.add_session(n) for n in range(6)]
     api.fail(f"/workflowSessions/{ids[1]}", 429)
     run = refresh_sessions()
