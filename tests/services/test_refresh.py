@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from django.db import transaction
+from django.db import DataError, transaction
 from django.utils import timezone
 from pytest_django import Settings
 
@@ -511,3 +511,16 @@ def test_ids__sessions_of_one_client(api: FakeAPI) -> None:
         "/checks?page=1&pageSize=1000&clientId=one-client"
     ]
     assert RelatedCheck.objects.filter(outcome="clear").count() == 24
+
+
+def test_ids__refused_by_the_database(example: FakeAPI, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A record that the database refuses is a named failure of the run, not a success."""
+
+    def refuse(rows: Any, **kwargs: Any) -> None:
+        if rows:
+            raise DataError("too long")
+
+    monkeypatch.setattr("complycube_sessions.services.store.upsert", refuse)
+    run = refresh_sessions(ids=[SESSION_ID])
+    assert (run.state, run.failed) == ("partial", 1)
+    assert "DataError" in run.errors[SESSION_ID]
