@@ -3,19 +3,43 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from django.contrib import admin, messages
 from django.contrib.admin.utils import quote, unquote
+from django.contrib.admin.views.main import ChangeList
 from django.core.exceptions import PermissionDenied
 from django.db import models
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
+from django.utils import timezone
 from django.utils.text import capfirst
 from django.utils.translation import gettext as _
 
 APP_LABEL = "complycube_sessions"
+
+
+@dataclass(frozen=True)
+class Chip:
+    """A filter that is on, and the address of the list without it."""
+
+    title: Any
+    value: Any
+    url: str
+
+
+def active_filters(changelist: ChangeList) -> list[Chip]:
+    """Return the filters that are on, in the order of the panel."""
+    chips = []
+    specs: list[Any] = changelist.filter_specs  # all of them are of filters.py
+    for spec in specs:
+        text = spec.chosen_text()
+        if text:
+            names = [name for name in spec.expected_parameters() if name]
+            chips.append(Chip(spec.title, text, changelist.get_query_string(remove=names)))
+    return chips
 
 
 class ReadOnlyAdmin(admin.ModelAdmin):
@@ -26,6 +50,7 @@ class ReadOnlyAdmin(admin.ModelAdmin):
     actions_on_bottom = False
     show_full_result_count = False
     show_facets = admin.ShowFacets.NEVER
+    change_list_template = "complycube_sessions/list.html"
     page_template = ""
 
     class Media:
@@ -53,6 +78,20 @@ class ReadOnlyAdmin(admin.ModelAdmin):
         actions = dict(super().get_actions(request))
         actions.pop("delete_selected", None)
         return actions
+
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        context = {
+            "title": capfirst(self.opts.verbose_name_plural),
+            "zone": timezone.get_current_timezone_name(),
+        }
+        response: HttpResponse = super().changelist_view(request, context | (extra_context or {}))
+        if isinstance(response, TemplateResponse) and response.context_data:
+            changelist = response.context_data.get("cl")
+            if isinstance(changelist, ChangeList):
+                response.context_data["chips"] = active_filters(changelist)
+        return response
 
     def changeform_view(
         self,
