@@ -210,7 +210,7 @@ def test_get__changes_nothing(
 def test_post_without_token__403(rows: dict[str, Any], as_person: Callable[[str], Client]) -> None:
     """A refresh, a fetch and an export need the token against forged requests."""
     client = as_person("superuser")
-    client.handler.enforce_csrf_checks = True  # type: ignore[attr-defined]
+    client.handler.enforce_csrf_checks = True
     for page in ("refresh", "fetch", "export"):
         row = rows["workflowsession"]
         assert ask(client, "workflowsession", page, "post", row).status_code == 403
