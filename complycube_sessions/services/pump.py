@@ -76,10 +76,19 @@ class Pump:
             for future in running:
                 future.cancel()
 
+    @property
+    def is_stopped(self) -> bool:
+        return self._stopped.is_set()
+
+    def stop(self) -> None:
+        """Let no further request begin; those under way end by themselves, and are not repeated."""
+        self._stopped.set()
+        self.client.gives_up = True
+        self._throttle.close()
+
     def close(self) -> None:
         """End all threads; a request under way ends by itself."""
-        self._stopped.set()
-        self._throttle.close()
+        self.stop()
         self._executor.shutdown(wait=False, cancel_futures=True)
         self.client.close()
 

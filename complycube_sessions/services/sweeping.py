@@ -12,13 +12,14 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
+from itertools import takewhile
 from typing import Final
 
 from django.utils import timezone
 
 from complycube_sessions.api.client import PAGE_SIZE
 from complycube_sessions.api.payloads import CheckPayload, SessionSummary
-from complycube_sessions.api.throttle import Throttle
+from complycube_sessions.api.throttle import Throttle, ThrottleClosedError
 from complycube_sessions.conf import Account, CheckResults
 from complycube_sessions.exceptions import (
     ComplyCubeConnectionError,
@@ -128,10 +129,9 @@ class Refresh:
         """Fetch the named sessions; the outcomes of their checks come from their clients' lists."""
         self._expected = len(ids)
         self.record.run.listed = len(ids)
-        for session_id, owner in stored.foreign_owners(self.account, ids).items():
-            self.record.fail(session_id, ownership_reason(session_id, *owner), retry=False)
-            ids = [known for known in ids if known != session_id]
-        self._fetch(ids, CheckSource(self._ledger, True, self._results))
+        foreign = self._refuse_foreign(ids)
+        own = [session_id for session_id in ids if session_id not in foreign]
+        self._fetch(own, CheckSource(self._ledger, True, self._results))
         return RunEnd(self._state())
 
     def run_account(self, *, full: bool, since: datetime | None, confirm_missing: bool) -> RunEnd:
@@ -168,7 +168,7 @@ class Refresh:
                 self._confirm_missing(sweep, allowed=confirm_missing)
         self._name_unreadable(SESSION_LIST, sweep)
         self._name_unreadable(CHECK_LIST, checks)
-        covers = mark is None or start is None or start <= mark
+        covers = start is None or (mark is not None and start <= mark)
         return RunEnd(self._state(), self._earned(sweep, checks, mark) if covers else None)
 
     def finish(self, state: str, watermark: datetime | None = None) -> RefreshRun:
@@ -204,8 +204,18 @@ class Refresh:
             if not due:
                 return
             asked.update(due)
-            self._fetch(due, source)
+            foreign = self._refuse_foreign(due)
+            for session_id in foreign:
+                drop_pending(self.account, session_id)  # no later try would end otherwise
+            self._fetch([i for i in due if i not in foreign], source)
             self._flush()
+
+    def _refuse_foreign(self, ids: list[str]) -> set[str]:
+        """Name those of the ids whose rows belong to another account or environment."""
+        foreign = stored.foreign_owners(self.account, ids)
+        for session_id, owner in foreign.items():
+            self.record.fail(session_id, ownership_reason(session_id, *owner), retry=False)
+        return set(foreign)
 
     def _list_checks(
         self, begin: datetime | None, sessions_listed: int
@@ -258,9 +268,7 @@ class Refresh:
         """Fetch those sessions of a page that are new or moved; the others are as they are stored."""
         self.record.run.listed += len(page)
         known = stored.session_states(self.account, [item.id for item in page])
-        foreign = stored.foreign_owners(self.account, [i.id for i in page if i.id not in known])
-        for session_id, owner in foreign.items():
-            self.record.fail(session_id, ownership_reason(session_id, *owner), retry=False)
+        foreign = self._refuse_foreign([item.id for item in page if item.id not in known])
         wanted = [
             item.id
             for item in page
@@ -288,8 +296,8 @@ class Refresh:
             for session_id, checks in direct.items():
                 at = max(check.fetched_at for check in checks)
                 self._add(FetchedSession(session_id, None, at, tuple(checks)), 0)
-            for done in self._pump.each(jobs):
-                self._take(done)
+            for session_id, copy in self._copies(jobs):
+                self._take(session_id, copy)
             self._flush()
 
     def _moved_check_job(self, session_id: str, check: CheckPayload, at: datetime) -> Job:
@@ -314,12 +322,11 @@ class Refresh:
         gone: dict[str, datetime] = {}
         for ids in stored.present_ids(self.account, PAGE_SIZE):
             unseen = [i for i in ids if not self._ledger.has_session(i, sweep.reading)]
-            for done in self._pump.each(self._jobs(unseen, source)):
-                copy = self._result(done)
-                if copy is not None and copy.session is None and copy.missing_at is not None:
-                    gone[done.key] = copy.missing_at
-                elif copy is not None:
-                    self._keep(done.key, copy)
+            for session_id, copy in self._copies(self._jobs(unseen, source)):
+                if copy.missing_at is not None:
+                    gone[session_id] = copy.missing_at
+                else:
+                    self._keep(session_id, copy)
                 if len(gone) > most and not allowed:
                     self._unproven = True
                     self.record.name_error(
@@ -417,8 +424,8 @@ class Refresh:
     def _fetch(self, ids: list[str], source: CheckSource) -> None:
         if self._dry_run:
             return
-        for done in self._pump.each(self._limit(self._jobs(ids, source))):
-            self._take(done)
+        for session_id, copy in self._copies(self._limit(self._jobs(ids, source))):
+            self._take(session_id, copy)
 
     def _jobs(self, ids: list[str], source: CheckSource) -> Iterator[Job]:
         known = stored.known_checks(ids)
@@ -440,25 +447,43 @@ class Refresh:
             self._room -= 1
             yield job
 
-    def _take(self, done: Done[str, Copy]) -> None:
-        copy = self._result(done)
-        if copy is None:
+    def _take(self, session_id: str, copy: Copy) -> None:
+        if copy.missing_at is None:
+            self._keep(session_id, copy)
             return
-        if copy.session is not None:
-            self._keep(done.key, copy)
-            return
-        assert copy.missing_at is not None  # noqa: S101 - a copy is a session or a 404
-        known = mark_missing(self.account, {done.key: copy.missing_at})
+        known = mark_missing(self.account, {session_id: copy.missing_at})
         if known:
             self.record.note_missing(known)
         else:
-            self.record.fail(done.key, copy.missing_reason, retry=False)
-            drop_pending(self.account, done.key)
+            self.record.fail(session_id, copy.missing_reason, retry=False)
+            drop_pending(self.account, session_id)
+
+    def _copies(self, jobs: Iterable[Job]) -> Iterator[tuple[str, Copy]]:
+        """
+        Yield what the jobs bring.
+
+        An error that stops the run is raised when the requests under way have ended, so that what
+        they bring is not lost.
+        """
+        stop: ComplyCubeError | None = None
+        for done in self._pump.each(takewhile(lambda _: not self._pump.is_stopped, jobs)):
+            try:
+                copy = self._result(done)
+            except ComplyCubeError as error:
+                stop = stop or error
+                self._pump.stop()
+                continue
+            if copy is not None:
+                yield done.key, copy
+        if stop is not None:
+            raise stop
 
     def _result(self, done: Done[str, Copy]) -> Copy | None:
         """Return what a job brought, or note its error; raise those that stop the run."""
         try:
             copy = done.future.result()
+        except ThrottleClosedError:  # the run has been stopped before its request began
+            return None
         except STOP_ERRORS:
             raise
         except ComplyCubePermissionError as error:
