@@ -51,6 +51,7 @@ class ReadOnlyAdmin(admin.ModelAdmin):
     show_full_result_count = False
     show_facets = admin.ShowFacets.NEVER
     change_list_template = "complycube_sessions/list.html"
+    object_history_template = "complycube_sessions/history.html"
     page_template = ""
 
     class Media:
@@ -134,6 +135,13 @@ class ReadOnlyAdmin(admin.ModelAdmin):
             **self.page_context(request, row),
         }
         return self.render(request, self.page_template, context | (extra_context or {}))
+
+    def history_view(
+        self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        context = {"media": self.media, **(extra_context or {})}
+        response: HttpResponse = super().history_view(request, object_id, context)
+        return response
 
     def page_context(self, request: HttpRequest, row: Any) -> dict[str, Any]:
         """Return what the page of one row shows."""

@@ -133,7 +133,7 @@ class RelatedCheckAdmin(ReadOnlyAdmin):
             else "",
             "sensitive": sensitive,
             "has_result": bool(result),
-            "breakdown": tree(breakdown or result, open_levels=1, verdicts=True) if result else "",
+            "breakdown": tree(breakdown or result, verdicts=True) if result else "",
             "fields": [
                 (_("Outcome"), row.outcome or display.DASH),
                 (_("Status"), row.status or display.DASH),

@@ -58,14 +58,14 @@ def nested(depth: int, value: Any) -> Any:
     return value
 
 
-def store_hostile(text: str) -> dict[str, Any]:
+def store_hostile(text: str, *, depth: int = 50, length: int = 10_000) -> dict[str, Any]:
     """Store a row of each model, with this text wherever the vendor may put text."""
     word = text[:64]
     tree = {
         text: "clear",
         "outcome": text,
-        "long": "x" * 10_000 + MARKUP,
-        "deep": nested(50, text),
+        "long": "x" * length + MARKUP,
+        "deep": nested(depth, text),
         "nothing": None,
         "": [],
         "matches": [None, text, {"id": text}],
@@ -79,7 +79,7 @@ def store_hostile(text: str) -> dict[str, Any]:
         workflow_template_id=word,
         workflow_template_name=text,
         workflow_description=text,
-        workflow_template_description="y" * 10_000 + text,
+        workflow_template_description="y" * length + text,
         last_completed_task_id=text,
         compliance_policies=[tree, text, None, 3, [text], {"name": {"x": text}, "status": text}],
         policy_assurance={"id": text, "outcome": text, "rest": tree},
@@ -116,7 +116,7 @@ def store_hostile(text: str) -> dict[str, Any]:
             mode="incremental",
             state="partial",
             error_count=5,
-            errors={text: text, "": "z" * 10_000, session.pk: MARKUP},
+            errors={text: text, "": "z" * length, session.pk: MARKUP},
         ),
         "pendingrefresh": PendingRefresh.objects.create(
             account="default", session_id=session.pk, reason=word, error=text, attempts=3
