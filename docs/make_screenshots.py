@@ -43,7 +43,7 @@ def serve(scratch: Path, port: int) -> tuple[subprocess.Popen[bytes], str]:
         "DEMO_PORT": str(port),
     }
     with log.open("wb") as output:
-        demo = subprocess.Popen(
+        demo = subprocess.Popen(  # noqa: S603 - a command of our own
             [sys.executable, "manage.py", "demo", "--port", str(port)],
             cwd=ROOT,
             env=environment,

@@ -75,11 +75,6 @@ class ReadOnlyAdmin(admin.ModelAdmin):
     def has_sensitive_permission(self, request: HttpRequest) -> bool:
         return allowed(request, "view_sensitive_workflowsession")
 
-    def get_actions(self, request: HttpRequest) -> dict[str, Any]:
-        actions = dict(super().get_actions(request))
-        actions.pop("delete_selected", None)
-        return actions
-
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
         """
         Return whether an address may filter by a lookup.

@@ -55,7 +55,7 @@ class Item:
     @property
     def details(self) -> SafeString | str:
         """What was not recognised, as a tree."""
-        return tree(self.rest, open_levels=1, verdicts=True) if self.rest else ""
+        return tree(self.rest, verdicts=True) if self.rest else ""
 
 
 @dataclass
