@@ -32,8 +32,8 @@ KINDS = ["sqlite", "postgresql"]
 
 
 @pytest.fixture
-def api() -> Iterator[FakeAPI]:
-    """Let the processes of the test ask a real server, and nothing be asked in this one."""
+def api() -> FakeAPI:
+    """Return an API that only a real server shows, to the processes of the test."""
     return FakeAPI()
 
 

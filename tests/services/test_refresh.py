@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from django.db import transaction
+from django.db import DataError, transaction
 from django.utils import timezone
 from pytest_django import Settings
 
@@ -294,8 +294,9 @@ def test_failed_session__is_pending_and_holds_nothing_back(api: FakeAPI, quick: 
     assert not PendingRefresh.objects.exists()
 
 
-def test_rate_limit_that_stays__ends_partial(api: FakeAPI, quick: None) -> None:
+def test_rate_limit_that_stays__ends_partial(api: FakeAPI, quick: None, settings: Settings) -> None:
     """A 429 that does not go away is a quota: what was fetched is stored, the watermark stays."""
+    settings.COMPLYCUBE_ACCOUNTS["default"]["REQUESTS_PER_SECOND"] = 50  # not all six at once
     ids = [api.add_session(n) for n in range(6)]
     api.fail(f"/workflowSessions/{ids[1]}", 429)
     run = refresh_sessions()
@@ -498,3 +499,28 @@ def test_checks_outside_of_workflows__are_asked_by_client(api: FakeAPI) -> None:
     api.now += timedelta(days=1)
     refresh_sessions()
     assert row.checks.get(check_id=f"c0{1:022x}").outcome == "attention"
+
+
+def test_ids__sessions_of_one_client(api: FakeAPI) -> None:
+    """The checks of a client with several sessions are listed once, whichever thread comes first."""
+    ids = [api.add_session(n, clientId="one-client") for n in range(8)]
+    for check in api.checks.values():
+        check["clientId"] = "one-client"
+    refresh_sessions(ids=ids)
+    assert [r for r in api.requests if r.startswith("/checks")] == [
+        "/checks?page=1&pageSize=1000&clientId=one-client"
+    ]
+    assert RelatedCheck.objects.filter(outcome="clear").count() == 24
+
+
+def test_ids__refused_by_the_database(example: FakeAPI, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A record that the database refuses is a named failure of the run, not a success."""
+
+    def refuse(rows: Any, **kwargs: Any) -> None:
+        if rows:
+            raise DataError("too long")
+
+    monkeypatch.setattr("complycube_sessions.services.store.upsert", refuse)
+    run = refresh_sessions(ids=[SESSION_ID])
+    assert (run.state, run.failed) == ("partial", 1)
+    assert "DataError" in run.errors[SESSION_ID]
