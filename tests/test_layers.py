@@ -15,6 +15,7 @@ LEVELS = {
     "views": TOP,
     "urls": TOP,
     "tasks": TOP,
+    "celery_tasks": TOP,
     "management": TOP,
     "apps": TOP,
     "services": SERVICES,
