@@ -8,10 +8,13 @@ TEST_RUNNER ?= -m pytest
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 STAMP := $(VENV)/.installed
+DEMO_STAMP := $(VENV)/.installed-demo
+# Without compiling: Python compiles the few modules that are used, when they are.
+INSTALL = @$(VENV)/bin/python -m pip install --quiet --no-compile --requirement
 
-.PHONY: demo test lint
+.PHONY: demo test lint matrix
 
-demo: $(STAMP)
+demo: $(DEMO_STAMP)
 	@$(VENV)/bin/python manage.py demo --port $(PORT)
 
 test: $(STAMP)
@@ -22,9 +25,18 @@ lint: $(STAMP)
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/mypy complycube_sessions project tests
 
-$(STAMP): requirements.txt pyproject.toml
+# Every Python, Django and database that this machine has: see tox.ini.
+matrix: $(STAMP)
+	$(VENV)/bin/tox
+
+$(DEMO_STAMP): requirements-demo.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; choose one with make PYTHON=python3.12")'
 	@echo "Installing into $(VENV) …"
 	@$(PYTHON) -m venv $(VENV)
-	@$(VENV)/bin/python -m pip install --quiet --requirement requirements.txt
-	@touch $(STAMP)
+	$(INSTALL) requirements-demo.txt
+	@touch $@
+
+$(STAMP): requirements.txt $(DEMO_STAMP)
+	@echo "Installing the tools for development …"
+	$(INSTALL) requirements.txt
+	@touch $@

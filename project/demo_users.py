@@ -1,18 +1,14 @@
 from __future__ import annotations
 
 import secrets
+from io import StringIO
 from typing import Final
 
 from django.contrib.auth import get_user_model
-from django.contrib.auth.models import Group, Permission
+from django.contrib.auth.models import Group
+from django.core.management import call_command
 
 REVIEWERS: Final = "Compliance reviewer"
-REVIEWER_PERMISSIONS: Final = (
-    "view_workflowsession",
-    "view_relatedcheck",
-    "view_sessionchange",
-    "view_sensitive_workflowsession",
-)
 
 
 def create_users() -> dict[str, str]:
@@ -22,7 +18,8 @@ def create_users() -> dict[str, str]:
     Returns:
         User name to password; nothing else ever shows the passwords.
     """
-    group = _reviewers()
+    call_command("create_complycube_groups", verbosity=0, stdout=StringIO())
+    group = Group.objects.get(name=REVIEWERS)
     passwords = {}
     for name in ("admin", "reviewer"):
         user, _created = get_user_model().objects.get_or_create(username=name)
@@ -34,13 +31,3 @@ def create_users() -> dict[str, str]:
         if name == "reviewer":
             user.groups.set([group])
     return passwords
-
-
-def _reviewers() -> Group:
-    group, _created = Group.objects.get_or_create(name=REVIEWERS)
-    group.permissions.set(
-        Permission.objects.filter(
-            content_type__app_label="complycube_sessions", codename__in=REVIEWER_PERMISSIONS
-        )
-    )
-    return group

@@ -19,7 +19,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-Reply = tuple[int, dict[str, str], bytes]
+# A body of pieces is sent piece by piece, by the real server only, and ends with the connection.
+Body = bytes | Iterator[bytes]
+Reply = tuple[int, dict[str, str], Body]
 KEY = "test_dummy-key-of-the-tests"
 LIST_FIELDS = (
     "id",
@@ -57,9 +59,13 @@ class FakeAPI:
         self.page_size_limit = 1000
         self.ignored_filters: set[str] = set()
         self.filters_without_answer: set[str] = set()
+        self.unlisted: set[str] = set()
+        self.date_header: Callable[[], str | None] = lambda: format_datetime(self.now, usegmt=True)
         self.limit_per_second: int | None = None
         self.refused_for_rate = 0
         self.latency_seconds = 0.0
+        self.arrivals: list[float] = []
+        self.on_request: Callable[[int, str], None] = lambda number, path: None
         self._recent: deque[float] = deque()
 
     def add_session(self, number: int, *, checks: int = 3, **fields: Any) -> str:
@@ -122,8 +128,11 @@ class FakeAPI:
             parts = urlsplit(target)
             path = unquote(parts.path).removeprefix("/v1")
             self.requests.append(f"{path}?{parts.query}" if parts.query else path)
+            self.arrivals.append(time.monotonic())
+            self.on_request(len(self.requests), path)
             status, extra, body = self._answer(path, dict(parse_qsl(parts.query)), headers)
-            return status, {"Date": format_datetime(self.now, usegmt=True), **extra}, body
+            date = self.date_header()
+            return status, {**({"Date": date} if date else {}), **extra}, body
 
     def count(self, prefix: str) -> int:
         return sum(request.startswith(prefix) for request in self.requests)
@@ -163,7 +172,9 @@ class FakeAPI:
         self.before_page(path, page)
         size = min(size, self.page_size_limit)
         items = sorted(
-            store.values(), key=lambda o: (o.get("createdAt", ""), o["id"]), reverse=True
+            (o for o in store.values() if o["id"] not in self.unlisted),
+            key=lambda o: (o.get("createdAt", ""), o["id"]),
+            reverse=True,
         )
         for name, value in query.items():
             if name in self.filters_without_answer:
@@ -223,11 +234,19 @@ def served(api: FakeAPI) -> Iterator[str]:
         def do_GET(self) -> None:
             status, headers, body = api.answer(self.path, self.headers)
             self.send_response_only(status)
+            if isinstance(body, bytes):
+                headers = {"Content-Length": str(len(body)), **headers}
             for name, value in headers.items():
                 self.send_header(name, value)
-            self.send_header("Content-Length", str(len(body)))
             self.end_headers()
-            self.wfile.write(body)
+            if isinstance(body, bytes):
+                self.wfile.write(body)
+                # A body that is shorter than promised ends with the connection, or nobody would notice.
+                self.close_connection |= int(headers["Content-Length"]) != len(body)
+                return
+            self.close_connection = True
+            for piece in body:
+                self.wfile.write(piece)
 
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's name
             pass

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import random
+import re
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -59,6 +60,14 @@ MAX_ANSWER_TIMEOUTS: Final = 2
 FIRST_BACKOFF_SECONDS: Final = 1.0
 MAX_BACKOFF_SECONDS: Final = 60.0
 USER_AGENT: Final = "django-complycube-sessions"
+
+FAULTS_OF_A_MOMENT: Final = (
+    ComplyCubeConnectionError,
+    ComplyCubeRateLimitError,
+    ComplyCubeServerError,
+)
+# A record that cannot be read costs itself; a page costs a thousand, and is worth another request.
+FAULTS_OF_A_PAGE: Final = (*FAULTS_OF_A_MOMENT, ComplyCubePayloadError)
 
 Value = TypeVar("Value")
 
@@ -165,6 +174,7 @@ class ComplyCubeClient:
             _list_path("/workflowSessions", page, filters),
             subject=f"page {page} of the list of sessions",
             parse=lambda data, at: parse_session_page(data, answered_at=at),
+            retried=FAULTS_OF_A_PAGE,
         )
 
     def list_checks(
@@ -184,6 +194,7 @@ class ComplyCubeClient:
             _list_path("/checks", page, filters),
             subject=f"page {page} of the list of checks",
             parse=lambda data, at: parse_check_page(data, answered_at=at),
+            retried=FAULTS_OF_A_PAGE,
         )
 
     def close(self) -> None:
@@ -194,17 +205,18 @@ class ComplyCubeClient:
             session.close()
 
     def _get(
-        self, path: str, *, subject: str, parse: Callable[[Any, datetime | None], Value]
+        self,
+        path: str,
+        *,
+        subject: str,
+        parse: Callable[[Any, datetime | None], Value],
+        retried: tuple[type[ComplyCubeError], ...] = FAULTS_OF_A_MOMENT,
     ) -> Answer[Value]:
         attempt = 0
         while True:
             try:
                 return self._get_once(path, subject, parse)
-            except (
-                ComplyCubeConnectionError,
-                ComplyCubeRateLimitError,
-                ComplyCubeServerError,
-            ) as error:
+            except retried as error:
                 if attempt >= self._account.max_retries:
                     raise
                 self._wait_after(error, attempt)
@@ -230,11 +242,12 @@ class ComplyCubeClient:
         answered_at = _date(headers.get("Date"))
         self._note(time.monotonic() - began, status)
         if status != 200:
-            raise _api_error(status, headers, body, subject)
+            raise _api_error(status, headers, body, subject, self._account.api_key)
         try:
             value = parse(load_json(body), answered_at)
         except ComplyCubePayloadError as error:
-            raise ComplyCubePayloadError(f"{subject}: {error}") from None
+            text = _without_key(f"{subject}: {error}", self._account.api_key)
+            raise ComplyCubePayloadError(text) from None
         elapsed = timedelta(seconds=time.monotonic() - began)
         return Answer(value, began_at, answered_at, elapsed, len(body))
 
@@ -343,10 +356,14 @@ def _read_error(response: requests.Response) -> bytes:
 
 
 def _api_error(
-    status: int, headers: Mapping[str, str], body: bytes, subject: str
+    status: int, headers: Mapping[str, str], body: bytes, subject: str, api_key: str
 ) -> ComplyCubeAPIError:
     """Return the error of a status; of the body only its ``type`` and the start of its ``message``."""
-    text = f"{subject}: the API answered {status}{_said(body)}"
+    said = _said(body, api_key)
+    if 300 <= status < 400:
+        host = urlsplit(headers.get("Location", "")).hostname or "the same host"
+        said = f", a redirect to {host[:100]!a}; not followed."
+    text = _without_key(f"{subject}: the API answered {status}{said}", api_key)
     if status == 429:
         return ComplyCubeRateLimitError(text, retry_after_seconds=_retry_after(headers))
     if status >= 500:
@@ -359,27 +376,29 @@ def _api_error(
         403: ComplyCubePermissionError,
         404: ComplyCubeNotFoundError,
     }
-    if 300 <= status < 400:
-        host = urlsplit(headers.get("Location", "")).hostname or "the same host"
-        text = f"{subject}: the API answered {status}, a redirect to {host[:100]!a}; not followed."
     return classes.get(status, ComplyCubeAPIError)(text, status_code=status)
 
 
-def _said(body: bytes) -> str:
+def _without_key(text: str, api_key: str) -> str:
+    """Return text that may have been written by an API, or a gateway, that repeats what it was sent."""
+    return re.sub(re.escape(api_key), "[the key]", text, flags=re.IGNORECASE)
+
+
+def _said(body: bytes, api_key: str) -> str:
     try:
         data = load_json(body)
     except ComplyCubePayloadError:
         return "."
     if not isinstance(data, dict):
         return "."
-    said = [_one_line(data.get(key)) for key in ("type", "message")]
+    said = [_one_line(data.get(key), api_key) for key in ("type", "message")]
     return ": ".join(["", *filter(None, said)]) or "."
 
 
-def _one_line(value: object) -> str:
+def _one_line(value: object, api_key: str) -> str:
     if not isinstance(value, str):
         return ""
-    text = value[:MAX_MESSAGE]
+    text = _without_key(value, api_key)[:MAX_MESSAGE]
     return "".join(char if char.isprintable() else " " for char in text).strip()
 
 

@@ -24,6 +24,9 @@ NAME_LENGTH: Final = 255
 WORD_LENGTH: Final = 64
 # MariaDB refuses JSON that is nested deeper than 31 levels; one limit keeps all copies equal.
 MAX_DEPTH: Final = 30
+# Python reads JSON with recursion, to a depth that differs between its versions.
+MAX_READ_DEPTH: Final = 100
+MAX_READ_BRACKETS: Final = 1_000_000
 MAX_DIGITS: Final = 300
 MAX_CLOCK_AHEAD: Final = timedelta(days=1)
 MAX_RESULT_TEXT: Final = 10_000
@@ -34,6 +37,8 @@ BIGINT_MAX: Final = 2**63 - 1
 # An id is opaque, but it becomes part of an address: nothing that could end or climb the path.
 _SAFE_ID = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.~:=+@-]{0,127}")
 _BASE64 = re.compile(r"(?:data:[\w/.+-]+;base64,)?[A-Za-z0-9+/_-]+={0,2}\s*")
+# A text, whole or cut off, or a bracket outside of any text.
+_JSON_STRUCTURE = re.compile(r'"(?:[^"\\]|\\.)*+"?|[\[\]{}]', re.DOTALL)
 # NUL is refused by PostgreSQL, lone surrogates cannot be encoded by any driver.
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 _REPLACEMENT = "\ufffd"
@@ -148,14 +153,14 @@ def load_json(body: bytes) -> Any:
         ComplyCubePayloadError: The body is empty, not UTF-8, not JSON or nested without measure.
     """
     try:
-        return json.loads(
-            body.decode("utf-8-sig"), parse_int=_parse_int, parse_constant=lambda name: f"[{name}]"
-        )
+        text = body.decode("utf-8-sig")
+        try:
+            return _parse_json(text)
+        except RecursionError:
+            return _parse_json(_without_depth(text))
     except (UnicodeDecodeError, json.JSONDecodeError) as error:
         # The error's own text would show a piece of the body, which may be personal.
         raise ComplyCubePayloadError(_not_json(body, type(error).__name__)) from None
-    except RecursionError:
-        raise ComplyCubePayloadError("The answer is nested too deep to be read.") from None
 
 
 def parse_session(
@@ -433,6 +438,32 @@ def _list(value: object) -> list[Any]:
     if value is None:
         return []
     return value if isinstance(value, list) else [value]
+
+
+def _parse_json(text: str) -> Any:
+    return json.loads(text, parse_int=_parse_int, parse_constant=lambda name: f"[{name}]")
+
+
+def _without_depth(text: str) -> str:
+    """
+    Return JSON text in which whatever is nested deeper than ``MAX_READ_DEPTH`` is null.
+
+    ``clean_json`` puts its mark in place of that and of a little more.
+    """
+    if text.count("[") + text.count("{") > MAX_READ_BRACKETS:
+        raise ComplyCubePayloadError("The answer is nested too deep to be read.")
+    kept: list[str] = []
+    depth = start = 0
+    for token in _JSON_STRUCTURE.finditer(text):
+        if token[0] in "[{":
+            depth += 1
+            if depth == MAX_READ_DEPTH + 1:
+                kept += [text[start : token.start()], "null"]
+        elif token[0] in "]}":
+            if depth == MAX_READ_DEPTH + 1:
+                start = token.end()
+            depth -= 1
+    return "".join(kept) if depth > MAX_READ_DEPTH else "".join([*kept, text[start:]])
 
 
 def _parse_int(digits: str) -> int | str:

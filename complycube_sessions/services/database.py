@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import random
 import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from itertools import chain
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeAlias, TypeVar
 
 from django.db import DatabaseError, InterfaceError, connections, models, router
 from django.db.models.functions import Now
@@ -20,6 +21,9 @@ FIRST_WAIT_SECONDS: Final = 0.02
 _TRANSIENT_STATES: Final = frozenset({"40P01", "40001", "55P03"})
 _TRANSIENT_NUMBERS: Final = frozenset({1205, 1213, 1020})
 
+_PLAIN: Final = frozenset({str, int, bool, type(None)})
+
+AnyField: TypeAlias = "models.Field[Any, Any]"
 Result = TypeVar("Result")
 
 
@@ -117,25 +121,50 @@ def upsert(
     connection = connections[alias]
     meta = type(rows[0])._meta
     fields = [field for field in meta.concrete_fields if not isinstance(field, models.AutoField)]
-    values = [
-        [field.get_db_prep_save(getattr(row, field.attname), connection) for field in fields]
-        for row in rows
-    ]
     quote = connection.ops.quote_name
+    table = quote(meta.db_table)
     columns = {field.name: quote(str(field.column)) for field in fields}
-    marks = f"({', '.join(['%s'] * len(fields))})"
-    insert = f"INSERT INTO {quote(meta.db_table)} ({', '.join(columns.values())}) VALUES "  # noqa: S608 - our own names
+    names = ", ".join(columns.values())
+    insert = f"INSERT INTO {table} ({names}) "
     conflict = _on_conflict(
         connection.vendor, [columns[name] for name in unique], [columns[name] for name in update]
     )
     with connection.cursor() as cursor:
+        if connection.vendor == "postgresql":
+            # One parameter, whose types the table itself tells: to take thousands of parameters apart
+            # costs the driver and the planner several times what the rows cost.
+            source = f"SELECT {names} FROM json_populate_recordset(NULL::{table}, %s::json)"  # noqa: S608 - our own names
+            cursor.execute(insert + source + conflict, [_as_json(rows, fields)])
+            return
+        values = [_prepared(row, fields, connection) for row in rows]
+        marks = f"({', '.join(['%s'] * len(fields))})"
         if connection.vendor == "sqlite":
             # It runs in this process: a prepared statement for each row costs no round trip, and a
             # seventh of the time of one JSON parameter that `json_extract` takes apart.
-            cursor.executemany(insert + marks + conflict, values)
+            cursor.executemany(f"{insert}VALUES {marks}{conflict}", values)
         else:
             all_marks = ", ".join([marks] * len(values))
-            cursor.execute(insert + all_marks + conflict, list(chain.from_iterable(values)))
+            parameters = list(chain.from_iterable(values))
+            cursor.execute(f"{insert}VALUES {all_marks}{conflict}", parameters)
+
+
+def _as_json(rows: Sequence[models.Model], fields: Sequence[AnyField]) -> str:
+    names = [(str(field.column), field.attname) for field in fields]
+    return json.dumps(
+        [{column: getattr(row, attname) for column, attname in names} for row in rows],
+        default=datetime.isoformat,
+    )
+
+
+def _prepared(row: models.Model, fields: Sequence[AnyField], connection: Any) -> list[Any]:
+    """Return the values of a row for the driver; most of them already are what it takes."""
+    values = []
+    for field in fields:
+        value = getattr(row, field.attname)
+        if type(value) not in _PLAIN or isinstance(field, models.JSONField):
+            value = field.get_db_prep_save(value, connection)
+        values.append(value)
+    return values
 
 
 def _on_conflict(vendor: str, unique: Sequence[str], update: Sequence[str]) -> str:

@@ -184,8 +184,10 @@ def _run_to_its_end(refresh: Refresh, work: Callable[[], RunEnd]) -> RefreshRun:
     except KeyboardInterrupt:
         refresh.finish(RefreshRun.State.INTERRUPTED)
         raise
-    except BaseException:
+    except BaseException as error:
         if is_connected(write_alias()):
+            reason = f"The run ended in {type(error).__name__}; what was stored is whole."
+            refresh.record.name_error(refresh.account.name, reason)
             refresh.record.finish(RefreshRun.State.FAILED, refresh.requests)
         raise
     finally:

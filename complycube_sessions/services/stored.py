@@ -51,8 +51,9 @@ def newest_sessions(account: Account) -> list[Newest]:
 
 
 def newest_checks(account: Account) -> list[Newest]:
-    """Return the checks that were updated last and that their session still names, newest first."""
-    rows = _own_checks(account).filter(missing_since=None, updated_at__isnull=False)
+    """Return the checks that were updated last, of sessions that are there and name them, newest first."""
+    named = _own_checks(account).filter(missing_since=None, session__missing_since=None)
+    rows = named.filter(updated_at__isnull=False)
     values = rows.order_by("-updated_at").values_list("check_id", "updated_at")[:NEWEST]
     return [Newest(check_id, time) for check_id, time in values if time]
 

@@ -159,8 +159,10 @@ class Sweep(Generic[Item]):
         Raises:
             ComplyCubeError: A page could not be fetched; what was yielded before stays valid.
         """
-        filters = dict(self.filters)
         for reading in range(MAX_READS):
+            # Each first page comes without the bound of the others: a list that is empty under a
+            # bound that the API does not understand is shorter than it, and so never complete.
+            filters = dict(self.filters)
             self.reading = reading
             steady = True
             highest = 0
@@ -199,9 +201,9 @@ class Sweep(Generic[Item]):
             number += 1
 
     def _learn_clock(self, answer: Answer[ListPage[Item]], filters: dict[str, str]) -> None:
-        """Bound the rest of the sweep by the vendor's clock of its first page, never by ours."""
-        if self.vendor_began_at is None and answer.answered_at is not None:
-            self.vendor_began_at = answer.answered_at - answer.elapsed
+        """Bound the rest of a reading by the vendor's clock of its first page, never by ours."""
+        if answer.answered_at is not None:
+            self.vendor_began_at = self.vendor_began_at or answer.answered_at - answer.elapsed
             filters.setdefault("createdBefore", time_filter(answer.answered_at + DATE_STEP))
 
     def _learn_newest(self, page: ListPage[Item]) -> None:

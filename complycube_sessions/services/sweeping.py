@@ -141,10 +141,9 @@ class Refresh:
         """Fetch the named sessions; the outcomes of their checks come from their clients' lists."""
         self._expected = len(ids)
         self.record.run.listed = len(ids)
-        for session_id, owner in stored.foreign_owners(self.account, ids).items():
-            self.record.fail(session_id, ownership_reason(session_id, *owner), retry=False)
-            ids = [known for known in ids if known != session_id]
-        self._fetch(ids, CheckSource(self._ledger, True, self._results))
+        foreign = self._refuse_foreign(ids)
+        own = [session_id for session_id in ids if session_id not in foreign]
+        self._fetch(own, CheckSource(self._ledger, True, self._results))
         return RunEnd(self._state())
 
     def run_due(
@@ -222,7 +221,7 @@ class Refresh:
                 self._confirm_missing(sweep, allowed=confirm_missing)
         self._name_unreadable(SESSION_LIST, sweep)
         self._name_unreadable(CHECK_LIST, checks)
-        covers = mark is None or start is None or start <= mark
+        covers = start is None or (mark is not None and start <= mark)
         return RunEnd(self._state(), self._earned(sweep, checks, mark) if covers else None)
 
     def finish(self, state: str, watermark: datetime | None = None) -> RefreshRun:
@@ -281,13 +280,10 @@ class Refresh:
             told: Filled with each session that was asked for, and why it failed, or None.
         """
         held = events.hold(self.account, ids)
-        for session_id, owner in stored.foreign_owners(self.account, ids).items():
-            reason = ownership_reason(session_id, *owner)
+        for session_id, reason in self._refuse_foreign(ids).items():
             told[session_id] = reason
-            self.record.fail(session_id, reason, retry=False)
             events.give_up(held.concerned_by(session_id), reason)
-            drop_pending(self.account, session_id)
-        self._flush()
+            drop_pending(self.account, session_id)  # no later try would end otherwise
         before, self._source = self._source, source
         try:
             self._fetch_and_tell([i for i in ids if i not in told], told)
@@ -348,6 +344,14 @@ class Refresh:
         # A filter that the API does not understand may also answer with everything.
         return [item.id for item in answer.value.items if item.client_id == client_id]
 
+    def _refuse_foreign(self, ids: list[str]) -> dict[str, str]:
+        """Name those of the ids whose rows belong to another account or environment, and why."""
+        owners = stored.foreign_owners(self.account, ids)
+        foreign = {pk: ownership_reason(pk, *owner) for pk, owner in owners.items()}
+        for session_id, reason in foreign.items():
+            self.record.fail(session_id, reason, retry=False)
+        return foreign
+
     def _list_checks(
         self, begin: datetime | None, sessions_listed: int
     ) -> tuple[Sweep[CheckPayload] | None, CheckSource]:
@@ -399,9 +403,7 @@ class Refresh:
         """Fetch those sessions of a page that are new or moved; the others are as they are stored."""
         self.record.run.listed += len(page)
         known = stored.session_states(self.account, [item.id for item in page])
-        foreign = stored.foreign_owners(self.account, [i.id for i in page if i.id not in known])
-        for session_id, owner in foreign.items():
-            self.record.fail(session_id, ownership_reason(session_id, *owner), retry=False)
+        foreign = self._refuse_foreign([item.id for item in page if item.id not in known])
         wanted = [
             item.id
             for item in page

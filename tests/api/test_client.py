@@ -170,7 +170,8 @@ def test_errors__no_answer(
         (b"\xff\xfe", "not JSON"),
         (b"{}", "no id"),
         (b'{"id": "another"}', "another"),
-        (b"[" * 100_000, "nested too deep"),
+        (b"[" * 100_000, "not JSON"),
+        (b"[" * 1_000_001, "nested too deep"),
     ],
 )
 def test_errors__not_the_session(

@@ -33,7 +33,7 @@ def environment(folder: Path, **variables: str) -> dict[str, str]:
 
 def run(folder: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
     """Run Python in the checkout with the demo site's settings."""
-    return subprocess.run(  # noqa: S603 - this Python, with arguments of the tests
+    return subprocess.run(
         [sys.executable, *arguments],
         cwd=ROOT,
         env=environment(folder, **variables),

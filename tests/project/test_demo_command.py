@@ -71,7 +71,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Demo:
     port = free_port()
     url = f"http://127.0.0.1:{port}"
     output, page = "", ""
-    with subprocess.Popen(  # noqa: S603 - this Python
+    with subprocess.Popen(
         [*BACKGROUND_JOB, sys.executable, "manage.py", "demo", "--port", str(port)],
         cwd=ROOT,
         env=environment(folder),
