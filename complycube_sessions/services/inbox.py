@@ -83,7 +83,9 @@ def process_webhook_event(event: int) -> Processed:
     def work(refresh: Refresh) -> int:
         taken = refresh.run_due(most=1, only=event)
         # What an event has queued for its client belongs to it.
-        return taken and taken + refresh.run_due(most=AT_ONCE, reason=events.QUEUED)
+        if taken:
+            taken += refresh.run_due(most=AT_ONCE, reason=events.QUEUED, pending_only=True)
+        return taken
 
     return _process(account, work, one_at_a_time=True)
 

@@ -152,6 +152,7 @@ class Refresh:
         most: int = DUE_AT_ONCE,
         reason: str | None = None,
         only: int | None = None,
+        pending_only: bool = False,
         go_on: Callable[[], bool] = lambda: True,
     ) -> int:
         """
@@ -163,6 +164,7 @@ class Refresh:
             most: How many to take at once.
             reason: Only sessions that are due for that reason.
             only: Only the event with this primary key, and those of the same session.
+            pending_only: Whether to leave events to others.
             go_on: Asked before each step whether there is room for one more.
 
         Returns:
@@ -171,7 +173,7 @@ class Refresh:
         count = 0
         asked: set[str] = set()
         while not self._limited and go_on():
-            taken = self._take_events(most, reason, only)
+            taken = [] if pending_only else events.take_events(self.account, most=most, only=only)
             due = (
                 [] if taken or only else events.take_pending(self.account, most=most, reason=reason)
             )
@@ -248,11 +250,6 @@ class Refresh:
         self._ledger.close()
 
     # What to fetch
-
-    def _take_events(self, most: int, reason: str | None, only: int | None) -> list[WebhookEvent]:
-        if reason == events.CHUNK:
-            return []
-        return events.take_events(self.account, most=most, only=only)
 
     def _work_off_events(self, taken: list[WebhookEvent]) -> None:
         planned = events.plan(self.account, taken)
