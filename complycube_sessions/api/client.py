@@ -118,6 +118,8 @@ class ComplyCubeClient:
         self.latency_seconds = 0.0
         # 403 stops a run only when nothing else was ever answered.
         self.answered_other_than_403 = False
+        # Set by whoever has no more use for answers: no request is repeated from then on.
+        self.gives_up = False
 
     def get_session(self, session_id: str) -> Answer[SessionPayload]:
         """
@@ -217,7 +219,7 @@ class ComplyCubeClient:
             try:
                 return self._get_once(path, subject, parse)
             except retried as error:
-                if attempt >= self._account.max_retries:
+                if self.gives_up or attempt >= self._account.max_retries:
                     raise
                 self._wait_after(error, attempt)
                 attempt += 1

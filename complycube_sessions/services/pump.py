@@ -77,10 +77,19 @@ class Pump:
             for future in running:
                 future.cancel()
 
+    @property
+    def is_stopped(self) -> bool:
+        return self._stopped.is_set()
+
+    def stop(self) -> None:
+        """Let no further request begin; those under way end by themselves, and are not repeated."""
+        self._stopped.set()
+        self.client.gives_up = True
+        self._throttle.close()
+
     def close(self) -> None:
         """End all threads; a request under way ends by itself."""
-        self._stopped.set()
-        self._throttle.close()
+        self.stop()
         self._executor.shutdown(wait=False, cancel_futures=True)
         self.client.close()
 
@@ -115,6 +124,7 @@ class OwnThread:
     def __init__(self, account: Account, throttle: Throttle) -> None:
         self.client = ComplyCubeClient(account, throttle)
         self._throttle = throttle
+        self.is_stopped = False
 
     def call(self, job: Callable[[], Value]) -> Value:
         """Return the result of one job."""
@@ -129,6 +139,10 @@ class OwnThread:
             except ComplyCubeError as error:
                 future.set_exception(error)
             yield Done(key, future)
+
+    def stop(self) -> None:
+        """Let no further request begin."""
+        self.is_stopped = True
 
     def close(self) -> None:
         self._throttle.close()

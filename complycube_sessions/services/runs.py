@@ -129,7 +129,7 @@ class RunRecord:
 
     def name_error(self, subject: str, reason: str) -> None:
         """Name an error that concerns no session of its own."""
-        logger.warning(
+        logger.info(
             "%s: %s", subject, reason, extra={"account": self.run.account, "session_id": subject}
         )
         if subject not in self.run.errors:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
+from itertools import takewhile
 from typing import Final
 
 from django.db import DatabaseError, InterfaceError
@@ -19,7 +20,7 @@ from django.utils import timezone
 
 from complycube_sessions.api.client import PAGE_SIZE
 from complycube_sessions.api.payloads import CheckPayload, SessionSummary
-from complycube_sessions.api.throttle import Throttle
+from complycube_sessions.api.throttle import Throttle, ThrottleClosedError
 from complycube_sessions.conf import Account, CheckResults
 from complycube_sessions.exceptions import (
     ComplyCubeConnectionError,
@@ -428,8 +429,8 @@ class Refresh:
             for session_id, checks in direct.items():
                 at = max(check.fetched_at for check in checks)
                 self._add(FetchedSession(session_id, None, at, tuple(checks)), 0)
-            for done in self._pump.each(jobs):
-                self._take(done)
+            for session_id, copy in self._copies(jobs):
+                self._take(session_id, copy)
             self._flush()
 
     def _moved_check_job(self, session_id: str, check: CheckPayload, at: datetime) -> Job:
@@ -454,12 +455,11 @@ class Refresh:
         gone: dict[str, datetime] = {}
         for ids in stored.present_ids(self.account, PAGE_SIZE):
             unseen = [i for i in ids if not self._ledger.has_session(i, sweep.reading)]
-            for done in self._pump.each(self._jobs(unseen, source)):
-                copy = self._result(done)
-                if copy is not None and copy.session is None and copy.missing_at is not None:
-                    gone[done.key] = copy.missing_at
-                elif copy is not None:
-                    self._keep(done.key, copy)
+            for session_id, copy in self._copies(self._jobs(unseen, source)):
+                if copy.missing_at is not None:
+                    gone[session_id] = copy.missing_at
+                else:
+                    self._keep(session_id, copy)
                 if len(gone) > most and not allowed:
                     self._unproven = True
                     self.record.name_error(
@@ -560,8 +560,8 @@ class Refresh:
         if self._hand_out:
             events.queue_sessions(self.account, ids, events.CHUNK)
             return
-        for done in self._pump.each(self._limit(self._jobs(ids, source))):
-            self._take(done)
+        for session_id, copy in self._copies(self._limit(self._jobs(ids, source))):
+            self._take(session_id, copy)
 
     def _jobs(self, ids: list[str], source: CheckSource) -> Iterator[Job]:
         known = stored.known_checks(ids)
@@ -583,27 +583,45 @@ class Refresh:
             self._room -= 1
             yield job
 
-    def _take(self, done: Done[str, Copy]) -> None:
-        copy = self._result(done)
+    def _take(self, session_id: str, copy: Copy) -> None:
         if self.record.told is not None:
-            self.record.told.setdefault(done.key, None)
-        if copy is None:
+            self.record.told.setdefault(session_id, None)
+        if copy.missing_at is None:
+            self._keep(session_id, copy)
             return
-        if copy.session is not None:
-            self._keep(done.key, copy)
-            return
-        assert copy.missing_at is not None  # noqa: S101 - a copy is a session or a 404
-        known = mark_missing(self.account, {done.key: copy.missing_at})
+        known = mark_missing(self.account, {session_id: copy.missing_at})
         if known:
             self.record.note_missing(known)
         else:
-            self.record.fail(done.key, copy.missing_reason, retry=False)
-            drop_pending(self.account, done.key)
+            self.record.fail(session_id, copy.missing_reason, retry=False)
+            drop_pending(self.account, session_id)
+
+    def _copies(self, jobs: Iterable[Job]) -> Iterator[tuple[str, Copy]]:
+        """
+        Yield what the jobs bring.
+
+        An error that stops the run is raised when the requests under way have ended, so that what
+        they bring is not lost.
+        """
+        stop: ComplyCubeError | None = None
+        for done in self._pump.each(takewhile(lambda _: not self._pump.is_stopped, jobs)):
+            try:
+                copy = self._result(done)
+            except ComplyCubeError as error:
+                stop = stop or error
+                self._pump.stop()
+                continue
+            if copy is not None:
+                yield done.key, copy
+        if stop is not None:
+            raise stop
 
     def _result(self, done: Done[str, Copy]) -> Copy | None:
         """Return what a job brought, or note its error; raise those that stop the run."""
         try:
             copy = done.future.result()
+        except ThrottleClosedError:  # the run has been stopped before its request began
+            return None
         except STOP_ERRORS:
             raise
         except ComplyCubePermissionError as error:

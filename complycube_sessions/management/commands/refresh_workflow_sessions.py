@@ -129,7 +129,7 @@ class Command(BaseCommand):
             self.stdout.write(json.dumps(_as_dict(run, missing, dry_run=dry_run)))
             return
         for subject, reason in run.errors.items():
-            self.stderr.write(f"{subject}: {reason}")
+            self.stderr.write(reason if reason.startswith(subject) else f"{subject}: {reason}")
         for session_id in missing:
             self.stdout.write(
                 f"{session_id}: the API does not know it any more; marked as missing."
