@@ -85,6 +85,7 @@ def test_command__refused_key(api: FakeAPI) -> None:
         assert raised.value.returncode == 2
 
 
+@pytest.mark.django_db(transaction=True)  # it closes connections that were lost
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_command__follow_until_a_signal(
     api: FakeAPI, number: int, monkeypatch: pytest.MonkeyPatch
@@ -95,6 +96,7 @@ def test_command__follow_until_a_signal(
 
     def process(account: str, **options: Any) -> Processed:
         looks.append(len(looks))
+        assert len(looks) < 10
         if len(looks) == 2:
             received(api.add_session(1))
         if len(looks) == 3:
