@@ -16,6 +16,7 @@ LEVELS = {
     "urls": TOP,
     "tasks": TOP,
     "celery_tasks": TOP,
+    "database_checks": TOP,
     "management": TOP,
     "apps": TOP,
     "services": SERVICES,
