@@ -25,7 +25,9 @@ def api(mocked: responses.RequestsMock) -> FakeAPI:
     fake = FakeAPI()
 
     def answer(request: PreparedRequest) -> tuple[int, dict[str, str], bytes]:
-        return fake.answer(str(request.path_url), request.headers)
+        status, headers, body = fake.answer(str(request.path_url), request.headers)
+        assert isinstance(body, bytes), "only the real server sends pieces"
+        return status, headers, body
 
     mocked.add_callback(responses.GET, re.compile(re.escape(BASE_URL) + "/.*"), callback=answer)
     return fake

@@ -72,11 +72,13 @@ class Throttle:
         on_demand: Callable[[], None] | None = None,
     ) -> None:
         self._interval = 1 / (requests_per_second * USE_OF_LIMIT)
-        self._block = max(1, round(requests_per_second * SECONDS_AHEAD))
+        self.block = max(1, round(requests_per_second * SECONDS_AHEAD))
         self._source = source or LocalSlots()
         self.on_demand = on_demand
         self._owner = threading.get_ident()
         self._slots: deque[float] = deque()
+        self._latest_block = 0.0  # when its first slot is
+        self._waiting = 0
         self._condition = threading.Condition()
         self._paused_until = 0.0
         self._unsaid_pause = 0.0
@@ -103,22 +105,25 @@ class Throttle:
             self._slots.clear()
         self._ask_owner()
 
-    def supply(self, count: int | None = None) -> None:
+    def supply(self, coming: int = 0) -> None:
         """
         Reserve slots for the threads that wait; only the owner may call it.
 
         Args:
-            count: How many; a block for about a second by default.
+            coming: How many requests are sure to come besides; of a slot that is reserved for nobody,
+                all other users of the key are deprived. No more than for about a second are reserved.
         """
+        self._tell_pause()
         with self._condition:
-            pause, self._unsaid_pause = self._unsaid_pause, 0.0
-            wanted = 0 if len(self._slots) > self._block // 2 else count or self._block
-        if pause > time.monotonic():
-            self._source.postpone(pause - time.monotonic())
+            needed = min(self.block, self._waiting + coming)
+            in_hand = len(self._slots)
+            enough = in_hand >= self._waiting and in_hand > needed // 2
+            wanted = 0 if enough else max(0, needed - in_hand)
         if not wanted:
             return
         first = self._source.reserve(wanted, self._interval)
         with self._condition:
+            self._latest_block = first
             self._slots.extend(first + index * self._interval for index in range(wanted))
             self._condition.notify_all()
 
@@ -126,11 +131,20 @@ class Throttle:
         """Wake all threads that wait, with an error, and give back what was not used; the owner's."""
         with self._condition:
             self._closed = True
-            unused = len(self._slots)
+            # Between two blocks may lie another's: only the slots of the latest are the last ones.
+            unused = sum(slot >= self._latest_block for slot in self._slots)
             self._slots.clear()
             self._condition.notify_all()
         if unused:
             self._source.give_back(unused, self._interval)
+        self._tell_pause()
+
+    def _tell_pause(self) -> None:
+        with self._condition:
+            until, self._unsaid_pause = self._unsaid_pause, 0.0
+        seconds = until - time.monotonic()
+        if seconds > 0:
+            self._source.postpone(seconds)
 
     def _take(self) -> float:
         if threading.get_ident() == self._owner:
@@ -138,11 +152,13 @@ class Throttle:
                 self.supply(1)
             return self._slots.popleft()
         with self._condition:
-            low = len(self._slots) <= self._block // 2
+            self._waiting += 1
+            low = len(self._slots) <= self.block // 2
         if low:
             self._ask_owner()
         with self._condition:
             self._condition.wait_for(lambda: self._slots or self._closed)
+            self._waiting -= 1
             if self._closed:
                 raise ThrottleClosedError
             return self._slots.popleft()

@@ -137,16 +137,14 @@ def fetch_moved_check(client: ComplyCubeClient, check: CheckPayload) -> FetchedC
 
 def list_client_checks(client: ComplyCubeClient, source: CheckSource, client_id: str) -> None:
     """Read the list of one client's checks into the ledger, once a run."""
-    if not source.ledger.claim_client(client_id):
-        return
-    number = 1
-    while True:
-        answer = client.list_checks(page=number, filters={"clientId": client_id})
-        for check in answer.value.items:
-            source.ledger.note_check(check, answer.began_at, 0)
-        if not answer.value.items or number >= answer.value.pages:
-            return
-        number += 1
+    with source.ledger.turn_of_client(client_id) as is_listed:
+        number = 0
+        while not is_listed:
+            number += 1
+            answer = client.list_checks(page=number, filters={"clientId": client_id})
+            for check in answer.value.items:
+                source.ledger.note_check(check, answer.began_at, 0)
+            is_listed = not answer.value.items or number >= answer.value.pages
 
 
 @contextmanager

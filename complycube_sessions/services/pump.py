@@ -10,9 +10,11 @@ from __future__ import annotations
 import math
 import queue
 import threading
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, Final, Generic, TypeVar
 
 from complycube_sessions.api.client import ComplyCubeClient
@@ -63,14 +65,18 @@ class Pump:
     def each(self, jobs: Iterable[tuple[Key, Callable[[], Value]]]) -> Iterator[Done[Key, Value]]:
         """Run the jobs and yield them as they end; a consumer that stops early cancels the rest."""
         waiting = iter(jobs)
+        # Known beforehand, so that no more slots are reserved than there are requests to come.
+        coming: deque[tuple[Key, Callable[[], Value]]] = deque()
         running: set[Future[Value]] = set()
         try:
             while True:
-                while len(running) < self._width() and (job := next(waiting, None)) is not None:
+                room = max(0, self._width() - len(running))
+                coming.extend(islice(waiting, max(0, room + self._throttle.block - len(coming))))
+                for job in [coming.popleft() for _ in range(min(room, len(coming)))]:
                     running.add(self._submit(*job))
                 if not running:
                     return
-                done = self._next_done()
+                done = self._next_done(len(coming))
                 running.discard(done.future)
                 yield done
         finally:
@@ -103,7 +109,7 @@ class Pump:
         future.add_done_callback(lambda ended: self._inbox.put(Done(key, ended)))
         return future
 
-    def _next_done(self) -> Done[Any, Any]:
+    def _next_done(self, coming: int) -> Done[Any, Any]:
         while True:
             self._tick()
             try:
@@ -112,7 +118,7 @@ class Pump:
                 continue
             if message is not None:
                 return message
-            self._throttle.supply()
+            self._throttle.supply(coming)
 
     def _back_off(self, seconds: float) -> None:
         self._stopped.wait(seconds)

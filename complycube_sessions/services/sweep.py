@@ -10,6 +10,7 @@ from __future__ import annotations
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Generic, TypeVar
@@ -18,6 +19,7 @@ from complycube_sessions.api.client import Answer, time_filter
 from complycube_sessions.api.payloads import CheckPayload, ListPage, SessionSummary
 
 MAX_READS: Final = 3
+LOCKS: Final = 64  # a lock for each of a million clients would not fit in memory
 WATERMARK_MARGIN: Final = timedelta(minutes=5)
 DATE_STEP: Final = timedelta(seconds=1)
 SMALLEST_STEP: Final = timedelta(milliseconds=1)
@@ -36,6 +38,7 @@ class Ledger:
     def __init__(self) -> None:
         self._database = sqlite3.connect("", check_same_thread=False, isolation_level=None)
         self._lock = threading.Lock()
+        self._turns = [threading.Lock() for _ in range(LOCKS)]
         self._database.executescript(
             """
             PRAGMA journal_mode = OFF;
@@ -111,11 +114,21 @@ class Ledger:
             yield [_sighting(row) for row in rows]
             last = rows[-1][0]
 
-    def claim_client(self, client_id: str) -> bool:
-        """Return True to the first that asks for a client, False to all others."""
-        with self._lock:
-            statement = "INSERT OR IGNORE INTO client VALUES (?)"
-            return self._database.execute(statement, [client_id]).rowcount == 1
+    @contextmanager
+    def turn_of_client(self, client_id: str) -> Iterator[bool]:
+        """
+        Let one thread at a time list the checks of a client; tell it whether that was done.
+
+        It counts as done when the block ends without an error, so that a list that failed is read
+        again, and a thread that waited finds its checks.
+        """
+        with self._turns[hash(client_id) % len(self._turns)]:
+            with self._lock:
+                query = "SELECT 1 FROM client WHERE id = ?"
+                done = self._database.execute(query, [client_id]).fetchone() is not None
+            yield done
+            with self._lock:
+                self._database.execute("INSERT OR IGNORE INTO client VALUES (?)", [client_id])
 
     def close(self) -> None:
         with self._lock:  # a thread that is not done yet gets an error, not a closed file

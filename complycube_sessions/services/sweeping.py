@@ -60,6 +60,9 @@ from complycube_sessions.services.sweep import Ledger, Sweep, window
 BATCH_SECONDS: Final = 2.0
 DUE_AT_ONCE: Final = 200
 BATCH_BYTES: Final = 4 * 1024 * 1024
+# A kill loses a batch: at the vendor's limit two seconds' worth, at any rate a hundredth of the run.
+SMALLEST_BATCH: Final = 20
+BATCHES_OF_A_RUN: Final = 100
 MAX_SHARE_MISSING: Final = 0.05
 # So many sessions in a row without an answer: the API is down, and each costs all its retries.
 MAX_FAULTS_IN_A_ROW: Final = 20
@@ -122,7 +125,7 @@ class Refresh:
         self._client = self._pump.client
         self._ledger = Ledger()
         self._batch: list[FetchedSession] = []
-        self._batch_bytes = 0
+        self._batch_bytes = self._batch_requests = 0
         self._batch_since = 0.0
         self._faults_in_a_row = 0
         self._expected = 0
@@ -428,7 +431,7 @@ class Refresh:
                     direct.setdefault(state.session_id, []).append(FetchedCheck(check, at))
             for session_id, checks in direct.items():
                 at = max(check.fetched_at for check in checks)
-                self._add(FetchedSession(session_id, None, at, tuple(checks)), 0)
+                self._add(FetchedSession(session_id, None, at, tuple(checks)), 0, requests=0)
             for session_id, copy in self._copies(jobs):
                 self._take(session_id, copy)
             self._flush()
@@ -650,16 +653,22 @@ class Refresh:
             reasons = [f"check {check_id}: {reason}" for check_id, reason in copy.problems.items()]
             self.record.fail(session_id, " ".join(reasons), retry=True)
 
-    def _add(self, session: FetchedSession, size_bytes: int) -> None:
+    def _add(self, session: FetchedSession, size_bytes: int, *, requests: int = 1) -> None:
         if not self._batch:
             self._batch_since = time.monotonic()
         self._batch.append(session)
         self._batch_bytes += size_bytes
-        if len(self._batch) >= BATCH_SIZE or self._batch_bytes >= BATCH_BYTES:
+        self._batch_requests += requests
+        if (
+            len(self._batch) >= BATCH_SIZE
+            or self._batch_bytes >= BATCH_BYTES
+            or self._batch_requests >= max(SMALLEST_BATCH, self._expected // BATCHES_OF_A_RUN)
+        ):
             self._flush()
 
     def _flush(self) -> None:
-        batch, self._batch, self._batch_bytes = self._batch, [], 0
+        batch, self._batch = self._batch, []
+        self._batch_bytes = self._batch_requests = 0
         if batch:
             fetched = sum(session.payload is not None for session in batch)
             self.record.add(store_batch(self.account, batch, source=self._source), fetched=fetched)

@@ -131,7 +131,12 @@ def assert_session_equals(
 def assert_key_is_nowhere(api: FakeAPI, ended: Ended) -> None:
     """Look for the key in the output, the log and every row of the app."""
     assert api.key not in ended.said
-    for model in (*MIRRORED, models.RefreshRun, models.PendingRefresh, models.RequestBudget):
+    others: tuple[type[Model], ...] = (
+        models.RefreshRun,
+        models.PendingRefresh,
+        models.RequestBudget,
+    )
+    for model in (*MIRRORED, *others):
         assert api.key not in serializers.serialize("json", model._default_manager.all())
 
 

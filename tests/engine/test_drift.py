@@ -51,7 +51,7 @@ def delete(api: FakeAPI, rng: random.Random, shown: list[str]) -> str:
 def create(api: FakeAPI, rng: random.Random, shown: list[str]) -> str:
     """Create a session now; it stands before all others."""
     api.now += timedelta(seconds=rng.choice([0, 2]))
-    now = {"createdAt": iso(api.now), "updatedAt": iso(api.now)}
+    now: dict[str, Any] = {"createdAt": iso(api.now), "updatedAt": iso(api.now)}
     session_id = api.add_session(next(_numbers), **now, completedAt=iso(api.now))
     for related in api.sessions[session_id]["allRelatedChecks"]:
         api.checks[related["checkId"]] |= now
@@ -153,9 +153,12 @@ def test_drift__list_that_never_stands_still(api: FakeAPI) -> None:
         api.add_session(number)
     api.page_size_limit = 5
     rng = random.Random(1)
-    api.before_page = lambda path, page: (
-        delete(api, rng, []) if path == "/workflowSessions" and page == 3 else None
-    )
+
+    def before_page(path: str, page: int) -> None:
+        if path == "/workflowSessions" and page == 3:
+            delete(api, rng, [])
+
+    api.before_page = before_page
 
     ended = refresh()
 

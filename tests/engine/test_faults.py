@@ -90,19 +90,17 @@ def test_faults__tolerated_twice(api: FakeAPI, name: str) -> None:
     session_id = api.add_session(1)
     put(api, session_id, TOLERATED[name])
     refresh()
-    before = WorkflowSession.objects.values().get()
-    checks = list(RelatedCheck.objects.order_by("pk").values())
+    own = ("check_id", "status", "outcome", "type", "missing_since", "updated_at")
+    checks = list(RelatedCheck.objects.order_by("pk").values_list(*own))
+    before: dict[str, Any] = {**WorkflowSession.objects.values().get()}
 
     ended = refresh(session_id)
 
     assert summary(ended)["unchanged"] == 1
-    after = WorkflowSession.objects.values().get()
+    after: dict[str, Any] = {**WorkflowSession.objects.values().get()}
     assert after.pop("fetched_at") > before.pop("fetched_at")
     assert after == before
-    own = ("check_id", "status", "outcome", "type", "missing_since", "updated_at")
-    assert [[row[n] for n in own] for row in RelatedCheck.objects.order_by("pk").values()] == [
-        [row[n] for n in own] for row in checks
-    ]
+    assert list(RelatedCheck.objects.order_by("pk").values_list(*own)) == checks
     assert not SessionChange.objects.exists()
 
 

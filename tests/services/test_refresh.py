@@ -498,3 +498,15 @@ def test_checks_outside_of_workflows__are_asked_by_client(api: FakeAPI) -> None:
     api.now += timedelta(days=1)
     refresh_sessions()
     assert row.checks.get(check_id=f"c0{1:022x}").outcome == "attention"
+
+
+def test_ids__sessions_of_one_client(api: FakeAPI) -> None:
+    """The checks of a client with several sessions are listed once, whichever thread comes first."""
+    ids = [api.add_session(n, clientId="one-client") for n in range(8)]
+    for check in api.checks.values():
+        check["clientId"] = "one-client"
+    refresh_sessions(ids=ids)
+    assert [r for r in api.requests if r.startswith("/checks")] == [
+        "/checks?page=1&pageSize=1000&clientId=one-client"
+    ]
+    assert RelatedCheck.objects.filter(outcome="clear").count() == 24
