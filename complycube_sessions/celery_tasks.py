@@ -56,7 +56,7 @@ def refresh_account(account: str = "default", full: bool = False) -> dict[str, A
 
 @shared_task(name="complycube_sessions.refresh_chunk", **_OPTIONS)
 def refresh_chunk(account: str = "default") -> dict[str, Any]:
-    """Fetch up to 500 of the sessions that ``refresh_account_in_chunks`` has made due."""
+    """Fetch up to 100 of the sessions that ``refresh_account_in_chunks`` has made due."""
     return asdict(inbox.process_chunk(account))
 
 

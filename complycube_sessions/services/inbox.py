@@ -26,7 +26,7 @@ from complycube_sessions.services.runs import RunRecord, logger
 from complycube_sessions.services.sweeping import Refresh
 
 AT_ONCE: Final = 50
-CHUNK_SIZE: Final = 500
+CHUNK_SIZE: Final = 100
 
 
 @dataclass(frozen=True, slots=True)
