@@ -12,7 +12,7 @@ DEMO_STAMP := $(VENV)/.installed-demo
 # Without compiling: Python compiles the few modules that are used, when they are.
 INSTALL = @$(VENV)/bin/python -m pip install --quiet --no-compile --requirement
 
-.PHONY: demo test lint matrix
+.PHONY: demo test lint matrix screenshots
 
 demo: $(DEMO_STAMP)
 	@$(VENV)/bin/python manage.py demo --port $(PORT)
@@ -35,6 +35,10 @@ $(DEMO_STAMP): requirements-demo.txt pyproject.toml
 	@$(PYTHON) -m venv $(VENV)
 	$(INSTALL) requirements-demo.txt
 	@touch $@
+
+# The pictures of the README; needs Debian's chromium.
+screenshots: $(STAMP)
+	$(VENV)/bin/python docs/make_screenshots.py
 
 $(STAMP): requirements.txt $(DEMO_STAMP)
 	@echo "Installing the tools for development …"

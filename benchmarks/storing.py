@@ -2,7 +2,8 @@
 How many sessions a second are stored, against one ``update_or_create`` per row.
 
 Both store the same 1,000 sessions with 3 checks each in the same database in the same run, by turns: first
-into empty tables, then again after every session and every check has changed.
+into empty tables, then again when all rows have changed: every check has a new time, and one of
+each session a new outcome, as has the session itself.
 """
 
 from __future__ import annotations
@@ -55,30 +56,30 @@ def _rows(vendor: str, measured: dict[str, Any]) -> list[list[object]]:
 
 def _work() -> None:
     harness.setup_django()
-    first, update = _copies(changed=False), _copies(changed=True)
+    first, update = copies(SESSIONS), copies(SESSIONS, changed=True)
     runs = {"first run": first, "update": update}
     rates: dict[str, dict[str, list[float]]] = {what: {way: [] for way in WAYS} for what in runs}
     for number in range(ROUNDS):
         # Each goes first in every other round, so that neither always has the warmer database.
         for way in WAYS if number % 2 else WAYS[::-1]:
             _clear()
-            for what, copies in runs.items():
-                rates[what][way].append(_rate(way, copies))
+            for what, given in runs.items():
+                rates[what][way].append(rate(way, given))
             _check(update)
     _clear()
-    queries = {what: _count_queries(copies[:BATCH]) for what, copies in runs.items()}
+    queries = {what: _count_queries(given[:BATCH]) for what, given in runs.items()}
     harness.report({"rates": rates, "queries": queries})
 
 
-def _copies(*, changed: bool) -> list[FetchedSession]:
-    """Return parsed answers, as the threads hand them to the store."""
+def copies(count: int, *, first: int = 0, changed: bool = False) -> list[FetchedSession]:
+    """Return parsed answers from the session numbered ``first`` on, as the store is given them."""
     from complycube_sessions.api.payloads import parse_check, parse_session
     from complycube_sessions.services.merge import FetchedCheck, FetchedSession
 
-    upstream, now = Upstream(SESSIONS, CHECKS), datetime.now(UTC)
+    upstream, now = Upstream(first + count, CHECKS), datetime.now(UTC)
     later = timedelta(hours=1 if changed else 0)
-    copies = []
-    for number in range(SESSIONS):
+    found = []
+    for number in range(first, first + count):
         raw = upstream.session(number)
         assert raw is not None  # noqa: S101 - it is one of them
         if changed:
@@ -90,36 +91,38 @@ def _copies(*, changed: bool) -> list[FetchedSession]:
             listed = upstream.check(number, index)
             assert listed is not None  # noqa: S101 - it is one of them
             check = parse_check(listed, check_id=listed["id"])
-            outcome = "attention" if changed else check.outcome
+            last = index == CHECKS - 1
+            outcome = "attention" if changed and last else check.outcome
             updated_at = (check.updated_at or now) + later
             check = replace(check, outcome=outcome, updated_at=updated_at)
             checks.append(FetchedCheck(check, now + later))
         session = replace(session, updated_at=session.updated_at + later)
-        copies.append(FetchedSession(session.id, session, now + later, tuple(checks)))
-    return copies
+        found.append(FetchedSession(session.id, session, now + later, tuple(checks)))
+    return found
 
 
-def _rate(way: str, copies: list[FetchedSession]) -> float:
+def rate(way: str, given: list[FetchedSession]) -> float:
+    """Return how many sessions a second are stored one way."""
     store: Callable[[list[FetchedSession]], None]
-    store = _store_in_batches if way == "store_batch" else _store_row_by_row
+    store = store_in_batches if way == "store_batch" else _store_row_by_row
     began = time.perf_counter()
-    store(copies)
-    return len(copies) / (time.perf_counter() - began)
+    store(given)
+    return len(given) / (time.perf_counter() - began)
 
 
-def _store_in_batches(copies: list[FetchedSession]) -> None:
+def store_in_batches(given: list[FetchedSession]) -> None:
     from complycube_sessions.conf import get_account
     from complycube_sessions.services.store import store_batch
 
-    for start in range(0, len(copies), BATCH):
-        store_batch(get_account(), copies[start : start + BATCH])
+    for start in range(0, len(given), BATCH):
+        store_batch(get_account(), given[start : start + BATCH])
 
 
-def _store_row_by_row(copies: list[FetchedSession]) -> None:
+def _store_row_by_row(given: list[FetchedSession]) -> None:
     """Store as people write it, without history, search words or a guard against older copies."""
     from complycube_sessions.models import RelatedCheck, WorkflowSession
 
-    for copy in copies:
+    for copy in given:
         assert copy.payload is not None  # noqa: S101 - all were fetched
         content = asdict(copy.payload)
         related = content.pop("related_checks")
@@ -146,25 +149,25 @@ def _store_row_by_row(copies: list[FetchedSession]) -> None:
             )
 
 
-def _check(copies: list[FetchedSession]) -> None:
+def _check(given: list[FetchedSession]) -> None:
     """Make sure that what was timed also did the work."""
     from complycube_sessions.models import RelatedCheck, WorkflowSession
 
     stored = dict(WorkflowSession.objects.values_list("pk", "outcome"))
-    if stored != {c.session_id: c.payload.outcome for c in copies if c.payload}:
+    if stored != {c.session_id: c.payload.outcome for c in given if c.payload}:
         raise SystemExit("The sessions that were stored are not those that were given.")
-    if RelatedCheck.objects.filter(outcome="attention").count() != len(copies) * CHECKS:
+    if RelatedCheck.objects.filter(outcome="attention").count() != len(given):
         raise SystemExit("The checks that were stored are not those that were given.")
 
 
-def _count_queries(copies: list[FetchedSession]) -> int:
+def _count_queries(given: list[FetchedSession]) -> int:
     from django.db import connection
     from django.test.utils import CaptureQueriesContext
 
     with CaptureQueriesContext(
         connection,
     ) as captured:
-        _store_in_batches(copies)
+        store_in_batches(given)
     statements = [query["sql"] for query in captured.captured_queries]
     return sum(not sql.startswith(("BEGIN", "COMMIT")) for sql in statements)
 

@@ -19,6 +19,7 @@ INSTALLED_APPS = [
     "project.sandbox",
 ]
 MIDDLEWARE = [
+    "tests.policy.content_policy",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",

@@ -260,7 +260,7 @@ def log(
         user_id=cast("int", request.user.pk),
         content_type=ContentType.objects.get_for_model(WorkflowSession),
         object_id=session.pk if session else None,
-        object_repr=str(session) if session else "",
+        object_repr=str(session) if session else "sessions",
         action_flag=flag,
         change_message=message,
     )

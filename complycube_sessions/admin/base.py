@@ -3,19 +3,43 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from django.contrib import admin, messages
 from django.contrib.admin.utils import quote, unquote
+from django.contrib.admin.views.main import ChangeList
 from django.core.exceptions import PermissionDenied
 from django.db import models
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
+from django.utils import timezone
 from django.utils.text import capfirst
 from django.utils.translation import gettext as _
 
 APP_LABEL = "complycube_sessions"
+
+
+@dataclass(frozen=True)
+class Chip:
+    """A filter that is on, and the address of the list without it."""
+
+    title: Any
+    value: Any
+    url: str
+
+
+def active_filters(changelist: ChangeList) -> list[Chip]:
+    """Return the filters that are on, in the order of the panel."""
+    chips = []
+    specs: list[Any] = changelist.filter_specs  # all of them are of filters.py
+    for spec in specs:
+        text = spec.chosen_text()
+        if text:
+            names = [name for name in spec.expected_parameters() if name]
+            chips.append(Chip(spec.title, text, changelist.get_query_string(remove=names)))
+    return chips
 
 
 class ReadOnlyAdmin(admin.ModelAdmin):
@@ -26,6 +50,8 @@ class ReadOnlyAdmin(admin.ModelAdmin):
     actions_on_bottom = False
     show_full_result_count = False
     show_facets = admin.ShowFacets.NEVER
+    change_list_template = "complycube_sessions/list.html"
+    object_history_template = "complycube_sessions/history.html"
     page_template = ""
 
     class Media:
@@ -49,10 +75,36 @@ class ReadOnlyAdmin(admin.ModelAdmin):
     def has_sensitive_permission(self, request: HttpRequest) -> bool:
         return allowed(request, "view_sensitive_workflowsession")
 
-    def get_actions(self, request: HttpRequest) -> dict[str, Any]:
-        actions = dict(super().get_actions(request))
-        actions.pop("delete_selected", None)
-        return actions
+    def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
+        """
+        Return whether an address may filter by a lookup.
+
+        Beside the filters only whole values of plain columns: a lookup into the answer or a result
+        would tell its content, bit by bit, to one who may not see it.
+        """
+        for list_filter in self.list_filter:
+            names = getattr(list_filter, "parameters", None)
+            if lookup in (names or [getattr(list_filter, "parameter_name", None)]):
+                return True
+        name = lookup.removesuffix("__exact")
+        return any(
+            field.name == name and not isinstance(field, models.JSONField)
+            for field in self.opts.concrete_fields
+        )
+
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        context = {
+            "title": capfirst(self.opts.verbose_name_plural),
+            "zone": timezone.get_current_timezone_name(),
+        }
+        response: HttpResponse = super().changelist_view(request, context | (extra_context or {}))
+        if isinstance(response, TemplateResponse) and response.context_data:
+            changelist = response.context_data.get("cl")
+            if isinstance(changelist, ChangeList):
+                response.context_data["chips"] = active_filters(changelist)
+        return response
 
     def changeform_view(
         self,
@@ -78,6 +130,13 @@ class ReadOnlyAdmin(admin.ModelAdmin):
             **self.page_context(request, row),
         }
         return self.render(request, self.page_template, context | (extra_context or {}))
+
+    def history_view(
+        self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        context = {"media": self.media, **(extra_context or {})}
+        response: HttpResponse = super().history_view(request, object_id, context)
+        return response
 
     def page_context(self, request: HttpRequest, row: Any) -> dict[str, Any]:
         """Return what the page of one row shows."""

@@ -15,9 +15,12 @@ from django.utils.translation import gettext_lazy
 from complycube_sessions.admin import display, filters
 from complycube_sessions.admin.base import ReadOnlyAdmin, allowed, column
 from complycube_sessions.admin.tree import tree
-from complycube_sessions.models import RelatedCheck
+from complycube_sessions.models import RelatedCheck, WorkflowSession
 
 SESSIONS_SHOWN: Final = 50
+SESSION_REST: Final = tuple(
+    f"session__{name}" for name in ("raw", "tasks", "compliance_policies", "policy_assurance")
+)
 LIST_FIELDS: Final = (
     "check_id",
     "type",
@@ -33,7 +36,7 @@ class CheckChangeList(ChangeList):
 
     def get_queryset(self, request: HttpRequest, *args: Any) -> QuerySet[RelatedCheck]:
         checks: QuerySet[RelatedCheck] = super().get_queryset(request, *args)
-        return checks.select_related("session").only(*LIST_FIELDS)
+        return checks.only(*LIST_FIELDS)
 
 
 class RelatedCheckAdmin(ReadOnlyAdmin):
@@ -55,6 +58,8 @@ class RelatedCheckAdmin(ReadOnlyAdmin):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         checks = super().get_queryset(request)
+        # Of the session only the name is shown.
+        checks = checks.select_related("session").defer(*SESSION_REST)
         return checks if self.has_sensitive_permission(request) else checks.defer("result")
 
     def get_search_results(
@@ -122,9 +127,13 @@ class RelatedCheckAdmin(ReadOnlyAdmin):
                 }
                 for other in same
             ],
+            "who": row.session.entity_name or row.session_id,
+            "session_url": self.url("change", row.session_id, model=WorkflowSession)
+            if may_open
+            else "",
             "sensitive": sensitive,
             "has_result": bool(result),
-            "breakdown": tree(breakdown or result, open_levels=1, verdicts=True) if result else "",
+            "breakdown": tree(breakdown or result, verdicts=True) if result else "",
             "fields": [
                 (_("Outcome"), row.outcome or display.DASH),
                 (_("Status"), row.status or display.DASH),

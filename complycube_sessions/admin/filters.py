@@ -37,7 +37,16 @@ YES: Final = "yes"
 Choices = list[tuple[str, Any]]
 
 
-class WordListFilter(admin.SimpleListFilter):
+class ShownListFilter(admin.SimpleListFilter):
+    """A filter that says what it is set to."""
+
+    def chosen_text(self) -> str:
+        """Return the label of what is chosen, or ``""``."""
+        value = self.value()
+        return str(dict(self.lookup_choices).get(value, value)) if value else ""
+
+
+class WordListFilter(ShownListFilter):
     """One word of an open set: the known ones, none, any other, or one that the address names."""
 
     field = ""
@@ -111,7 +120,7 @@ class RunModeListFilter(WordListFilter):
     known = RefreshRun.Mode.choices
 
 
-class ChoiceListFilter(admin.SimpleListFilter):
+class ChoiceListFilter(ShownListFilter):
     """A few choices, of which a value that is none of them finds nothing."""
 
     def has_output(self) -> bool:
@@ -285,6 +294,17 @@ class CreatedListFilter(FormListFilter):
     parameters = ("created_from", "created_to")
     path = ""
 
+    def chosen_text(self) -> str:
+        """Return the days in words, or ``""``."""
+        first, last = (self.value(name) for name in self.parameters)
+        if first == NO_WORD:
+            return _("unknown")
+        if first and last:
+            return first if first == last else f"{first} \N{EN DASH} {last}"
+        if first:
+            return _("from %(day)s") % {"day": first}
+        return _("to %(day)s") % {"day": last} if last else ""
+
     @property
     def error(self) -> str:
         """What is wrong with the days, or ``""``."""
@@ -335,6 +355,11 @@ class WithCheckListFilter(FormListFilter):
         if not check_type and not outcome:
             return queryset  # type: ignore[no-any-return]
         return queryset.with_check(check_type, outcome)  # type: ignore[no-any-return]
+
+    def chosen_text(self) -> str:
+        """Return the type and the outcome in words, or ``""``."""
+        chosen = [label for _word, label, on in [*self.types, *self.outcomes] if on]
+        return " · ".join(map(str, chosen))
 
     @property
     def types(self) -> Iterable[tuple[str, Any, bool]]:

@@ -94,8 +94,13 @@ class Overview(ReadOnlyAdmin):
             "total": Cell(activity.total, self._list(first, last)),
             "funnel": self._funnel(activity, first, last),
             "outcomes": [display.outcome_look(word) for word in outcomes],
-            "outcome_totals": [
-                Cell(activity.by_outcome[word], self._list(first, last, outcome=word or NO_WORD))
+            "legend": [
+                (
+                    display.outcome_look(word),
+                    Cell(
+                        activity.by_outcome[word], self._list(first, last, outcome=word or NO_WORD)
+                    ),
+                )
                 for word in outcomes
             ],
             "by_day": self._by_day(activity, outcomes),

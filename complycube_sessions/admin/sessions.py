@@ -39,6 +39,7 @@ OTHER_SESSIONS_SHOWN: Final = 10
 LIST_FIELDS: Final = (
     "account",
     "environment",
+    "client_id",
     "entity_name",
     "status",
     "outcome",
@@ -355,10 +356,12 @@ def is_queue(request: HttpRequest) -> bool:
 
 
 def outcome_with_flags(session: WorkflowSession) -> SafeString:
-    """Return the outcome, and after it what a clear outcome alone would hide."""
+    """Return the outcome, and after it what the outcome alone would hide."""
     shown = [(display.outcome_look(session.outcome, session.status).badge,)]
     if session.needs_review:
-        shown.append((format_html('<span class="ccs-flag">{}</span>', _("Needs review")),))
+        shown.append(
+            (format_html('<span class="ccs-flag ccs-review">{}</span>', _("Needs review")),)
+        )
     if session.missing_since:
         shown.append((format_html('<span class="ccs-flag">{}</span>', _("Missing upstream")),))
     return format_html_join(" ", "{}", shown)

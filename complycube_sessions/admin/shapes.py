@@ -10,6 +10,7 @@ from typing import Any, Final
 from django.utils.dateparse import parse_datetime
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from complycube_sessions.admin.display import Look, moment, outcome_look
 from complycube_sessions.admin.tree import tree
@@ -18,7 +19,14 @@ _TITLES: Final = ("name", "title", "displayName", "label", "policyName", "policy
 _IDS: Final = ("id", "policyId", "taskId", "task_id", "key")
 _OUTCOMES: Final = ("outcome", "result", "verdict", "decision", "assurance")
 _TYPES: Final = ("type", "kind")
-_TIMES: Final = ("createdAt", "startedAt", "completedAt", "updatedAt", "timestamp", "date")
+_TIMES: Final = {
+    "createdAt": gettext_lazy("created"),
+    "startedAt": gettext_lazy("started"),
+    "completedAt": gettext_lazy("completed"),
+    "updatedAt": gettext_lazy("updated"),
+    "timestamp": gettext_lazy("time"),
+    "date": gettext_lazy("date"),
+}
 _MAX_ITEMS: Final = 200
 
 
@@ -47,7 +55,7 @@ class Item:
     @property
     def details(self) -> SafeString | str:
         """What was not recognised, as a tree."""
-        return tree(self.rest, open_levels=1, verdicts=True) if self.rest else ""
+        return tree(self.rest, verdicts=True) if self.rest else ""
 
 
 @dataclass
@@ -116,12 +124,12 @@ def _take(rest: dict[str, Any], keys: tuple[str, ...]) -> str:
 
 def _take_times(rest: dict[str, Any]) -> list[tuple[str, datetime]]:
     times = []
-    for key in _TIMES:
+    for key, label in _TIMES.items():
         value = rest.get(key)
         when = _time(value) if isinstance(value, str) else None
         if when is not None:
             del rest[key]
-            times.append((key, when))
+            times.append((str(label), when))
     return times
 
 

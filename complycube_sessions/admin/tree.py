@@ -62,7 +62,7 @@ def tree(value: Any, *, open_levels: int = 0, verdicts: bool = False) -> SafeStr
             builder.left_out,
         ) % {"count": builder.left_out}
         parts.append(f'<p class="ccs-quiet">{escape(rest)}</p>')
-    return mark_safe("".join(parts))  # noqa: S308 - every part was escaped when it was written
+    return mark_safe(f'<div class="ccs-treebox">{"".join(parts)}</div>')  # noqa: S308 - every part was escaped when it was written
 
 
 def is_verdict(value: object) -> bool:

@@ -105,17 +105,17 @@ class Throttle:
             self._slots.clear()
         self._ask_owner()
 
-    def supply(self, coming: int = 0) -> None:
+    def supply(self, coming: int | None = None) -> None:
         """
         Reserve slots for the threads that wait; only the owner may call it.
 
         Args:
-            coming: How many requests are sure to come besides; of a slot that is reserved for nobody,
-                all other users of the key are deprived. No more than for about a second are reserved.
+            coming: How many requests are sure to come besides: a slot that nobody uses is lost to all
+                users of the key. Never more than for about a second; None: for so long in any case.
         """
         self._tell_pause()
         with self._condition:
-            needed = min(self.block, self._waiting + coming)
+            needed = self.block if coming is None else min(self.block, self._waiting + coming)
             in_hand = len(self._slots)
             enough = in_hand >= self._waiting and in_hand > needed // 2
             wanted = 0 if enough else max(0, needed - in_hand)

@@ -136,7 +136,8 @@ def upsert(
             source = f"SELECT {names} FROM json_populate_recordset(NULL::{table}, %s::json)"  # noqa: S608 - our own names
             cursor.execute(insert + source + conflict, [_as_json(rows, fields)])
             return
-        values = [_prepared(row, fields, connection) for row in rows]
+        times: dict[datetime, Any] = {}
+        values = [_prepared(row, fields, connection, times) for row in rows]
         marks = f"({', '.join(['%s'] * len(fields))})"
         if connection.vendor == "sqlite":
             # It runs in this process: a prepared statement for each row costs no round trip, and a
@@ -156,12 +157,18 @@ def _as_json(rows: Sequence[models.Model], fields: Sequence[AnyField]) -> str:
     )
 
 
-def _prepared(row: models.Model, fields: Sequence[AnyField], connection: Any) -> list[Any]:
-    """Return the values of a row for the driver; most of them already are what it takes."""
+def _prepared(
+    row: models.Model, fields: Sequence[AnyField], connection: Any, times: dict[datetime, Any]
+) -> list[Any]:
+    """Return the values of a row for the driver; most already are what it takes, and times repeat."""
     values = []
     for field in fields:
         value = getattr(row, field.attname)
-        if type(value) not in _PLAIN or isinstance(field, models.JSONField):
+        if type(value) is datetime:
+            if (prepared := times.get(value)) is None:
+                prepared = times[value] = field.get_db_prep_save(value, connection)
+            value = prepared
+        elif type(value) not in _PLAIN or isinstance(field, models.JSONField):
             value = field.get_db_prep_save(value, connection)
         values.append(value)
     return values

@@ -551,6 +551,7 @@ class Refresh:
         return max(filter(None, [earned, mark]), default=None)
 
     def _state(self) -> str:
+        self._flush()  # the database may refuse a record of the last batch
         run = self.record.run
         whole = not (run.failed or run.error_count or self._limited or self._unproven)
         return RefreshRun.State.SUCCEEDED if whole else RefreshRun.State.PARTIAL

@@ -5,7 +5,7 @@ from django.test import Client
 from django.urls import reverse
 
 from complycube_sessions.models import WorkflowSession
-from tests.admin.builders import make_check, make_session
+from tests.admin.builders import NOON, make_check, make_session
 from tests.admin.conftest import SignIn
 
 LIST = "admin:complycube_sessions_workflowsession_changelist"
@@ -27,7 +27,9 @@ def listed(client: Client, query: str = "") -> list[str]:
 
 def test_list__shows_each_session(viewer: Client) -> None:
     """A row has name, outcome, status, workflow with version, checks and times."""
-    session = make_session(entity_name="Zoë Müller", outcome="attention", workflow_version=7)
+    session = make_session(
+        entity_name="Zoë Müller", outcome="attention", workflow_version=7, created_at=NOON
+    )
     make_check(session, type="identity_check", outcome="not_processed")
     html = viewer.get(reverse(LIST)).content.decode()
     assert "Zoë Müller" in html
@@ -35,7 +37,7 @@ def test_list__shows_each_session(viewer: Client) -> None:
     assert "Complete" in html
     assert "v7" in html
     assert "Identity Check: Not processed" in html
-    assert "2026-11-01 12:0" in html
+    assert "2026-11-01 12:00" in html
 
 
 def test_list__newest_first(viewer: Client) -> None:

@@ -30,6 +30,17 @@ for (const area of document.querySelectorAll("[data-ccs-search]")) {
         count.textContent = wanted ? `${found} ${area.dataset.ccsFound}` : "";
     });
 }
+/* On a narrow screen each row is a card, whose values take their labels from the headings. */
+const headings = [...document.querySelectorAll("#result_list thead th")].map(
+    (heading) => heading.querySelector(".text")?.textContent.trim() ?? "",
+);
+for (const row of document.querySelectorAll("#result_list tbody tr")) {
+    [...row.cells].forEach((cell, index) => {
+        if (headings[index] && cell.tagName === "TD" && !cell.classList.contains("action-checkbox")) {
+            cell.dataset.label = headings[index];
+        }
+    });
+}
 /* On paper nothing can be unfolded. */
 let folded = [];
 window.addEventListener("beforeprint", () => {

@@ -1,0 +1,79 @@
+from __future__ import annotations
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+
+from complycube_sessions.models import RelatedCheck
+from tests.admin.builders import make_check, make_session
+from tests.admin.conftest import SignIn
+
+LIST = "admin:complycube_sessions_relatedcheck_changelist"
+PAGE = "admin:complycube_sessions_relatedcheck_change"
+
+
+def page(client: Client, check: RelatedCheck) -> str:
+    response = client.get(reverse(PAGE, args=[check.pk]))
+    assert response.status_code == 200
+    return str(response.content.decode())
+
+
+def listed(client: Client, query: str = "") -> set[int]:
+    response = client.get(f"{reverse(LIST)}?{query}")
+    assert response.status_code == 200
+    return {check.pk for check in response.context["cl"].result_list}
+
+
+def test_page__breakdown_and_sessions(reviewer: Client) -> None:
+    """The page shows what was found, and every session with the same check."""
+    first, second = make_session(entity_name="Ann One"), make_session(entity_name="Ann Two")
+    breakdown = {"faceAnalysis": {"liveness": "attention"}}
+    check = make_check(first, outcome="attention", result={"breakdown": breakdown})
+    make_check(second, check_id=check.check_id)
+    html = page(reviewer, check)
+    assert "liveness" in html
+    for session in (first, second):
+        assert session.entity_name in html
+        assert (
+            reverse("admin:complycube_sessions_workflowsession_change", args=[session.pk]) in html
+        )
+
+
+def test_page__result_only_with_permission(viewer: Client) -> None:
+    """Without the permission the breakdown is not on the page, and the page says why."""
+    check = make_check(make_session(), result={"breakdown": {"secretAnalysis": "attention"}})
+    html = page(viewer, check)
+    assert "secretAnalysis" not in html
+    assert "You need the permission" in html
+
+
+def test_page__no_breakdown_stored(reviewer: Client) -> None:
+    """A check whose result was never fetched says so."""
+    assert "No breakdown is stored" in page(reviewer, make_check(make_session(), result={}))
+
+
+@pytest.mark.parametrize("result", [["a"], "text", 3, {"breakdown": None}, {"breakdown": ["x"]}])
+def test_page__result_of_any_shape(reviewer: Client, result: object) -> None:
+    """A result that is no object is shown all the same."""
+    page(reviewer, make_check(make_session(), result=result))
+
+
+def test_page__no_link_to_what_may_not_be_seen(sign_in: SignIn) -> None:
+    """One who may see checks alone gets no link to sessions."""
+    html = page(sign_in("view_relatedcheck"), make_check(make_session()))
+    assert "/workflowsession/" not in html
+
+
+def test_list__filters_and_search(viewer: Client) -> None:
+    """Checks are found by type, outcome, status, day of their session, and by exact id."""
+    session = make_session()
+    first = make_check(session, outcome="attention")
+    failed = make_check(session, type="odd_check", status="failed", outcome="")
+    assert listed(viewer, "outcome=attention") == {first.pk}
+    assert listed(viewer, "type=odd_check") == listed(viewer, "type=(other)") == {failed.pk}
+    assert listed(viewer, "status=failed&outcome=(none)") == {failed.pk}
+    assert listed(viewer, f"q={failed.check_id}") == {failed.pk}
+    assert listed(viewer, f"q={session.pk}") == {first.pk, failed.pk}
+    assert listed(viewer, "q=nobody") == set()
+    assert listed(viewer, "created_from=2026-11-01&created_to=2026-11-01") == {first.pk, failed.pk}
+    assert listed(viewer, "created_from=2026-11-02") == set()

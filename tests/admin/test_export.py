@@ -1,0 +1,130 @@
+from __future__ import annotations
+
+import csv
+import io
+from typing import Any
+
+import pytest
+from django.contrib.admin.models import LogEntry
+from django.test import Client
+from django.urls import reverse
+
+from complycube_sessions.admin import export
+from tests.admin.builders import make_check, make_session
+from tests.admin.conftest import VIEWS, SignIn
+
+ADDRESS = "admin:complycube_sessions_workflowsession_export"
+FORMULAS = ("=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "  =1", "\u200b=1", "\n=1", "＝1")
+
+
+@pytest.fixture
+def lead(sign_in: SignIn) -> Client:
+    return sign_in(*VIEWS, "export_workflowsession")
+
+
+def exported(client: Client, query: str = "", file_format: str = "csv") -> Any:
+    response = client.post(f"{reverse(ADDRESS)}?{query}", {"format": file_format})
+    assert response.status_code == 200
+    assert response.streaming
+    return response
+
+
+def csv_rows(client: Client, query: str = "") -> list[dict[str, str]]:
+    text = exported(client, query).getvalue().decode()
+    return list(csv.DictReader(io.StringIO(text, newline="")))
+
+
+def xlsx_rows(client: Client, query: str = "") -> list[tuple[Any, ...]]:
+    openpyxl = pytest.importorskip("openpyxl", reason="the extra xlsx is not installed")
+    file = io.BytesIO(exported(client, query, "xlsx").getvalue())
+    return list(openpyxl.load_workbook(file).active.iter_rows())
+
+
+def test_csv__all_of_the_filtered_list(lead: Client) -> None:
+    """The file has every session that the filters let through, on all pages, with its checks."""
+    for _ in range(120):
+        make_session(outcome="attention")
+    make_session(outcome="clear")
+    named = make_session(outcome="attention", entity_name="Ñandú, Łukasz")
+    make_check(named, outcome="", status="failed")
+    rows = csv_rows(lead, "outcome=attention")
+    assert len(rows) == 121
+    row = next(row for row in rows if row["id"] == named.pk)
+    assert row["entity_name"] == "Ñandú, Łukasz"
+    assert row["created_at"].startswith("2026-11-01T12:")
+    assert row["checks"] == "document_check: failed"
+
+
+def test_csv__is_streamed_with_few_queries(
+    lead: Client, django_assert_max_num_queries: Any
+) -> None:
+    """A file of a hundred rows takes no more queries than a page, and loads no large column."""
+    for _ in range(100):
+        make_check(make_session())
+    with django_assert_max_num_queries(12) as queries:
+        assert len(csv_rows(lead)) == 100
+    for query in queries.captured_queries:
+        assert '"raw"' not in query["sql"]
+        assert '"result"' not in query["sql"]
+
+
+@pytest.mark.parametrize("name", FORMULAS)
+def test_cells__no_formula(lead: Client, name: str) -> None:
+    """A name that a spreadsheet would run is text in both formats."""
+    make_session(entity_name=name, status=name, workflow_template_name=name)
+    row = csv_rows(lead)[0]
+    for column in ("entity_name", "status", "workflow_template_name"):
+        assert row[column].startswith("'")
+    cells = xlsx_rows(lead)[1]
+    assert all(cell.data_type != "f" for cell in cells)
+    assert str(cells[4].value).startswith("'")
+
+
+def test_cells__plain_text_stays() -> None:
+    """A name with a hyphen, a number or a quotation mark is not changed."""
+    for text in ("Jean-Luc", "'t Hooft", "42", "a=b", ""):
+        assert export.neutral(text) == text
+
+
+def test_xlsx__text_that_no_workbook_takes(lead: Client) -> None:
+    """Control characters do not end the export."""
+    make_session(entity_name="A\x01B", outcome="odd\x02")
+    cells = [cell.value for cell in xlsx_rows(lead)[1]]
+    assert "A\N{REPLACEMENT CHARACTER}B" in cells
+
+
+def test_xlsx__sheets_have_an_end(lead: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is longer than a sheet goes on in the next."""
+    openpyxl = pytest.importorskip("openpyxl", reason="the extra xlsx is not installed")
+    monkeypatch.setattr(export, "ROWS_PER_SHEET", 2)
+    for _ in range(4):
+        make_session()
+    book = openpyxl.load_workbook(io.BytesIO(exported(lead, "", "xlsx").getvalue()))
+    assert [len(list(sheet.iter_rows())) for sheet in book] == [2, 2, 1]
+
+
+def test_xlsx__only_with_the_extra(lead: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without the extra there is no button, and who asks all the same gets CSV."""
+    monkeypatch.setattr(export, "find_spec", lambda name: None)
+    address = reverse("admin:complycube_sessions_workflowsession_changelist")
+    html = lead.get(address).content.decode()
+    assert "Export as CSV" in html
+    assert "XLSX" not in html
+    assert exported(lead, "", "xlsx")["Content-Type"].startswith("text/csv")
+
+
+def test_log__what_was_exported_but_nobody_s_name(lead: Client) -> None:
+    """The log says how many sessions left and by which filters, not what was searched for."""
+    make_session(entity_name="Ann Secret")
+    csv_rows(lead, "q=secret&outcome=clear")
+    entry = LogEntry.objects.get()
+    assert entry.change_message == "Exported 1 sessions as CSV (filters: outcome; search: yes)."
+    assert (entry.object_id, entry.object_repr) == (None, "sessions")
+
+
+def test_wrong_filter__exports_nothing(lead: Client) -> None:
+    """An address that the list refuses exports nothing."""
+    make_session()
+    response = lead.post(f"{reverse(ADDRESS)}?nonsense=1", {"format": "csv"})
+    assert response.status_code == 400
+    assert not LogEntry.objects.exists()

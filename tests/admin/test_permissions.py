@@ -1,0 +1,246 @@
+"""Who may do what: every address and every action of the admin, for every kind of person."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import Group
+from django.core.management import call_command
+from django.http import HttpResponseBase
+from django.test import Client
+from django.urls import reverse
+from django.utils import timezone
+
+from complycube_sessions.admin import actions
+from complycube_sessions.exceptions import ComplyCubeServerError
+from complycube_sessions.models import (
+    PendingRefresh,
+    RefreshRun,
+    RelatedCheck,
+    SessionChange,
+    WorkflowSession,
+)
+from tests.admin.builders import make_check, make_session, make_staff
+
+PEOPLE = ("anonymous", "staff", "reviewer", "lead", "operator", "superuser")
+GROUPS = {
+    "reviewer": "Compliance reviewer",
+    "lead": "Compliance lead",
+    "operator": "Operator",
+}
+SESSIONS = ("reviewer", "lead", "superuser")
+RUNS = ("operator", "superuser")
+REFRESH = ("lead", "operator", "superuser")
+EXPORT = ("lead", "superuser")
+NOBODY: tuple[str, ...] = ()
+ALLOWED = {200, 302}
+
+# What is asked for, how, and who gets it. Everybody else who is signed in gets a 403.
+MATRIX: list[tuple[str, str, str, tuple[str, ...]]] = [
+    *[
+        (model, page, method, people if page in {"changelist", "change", "history"} else NOBODY)
+        for model, people in (
+            ("workflowsession", SESSIONS),
+            ("relatedcheck", SESSIONS),
+            ("sessionchange", SESSIONS),
+            ("refreshrun", RUNS),
+            ("pendingrefresh", RUNS),
+        )
+        for page, method in (
+            ("changelist", "get"),
+            ("change", "get"),
+            ("history", "get"),
+            ("add", "get"),
+            ("add", "post"),
+            ("delete", "get"),
+            ("delete", "post"),
+        )
+    ],
+    *[
+        (model, "change", "post", NOBODY)
+        for model in ("workflowsession", "relatedcheck", "sessionchange", "refreshrun")
+    ],
+    ("workflowsession", "overview", "get", SESSIONS),
+    ("workflowsession", "refresh", "post", REFRESH),
+    ("workflowsession", "fetch", "get", REFRESH),
+    ("workflowsession", "fetch", "post", REFRESH),
+    ("workflowsession", "export", "post", EXPORT),
+]
+
+
+@pytest.fixture
+def rows(db: None) -> dict[str, Any]:
+    """Return one row of each model, by its name."""
+    session = make_session()
+    now = timezone.now()
+    return {
+        "workflowsession": session,
+        "relatedcheck": make_check(session),
+        "sessionchange": SessionChange.objects.create(
+            session=session, field="outcome", old="", new="clear", observed_at=now, source="refresh"
+        ),
+        "refreshrun": RefreshRun.objects.create(account="default", mode="incremental"),
+        "pendingrefresh": PendingRefresh.objects.create(
+            account="default", session_id=session.pk, reason="failed"
+        ),
+    }
+
+
+@pytest.fixture
+def as_person(db: None) -> Callable[[str], Client]:
+    """Return the browser of one kind of person, with the groups that the command creates."""
+    call_command("create_complycube_groups", verbosity=0)
+
+    def browser(person: str) -> Client:
+        client = Client()
+        if person != "anonymous":
+            user = make_staff(superuser=person == "superuser")
+            if person in GROUPS:
+                user.groups.set([Group.objects.get(name=GROUPS[person])])
+            client.force_login(user)
+        return client
+
+    return browser
+
+
+@pytest.fixture(autouse=True)
+def _vendor_is_down(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a refresh reach the service and no further."""
+
+    def refuse(*args: Any, **kwargs: Any) -> None:
+        raise ComplyCubeServerError("500", status_code=500)
+
+    monkeypatch.setattr(actions, "refresh_session", refuse)
+
+
+def ask(client: Client, model: str, page: str, method: str, row: Any) -> HttpResponseBase:
+    needs_row = page in {"change", "history", "delete", "refresh"}
+    address = reverse(
+        f"admin:complycube_sessions_{model}_{page}", args=[row.pk] if needs_row else []
+    )
+    data = {"session_id": "5eb-unknown", "account": "default", "post": "yes"}
+    response: HttpResponseBase = getattr(client, method)(
+        address, data if method == "post" else None
+    )
+    return response
+
+
+@pytest.mark.parametrize("person", PEOPLE)
+@pytest.mark.parametrize(("model", "page", "method", "people"), MATRIX)
+def test_address__only_for_those_who_may(
+    rows: dict[str, Any],
+    as_person: Callable[[str], Client],
+    person: str,
+    model: str,
+    page: str,
+    method: str,
+    people: tuple[str, ...],
+) -> None:
+    """Each address answers those who may use it, sends strangers to the login, refuses all others."""
+    response = ask(as_person(person), model, page, method, rows[model])
+    if person == "anonymous":
+        assert response.status_code == 302
+        assert "/login/" in response["Location"]
+    elif person in people:
+        assert response.status_code in ALLOWED
+        assert "/login/" not in response.get("Location", "")
+    else:
+        assert response.status_code == 403
+
+
+@pytest.mark.parametrize("person", PEOPLE)
+@pytest.mark.parametrize("action", ["refresh_selected", "delete_selected", "nonsense"])
+def test_action__only_for_those_who_may(
+    rows: dict[str, Any],
+    as_person: Callable[[str], Client],
+    monkeypatch: pytest.MonkeyPatch,
+    person: str,
+    action: str,
+) -> None:
+    """A refresh of a selection needs its permission, and no action deletes for anybody."""
+    asked: list[str] = []
+
+    def note(session_id: str, **kwargs: Any) -> WorkflowSession:
+        asked.append(session_id)
+        return WorkflowSession.objects.get(pk=session_id)
+
+    monkeypatch.setattr(actions, "refresh_session", note)
+    session = rows["workflowsession"]
+    as_person(person).post(
+        reverse("admin:complycube_sessions_workflowsession_changelist"),
+        {"action": action, "_selected_action": [session.pk], "post": "yes"},
+    )
+    may = action == "refresh_selected" and person in set(REFRESH) & set(SESSIONS)
+    assert asked == ([session.pk] if may else [])
+    assert WorkflowSession.objects.count() == RelatedCheck.objects.count() == 1
+
+
+@pytest.mark.parametrize(
+    ("model", "people"),
+    [("relatedcheck", SESSIONS), ("sessionchange", SESSIONS), ("refreshrun", RUNS)],
+)
+def test_other_lists__have_no_action(
+    rows: dict[str, Any],
+    as_person: Callable[[str], Client],
+    model: str,
+    people: tuple[str, ...],
+) -> None:
+    """The lists of checks, changes and runs offer nothing to do, and do nothing."""
+    client = as_person(people[-1])
+    address = reverse(f"admin:complycube_sessions_{model}_changelist")
+    client.post(
+        address,
+        {"action": "delete_selected", "_selected_action": [rows[model].pk], "post": "yes"},
+    )
+    assert type(rows[model]).objects.count() == 1
+    assert 'name="action"' not in client.get(address).content.decode()
+
+
+@pytest.mark.parametrize("page", ["refresh", "export"])
+def test_get__changes_nothing(
+    rows: dict[str, Any], as_person: Callable[[str], Client], page: str
+) -> None:
+    """What is recorded in the log is asked for by POST."""
+    response = ask(as_person("superuser"), "workflowsession", page, "get", rows["workflowsession"])
+    assert response.status_code == 405
+
+
+def test_post_without_token__403(rows: dict[str, Any], as_person: Callable[[str], Client]) -> None:
+    """A refresh, a fetch and an export need the token against forged requests."""
+    client = as_person("superuser")
+    client.handler.enforce_csrf_checks = True
+    for page in ("refresh", "fetch", "export"):
+        row = rows["workflowsession"]
+        assert ask(client, "workflowsession", page, "post", row).status_code == 403
+
+
+def test_groups__can_be_created_again(db: None) -> None:
+    """The command can be run again; what somebody added to a group stays."""
+    from django.contrib.auth.models import Permission
+
+    call_command("create_complycube_groups", verbosity=0)
+    group = Group.objects.get(name="Operator")
+    extra = Permission.objects.get(codename="view_user")
+    group.permissions.add(extra)
+    group.permissions.remove(Permission.objects.get(codename="view_refreshrun"))
+    call_command("create_complycube_groups", verbosity=0)
+    names = set(group.permissions.values_list("codename", flat=True))
+    assert names == {
+        "view_user",
+        "view_refreshrun",
+        "view_webhookevent",
+        "view_pendingrefresh",
+        "refresh_workflowsession",
+    }
+    assert Group.objects.count() == 3
+
+
+def test_sensitive__not_for_operators(
+    rows: dict[str, Any], as_person: Callable[[str], Client]
+) -> None:
+    """An operator sees neither sessions nor checks, whatever the address."""
+    client = as_person("operator")
+    for model in ("workflowsession", "relatedcheck", "sessionchange"):
+        assert ask(client, model, "change", "get", rows[model]).status_code == 403

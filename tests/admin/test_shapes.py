@@ -1,0 +1,74 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from complycube_sessions.admin.shapes import items, policies
+
+
+def test_item__common_keys() -> None:
+    """The usual keys are recognised, and everything else stays."""
+    (item,) = items(
+        [
+            {
+                "id": "t1",
+                "name": "Photo",
+                "type": "capture",
+                "status": "complete",
+                "outcome": "attention",
+                "createdAt": "2026-01-05T10:00:00.000Z",
+                "completedAt": "2025-01-01T14:06:91.913Z",
+                "extra": {"a": 1},
+            }
+        ]
+    )
+    assert (item.item_id, item.title, item.type, item.status) == (
+        "t1",
+        "Photo",
+        "capture",
+        "complete",
+    )
+    assert item.look is not None
+    assert not item.look.is_clear
+    assert [label for label, _when in item.times] == ["created"]
+    # A time that cannot be read is shown as it came.
+    assert set(item.rest) == {"completedAt", "extra"}
+
+
+@pytest.mark.parametrize(
+    ("value", "titles"),
+    [
+        (None, []),
+        ({}, []),
+        ("alone", ["alone"]),
+        (["a", 3, None, [1], {}], ["a", "No. 2", "No. 3", "No. 4", "No. 5"]),
+        ([{"name": {"x": 1}, "id": True}], ["No. 1"]),
+        ([{"name": "x" * 501}], ["No. 1"]),
+        ([{"id": 7}], ["7"]),
+    ],
+)
+def test_items__any_shape(value: Any, titles: list[str]) -> None:
+    """Whatever comes is an item with a title; nothing fails."""
+    found = items(value)
+    assert [item.title for item in found] == titles
+    for item in found:
+        assert isinstance(str(item.details), str)
+
+
+def test_items__bounded() -> None:
+    """A list without end is cut, and the cut is told."""
+    found = items(["x"] * 250)
+    assert len(found) == 201
+    assert found[-1].title == "50 more are not shown"
+
+
+def test_policies__with_their_assurance() -> None:
+    """Assurance stands with the policy that it names; what names none comes last."""
+    found = policies(
+        [{"id": "p1", "name": "AML"}, {"id": "p2", "name": "Age"}],
+        [{"policyId": "p2", "outcome": "clear"}, {"name": "AML"}, {"name": "Other"}],
+    )
+    assert [entry.policy.title for entry in found] == ["AML", "Age", "Other"]
+    assert [len(entry.assurance) for entry in found] == [1, 1, 1]
+    assert found[1].assurance[0].outcome == "clear"
