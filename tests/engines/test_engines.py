@@ -144,7 +144,13 @@ def engine(request: pytest.FixtureRequest, database: str) -> Iterator[Any]:
         if name == "tasks":
             need_package("django_tasks_db")
             enqueue = "from complycube_sessions.tasks import *\ndef send(t, *a): t.enqueue(*a)\n"
-            command = ("django", "db_worker", "--interval", "0.1", "--no-startup-delay")
+            command: tuple[str, ...] = (
+                "django",
+                "db_worker",
+                "--interval",
+                "0.1",
+                "--no-startup-delay",
+            )
         else:
             need_package("celery")
             need_service(BROKERS[name])
@@ -235,7 +241,7 @@ def test_engine__chunks_share_one_key(engine: Any) -> None:
         stamps.append(time.monotonic())
         return answer(target, headers)
 
-    api.answer = stamped  # type: ignore[method-assign]
+    api.answer = stamped
     with workers(start):
         site.wait_for("PendingRefresh.objects.count()")
     assert api.refused_for_rate == 0

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
 from io import StringIO
 from typing import Any
 
@@ -22,7 +21,7 @@ pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture(autouse=True)
-def site(settings: Settings, mocked: responses.RequestsMock) -> Iterator[None]:
+def site(settings: Settings, mocked: responses.RequestsMock) -> None:
     """Let requests to the demo site reach the receiver in this process."""
     settings.DEMO_PORT = 8000
     settings.COMPLYCUBE_ACCOUNTS = {"default": {"API_KEY": KEY, "WEBHOOK_SECRETS": [SECRET]}}
@@ -39,7 +38,6 @@ def site(settings: Settings, mocked: responses.RequestsMock) -> Iterator[None]:
     mocked.add_callback(
         responses.POST, "http://127.0.0.1:8000/complycube/webhook/default/", callback=answer
     )
-    yield
 
 
 def send(*args: Any, **options: Any) -> str:

@@ -19,12 +19,20 @@ class Command(BaseCommand):
         parser.add_argument(
             "session_id", nargs="?", help="a sandbox session; the newest by default"
         )
-        parser.add_argument("--type", default="workflow.session.updated", help="the event's type")
+        parser.add_argument(
+            "--type", dest="event_type", default="workflow.session.updated", help="the event's type"
+        )
         parser.add_argument("--url", help="the receiver; the demo site on this machine by default")
         parser.add_argument("--repeat", type=int, default=1, help="send the same event so often")
 
     def handle(
-        self, *, session_id: str | None, type: str, url: str | None, repeat: int, **options: Any
+        self,
+        *,
+        session_id: str | None,
+        event_type: str,
+        url: str | None,
+        repeat: int,
+        **options: Any,
     ) -> None:
         rows = SandboxSession.objects.order_by("-created_at", "-pk")
         found = rows.filter(pk=session_id).first() if session_id else rows.first()
@@ -34,8 +42,8 @@ class Command(BaseCommand):
         if not secrets:
             raise CommandError("Set COMPLYCUBE_WEBHOOK_SECRET.")
         path = reverse("complycube_sessions:webhook", args=["default"])
-        target = url or f"http://127.0.0.1:{settings.DEMO_PORT}{path}"
-        event = build_event(type, {"id": found.pk, "status": found.status})
+        target = url or f"http://127.0.0.1:{getattr(settings, 'DEMO_PORT', 8000)}{path}"
+        event = build_event(event_type, {"id": found.pk, "status": found.status})
         for _ in range(repeat):
             try:
                 status = deliver(target, secrets[0], event)
