@@ -134,7 +134,7 @@ def draw(figures: dict[str, Any]) -> str:
         Panel(title, figures["sizes"], figures[title], logarithmic)
         for title, logarithmic in ((REQUESTS, True), (STORING, True), (MEMORY, False))
     ]
-    height = TOP + len(panels) * (HEIGHT + GAP) + 4
+    height = TOP + len(panels) * (HEIGHT + GAP) - 44
     charts = "\n".join(
         f'<g transform="translate({LEFT},{TOP + index * (HEIGHT + GAP)})">{_chart(panel)}</g>'
         for index, panel in enumerate(panels)

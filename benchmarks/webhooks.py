@@ -32,7 +32,7 @@ import psycopg
 ROOT = Path(__file__).resolve().parent.parent
 POSTGRES = os.environ.get("POSTGRES_URL", "postgres://postgres:postgres@127.0.0.1:5432/postgres")
 SECRET = "a-secret-of-the-benchmark"  # noqa: S105 - opens nothing
-EVENTS, RATE, WARM_UP, CLIENTS = 2000, 200, 200, 16
+EVENTS, RATE, WARM_UP, CLIENTS, KILLS = 2000, 200, 200, 16, 2
 PATH, BARE_PATH = "/complycube/webhook/default/", "/bare/"
 TABLE = "complycube_sessions_webhookevent"
 
@@ -144,8 +144,8 @@ def kill_in_the_middle(database: str, port: int, server: subprocess.Popen[bytes]
     with ThreadPoolExecutor(1) as pool:
         job = pool.submit(round_of, port, PATH, items)
         kills = 0
-        while not job.done():
-            time.sleep(0.8)
+        while not job.done() and kills < KILLS:
+            time.sleep(2)
             children = Path(f"/proc/{server.pid}/task/{server.pid}/children").read_text().split()
             for child in children[:1]:
                 os.kill(int(child), signal.SIGKILL)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -60,8 +60,13 @@ def newest_checks(account: Account) -> list[Newest]:
 
 def session_states(account: Account, ids: Sequence[str]) -> dict[str, datetime | None]:
     """Return the stored ``updated_at`` by id; a session that is marked as missing is left out."""
-    rows = own_sessions(account).filter(pk__in=ids, missing_since=None)
-    return dict(rows.values_list("pk", "updated_at"))
+    rows = _found_by_id(ids).filter(missing_since=None)
+    fields = ("pk", "updated_at", "account", "environment")
+    return {
+        pk: updated_at
+        for pk, updated_at, *owner in rows.values_list(*fields)
+        if owner == [account.name, account.environment]
+    }
 
 
 def is_moved(stored_updated_at: datetime | None, listed_updated_at: datetime | None) -> bool:
@@ -105,8 +110,12 @@ def moved_checks(
     """Yield those of the listed checks that the copy holds and that differ from it, or lack a breakdown."""
     by_id: Mapping[str, tuple[CheckPayload, datetime]] = {c.id: (c, at) for c, at in listed}
     fields = ("status", "outcome", "updated_at", "fetched_at", "result_fetched_at")
-    rows = _own_checks(account).filter(check_id__in=list(by_id))
-    for session_id, check_id, *state in rows.values_list("session_id", "check_id", *fields):
+    rows = RelatedCheck.objects.using(write_alias()).filter(check_id__in=list(by_id))
+    found = list(rows.values_list("session_id", "check_id", *fields))
+    owned = _owned(account, {row[0] for row in found})
+    for session_id, check_id, *state in found:
+        if session_id not in owned:
+            continue
         status, outcome, updated_at, fetched_at, result_fetched_at = state
         check, at = by_id[check_id]
         current = supersedes(
@@ -152,12 +161,27 @@ def present_ids(account: Account, size: int) -> Iterator[list[str]]:
     """Yield the ids of those sessions in lists of up to ``size``."""
     after = Q()
     while True:
-        rows = own_sessions(account).filter(after, missing_since=None).order_by("pk")
-        chunk = list(rows.values_list("pk", flat=True)[:size])
+        rows = WorkflowSession.objects.using(write_alias()).filter(after, missing_since=None)
+        chunk = list(rows.order_by("pk").values_list("pk", "account", "environment")[:size])
         if not chunk:
             return
-        yield chunk
-        after = Q(pk__gt=chunk[-1])
+        yield [pk for pk, *owner in chunk if owner == [account.name, account.environment]]
+        after = Q(pk__gt=chunk[-1][0])
+
+
+def _found_by_id(ids: Iterable[str]) -> WorkflowSessionQuerySet:
+    """
+    Return sessions by id, of whatever account.
+
+    Without statistics, SQLite takes the index of the account for the better one and reads all of its
+    sessions for each page of ids; so the account is compared here.
+    """
+    return WorkflowSession.objects.using(write_alias()).filter(pk__in=list(ids))
+
+
+def _owned(account: Account, ids: Iterable[str]) -> set[str]:
+    rows = _found_by_id(ids).values_list("pk", "account", "environment")
+    return {pk for pk, *owner in rows if owner == [account.name, account.environment]}
 
 
 def _own_checks(account: Account) -> QuerySet[RelatedCheck]:

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from django.contrib import admin
 from django.contrib.admin import AdminSite
+from django.db import connection
 from django.test import Client
 from django.urls import include, path, reverse
 from django.utils import timezone, translation
@@ -60,6 +61,9 @@ def nested(depth: int, value: Any) -> Any:
 
 def store_hostile(text: str, *, depth: int = 50, length: int = 10_000) -> dict[str, Any]:
     """Store a row of each model, with this text wherever the vendor may put text."""
+    if connection.vendor == "mysql":
+        # MariaDB takes JSON of at most 32 levels; the store cuts what is deeper.
+        depth = min(depth, 24)
     word = text[:64]
     tree = {
         text: "clear",

@@ -23,12 +23,6 @@ NARROW = {"width": 390, "height": 844}
 OpenPage = Callable[..., Any]
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    for item in items:
-        if "tests/browser/" in item.path.as_posix():
-            item.add_marker("browser")
-
-
 @pytest.fixture(scope="session")
 def chromium() -> Iterator[Any]:
     """Return a running Chromium."""

@@ -14,6 +14,8 @@ from tests.admin.builders import make_check, make_session
 from tests.browser.conftest import NARROW, WIDE, OpenPage
 from tests.fake_api import FakeAPI
 
+pytestmark = pytest.mark.browser
+
 QUEUE = "/admin/complycube_sessions/workflowsession/?review=yes"
 
 
