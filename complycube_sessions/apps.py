@@ -13,4 +13,8 @@ class ComplyCubeSessionsConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
+        # Its imports need the models, which are not there before.
+        from complycube_sessions.database_checks import check_events_arrive
+
         checks.register(check_settings)
+        checks.register(check_events_arrive, checks.Tags.database)

@@ -15,7 +15,16 @@ from complycube_sessions.exceptions import ComplyCubeConfigurationError
 
 CheckResults = Literal["review", "all", "none"]
 
+WebhookProcessing = Literal["auto", "process", "tasks", "celery", "off"]
+
 CHECK_RESULTS: Final[tuple[CheckResults, ...]] = ("review", "all", "none")
+WEBHOOK_PROCESSING: Final[tuple[WebhookProcessing, ...]] = (
+    "auto",
+    "process",
+    "tasks",
+    "celery",
+    "off",
+)
 DEFAULT_BASE_URL: Final = "https://api.complycube.com/v1"
 LIVE_REQUESTS_PER_SECOND: Final = 8.0  # of the vendor's 10: the project's own calls need room
 OTHER_REQUESTS_PER_SECOND: Final = 4.0  # of the vendor's 5
@@ -93,6 +102,14 @@ class Settings:
             raise ComplyCubeConfigurationError(f"{fault.message} {fault.hint}")
         return cast("str", value)
 
+    @property
+    def COMPLYCUBE_WEBHOOK_PROCESSING(self) -> WebhookProcessing:
+        """Who processes an event that was just stored: see ``docs/webhooks.md``."""
+        value = getattr(settings, "COMPLYCUBE_WEBHOOK_PROCESSING", "auto")
+        if fault := webhook_processing_fault(value):
+            raise ComplyCubeConfigurationError(f"{fault.message} {fault.hint}")
+        return cast("WebhookProcessing", value)
+
 
 conf = Settings()
 
@@ -123,6 +140,15 @@ def get_account(name: str = "default") -> Account:
     if faults:
         raise ComplyCubeConfigurationError(f"{faults[0].message} {faults[0].hint}")
     return _build_account(name, accounts[name])
+
+
+def webhook_secrets(name: str) -> tuple[str, ...]:
+    """Return the secrets that verify an account's events; none where anything about them is wrong."""
+    accounts = conf.COMPLYCUBE_ACCOUNTS
+    entry = accounts.get(name) if isinstance(accounts, Mapping) else None
+    if not isinstance(entry, Mapping) or _webhook_secrets(name, entry):
+        return ()
+    return tuple(entry.get("WEBHOOK_SECRETS") or ())
 
 
 def account_names() -> list[str]:
@@ -163,6 +189,17 @@ def check_results_fault(value: object) -> Fault | None:
         "E011",
         "COMPLYCUBE_CHECK_RESULTS has an unknown value.",
         'Write "review", "all" or "none".',
+    )
+
+
+def webhook_processing_fault(value: object) -> Fault | None:
+    """Return what is wrong with a value of ``COMPLYCUBE_WEBHOOK_PROCESSING``, or None."""
+    if value in WEBHOOK_PROCESSING:
+        return None
+    return Fault(
+        "E030",
+        "COMPLYCUBE_WEBHOOK_PROCESSING has an unknown value.",
+        'Write "auto", "process", "tasks", "celery" or "off", or leave it out.',
     )
 
 

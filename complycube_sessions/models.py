@@ -342,12 +342,15 @@ class WebhookEvent(models.Model):
     event_id = ExactCharField(_("event id"), max_length=ID_LENGTH)
     type = ExactCharField(_("type"), max_length=ID_LENGTH)
     resource_id = ExactCharField(_("resource id"), max_length=ID_LENGTH, blank=True, default="")
+    client_id = ExactCharField(_("client id"), max_length=ID_LENGTH, blank=True, default="")
     status = ExactCharField(_("status"), max_length=WORD_LENGTH, blank=True, default="")
     outcome = ExactCharField(_("outcome"), max_length=WORD_LENGTH, blank=True, default="")
     occurred_at = models.DateTimeField(_("occurred"), null=True, blank=True)
     received_at = models.DateTimeField(_("received"), default=timezone.now)
     processed_at = models.DateTimeField(_("processed"), null=True, blank=True)
     attempts = models.PositiveIntegerField(_("attempts"), default=0)
+    # NULL: at once. A worker that takes an event moves it on, so that its death only delays the event.
+    next_try_at = models.DateTimeField(_("next try"), null=True, blank=True)
     error = models.TextField(_("error"), blank=True, default="")
 
     class Meta:
@@ -357,7 +360,10 @@ class WebhookEvent(models.Model):
         constraints = [
             models.UniqueConstraint(fields=["account", "event_id"], name="ccs_event_once"),
         ]
-        indexes = [models.Index(fields=["processed_at", "id"], name="ccs_event_unprocessed")]
+        indexes = [
+            models.Index(fields=["processed_at", "id"], name="ccs_event_unprocessed"),
+            models.Index(fields=["resource_id"], name="ccs_event_resource"),
+        ]
 
     def __str__(self) -> str:
         return str(self.event_id)

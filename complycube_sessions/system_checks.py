@@ -14,6 +14,7 @@ from complycube_sessions.conf import (
     conf,
     portal_url_fault,
     refresh_interval_fault,
+    webhook_processing_fault,
 )
 from complycube_sessions.exceptions import ComplyCubeConfigurationError
 
@@ -49,6 +50,7 @@ def _other_faults() -> list[Fault]:
         ("COMPLYCUBE_CHECK_RESULTS", check_results_fault(None)),
         ("COMPLYCUBE_EXPECTED_REFRESH_INTERVAL", refresh_interval_fault(None)),
         ("COMPLYCUBE_PORTAL_SESSION_URL", portal_url_fault(None)),
+        ("COMPLYCUBE_WEBHOOK_PROCESSING", webhook_processing_fault(None)),
     ):
         try:
             getattr(conf, name)

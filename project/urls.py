@@ -8,6 +8,7 @@ from django.views.generic import RedirectView
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="admin:index")),
     path("admin/", admin.site.urls),
+    path("complycube/", include("complycube_sessions.urls")),
 ]
 if apps.is_installed("project.sandbox"):
     urlpatterns.append(path("sandbox/v1/", include("project.sandbox.urls")))

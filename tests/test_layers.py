@@ -15,6 +15,8 @@ LEVELS = {
     "views": TOP,
     "urls": TOP,
     "tasks": TOP,
+    "celery_tasks": TOP,
+    "database_checks": TOP,
     "management": TOP,
     "apps": TOP,
     "services": SERVICES,

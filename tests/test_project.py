@@ -49,7 +49,8 @@ def test_settings__default_is_the_sandbox(tmp_path: Path) -> None:
     assert account["API_KEY"].startswith("test_sandbox")
     assert account["BASE_URL"] == "http://127.0.0.1:8123/sandbox/v1"
     assert account["REQUESTS_PER_SECOND"] == 100
-    assert account["WEBHOOK_SECRETS"] == []
+    (secret,) = account["WEBHOOK_SECRETS"]
+    assert len(secret) == 64
     assert "project.sandbox" in values["INSTALLED_APPS"]
 
 

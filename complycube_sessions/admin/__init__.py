@@ -11,6 +11,7 @@ from django.contrib import admin
 
 from complycube_sessions import models
 from complycube_sessions.admin.checks import RelatedCheckAdmin
+from complycube_sessions.admin.events import WebhookEventAdmin
 from complycube_sessions.admin.history import (
     PendingRefreshAdmin,
     RefreshRunAdmin,
@@ -26,6 +27,7 @@ def register(site: admin.AdminSite) -> None:
     site.register(models.SessionChange, SessionChangeAdmin)
     site.register(models.RefreshRun, RefreshRunAdmin)
     site.register(models.PendingRefresh, PendingRefreshAdmin)
+    site.register(models.WebhookEvent, WebhookEventAdmin)
 
 
 register(admin.site)

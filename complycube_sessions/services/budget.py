@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from datetime import datetime, timedelta
+from typing import Final
 
 from django.db import transaction
 from django.db.models import F
@@ -13,6 +14,8 @@ from complycube_sessions.api.throttle import Throttle
 from complycube_sessions.conf import Account
 from complycube_sessions.models import RequestBudget
 from complycube_sessions.services.database import database_now, retry_transient, write_alias
+
+ROOM: Final = timedelta(seconds=0.5)
 
 
 class DatabaseSlots:
@@ -24,7 +27,7 @@ class DatabaseSlots:
     """
 
     def __init__(self, api_key: str) -> None:
-        self._digest = salted_hmac(
+        self.digest = salted_hmac(
             "complycube_sessions.budget", api_key, algorithm="sha256"
         ).hexdigest()
         self._alias = write_alias()
@@ -42,7 +45,7 @@ class DatabaseSlots:
         rows = RequestBudget.objects.using(self._alias)
         free_from = self._end - timedelta(seconds=count * interval_seconds)
         retry_transient(
-            lambda: rows.filter(pk=self._digest, next_slot_at=self._end).update(
+            lambda: rows.filter(pk=self.digest, next_slot_at=self._end).update(
                 next_slot_at=free_from
             ),
             alias=self._alias,
@@ -53,10 +56,10 @@ class DatabaseSlots:
             with transaction.atomic(using=self._alias):
                 # The write comes first: it locks the row, on SQLite the whole file.
                 self._lock()
-                row = RequestBudget.objects.using(self._alias).get(pk=self._digest)
+                row = RequestBudget.objects.using(self._alias).get(pk=self.digest)
                 now, here = database_now(self._alias), time.monotonic()
                 first = max(filter(None, [row.next_slot_at, now + delay]))
-                RequestBudget.objects.using(self._alias).filter(pk=self._digest).update(
+                RequestBudget.objects.using(self._alias).filter(pk=self.digest).update(
                     next_slot_at=first + length
                 )
             return first, now, here
@@ -67,11 +70,20 @@ class DatabaseSlots:
 
     def _lock(self) -> None:
         rows = RequestBudget.objects.using(self._alias)
-        if not rows.filter(pk=self._digest).update(reservations=F("reservations") + 1):
-            rows.bulk_create([RequestBudget(pk=self._digest)], ignore_conflicts=True)
-            rows.filter(pk=self._digest).update(reservations=F("reservations") + 1)
+        if not rows.filter(pk=self.digest).update(reservations=F("reservations") + 1):
+            rows.bulk_create([RequestBudget(pk=self.digest)], ignore_conflicts=True)
+            rows.filter(pk=self.digest).update(reservations=F("reservations") + 1)
 
 
 def shared_throttle(account: Account) -> Throttle:
     """Return a throttle for this thread's run, whose slots all users of the key share."""
     return Throttle(account.requests_per_second, DatabaseSlots(account.api_key))
+
+
+def has_room(account: Account) -> bool:
+    """Return whether nobody has reserved the key's next slots, so that a request need not wait."""
+    alias = write_alias()
+    digest = DatabaseSlots(account.api_key).digest
+    rows = RequestBudget.objects.using(alias).filter(pk=digest)
+    next_slot_at = rows.values_list("next_slot_at", flat=True).first()
+    return next_slot_at is None or next_slot_at <= database_now(alias) + ROOM

@@ -20,6 +20,7 @@ from typing import Any, Final, Generic, TypeVar
 from complycube_sessions.api.client import ComplyCubeClient
 from complycube_sessions.api.throttle import Throttle
 from complycube_sessions.conf import Account
+from complycube_sessions.exceptions import ComplyCubeError
 
 MAX_THREADS: Final = 64
 TICK_SECONDS: Final = 0.25
@@ -121,3 +122,34 @@ class Pump:
 
     def _back_off(self, seconds: float) -> None:
         self._stopped.wait(seconds)
+
+
+class OwnThread:
+    """Run jobs one after the other on the caller's thread: never two requests at a time."""
+
+    def __init__(self, account: Account, throttle: Throttle) -> None:
+        self.client = ComplyCubeClient(account, throttle)
+        self._throttle = throttle
+        self.is_stopped = False
+
+    def call(self, job: Callable[[], Value]) -> Value:
+        """Return the result of one job."""
+        return job()
+
+    def each(self, jobs: Iterable[tuple[Key, Callable[[], Value]]]) -> Iterator[Done[Key, Value]]:
+        """Run each job when the one before it was taken."""
+        for key, job in jobs:
+            future: Future[Value] = Future()
+            try:
+                future.set_result(job())
+            except ComplyCubeError as error:
+                future.set_exception(error)
+            yield Done(key, future)
+
+    def stop(self) -> None:
+        """Let no further request begin."""
+        self.is_stopped = True
+
+    def close(self) -> None:
+        self._throttle.close()
+        self.client.close()

@@ -72,7 +72,7 @@ def refresh_session(
     """
     found = get_account(account)
     check_id_is_safe(session_id)
-    _refuse_open_transaction()
+    refuse_open_transaction()
     _check_owner(found, session_id)
     client = ComplyCubeClient(found, shared_throttle(found))
     began_at = datetime.now(UTC)
@@ -107,6 +107,7 @@ def refresh_sessions(
     confirm_missing: bool = False,
     source: str = "refresh",
     on_progress: Progress | None = None,
+    hand_out: bool = False,
 ) -> RefreshRun:
     """
     Fetch and store what changed upstream since the last run, or the sessions named by ``ids``.
@@ -121,6 +122,7 @@ def refresh_sessions(
         confirm_missing: Let a full run mark more than 5 % of the copy as missing.
         source: ``refresh``, ``webhook`` or ``admin``; it stands in the history.
         on_progress: Called with the run and the number of sessions to expect, now and then.
+        hand_out: Only read the lists and make the sessions due, for other workers to fetch.
 
     Returns:
         The run, ended. Its ``errors`` name each session that failed; all others are stored.
@@ -134,7 +136,7 @@ def refresh_sessions(
     """
     found = get_account(account)
     good_ids, bad_ids = _sort_ids(ids)
-    _refuse_open_transaction()
+    refuse_open_transaction()
     mode = _mode(full=full, since=since, ids=ids)
     record = RunRecord(found, mode, write=not dry_run)
     record.begin(lease=ids is None)
@@ -149,6 +151,7 @@ def refresh_sessions(
         limit=limit,
         dry_run=dry_run,
         on_progress=on_progress,
+        hand_out=hand_out,
     )
     if ids is not None:
         return _run_to_its_end(refresh, lambda: refresh.run_ids(good_ids))
@@ -213,7 +216,7 @@ def _sort_ids(ids: Iterable[str] | None) -> tuple[list[str], dict[str, str]]:
     return list(good), bad
 
 
-def _refuse_open_transaction() -> None:
+def refuse_open_transaction() -> None:
     """Raise RuntimeError, before any request, where a transaction is open that could not be kept short."""
     with transaction.atomic(using=write_alias(), durable=True):
         pass

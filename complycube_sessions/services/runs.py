@@ -56,12 +56,18 @@ class RunRecord:
         account: The account that is refreshed.
         mode: One of ``RefreshRun.Mode``.
         write: False for a dry run, which leaves no trace in the database.
+        keep: False for work that is no run: what fails becomes due again, but no run is recorded.
     """
 
-    def __init__(self, account: Account, mode: str, *, write: bool = True) -> None:
+    def __init__(
+        self, account: Account, mode: str, *, write: bool = True, keep: bool = True
+    ) -> None:
         self.run = RefreshRun(account=account.name, environment=account.environment, mode=mode)
         self.marked_missing: list[str] = []
+        # What became of each session since this was last set; None where nobody asks.
+        self.told: dict[str, str | None] | None = None
         self._write = write
+        self._keep = write and keep
         self._alias = write_alias()
         self._leased = False
         self._saved_at = self._renewed_at = 0.0
@@ -74,7 +80,7 @@ class RunRecord:
         Raises:
             ComplyCubeRefreshRunningError: Another run of the account holds the lease and lives.
         """
-        if not self._write:
+        if not self._keep:
             return
         retry_transient(lambda: self._begin(lease=lease), alias=self._alias)
         self._leased = lease
@@ -93,7 +99,7 @@ class RunRecord:
             self._renewed_at = now
             if not retry_transient(self._renew, alias=self._alias):
                 raise LeaseLostError
-        if self._write and now - self._saved_at >= SAVE_SECONDS:
+        if self._keep and now - self._saved_at >= SAVE_SECONDS:
             self._saved_at = now
             self._save(_COUNTS)
 
@@ -116,6 +122,8 @@ class RunRecord:
         """
         self.run.failed += 1
         self.name_error(session_id, reason)
+        if self.told is not None:
+            self.told[session_id] = reason
         if retry:
             self._retry[session_id] = reason
 
@@ -148,7 +156,7 @@ class RunRecord:
         self.run.requests = requests
         self.run.finished_at = timezone.now()
         self.run.state = state
-        if not self._write:
+        if not self._keep:
             return self.run
         self.write_retries()
 
@@ -208,14 +216,6 @@ def last_watermark(account: Account) -> datetime | None:
     )
     newest: datetime | None = runs.aggregate(newest=Max("watermark"))["newest"]
     return newest
-
-
-def due_sessions(account: Account, *, most: int) -> list[str]:
-    """Return up to ``most`` ids that are due for a fetch, those that wait longest first."""
-    rows = PendingRefresh.objects.using(write_alias()).filter(
-        account=account.name, next_try_at__lte=timezone.now()
-    )
-    return list(rows.order_by("next_try_at", "pk").values_list("session_id", flat=True)[:most])
 
 
 def not_yet_due(account: Account, session_ids: Sequence[str]) -> set[str]:

@@ -15,6 +15,7 @@ from functools import partial
 from itertools import takewhile
 from typing import Final
 
+from django.db import DatabaseError, InterfaceError
 from django.utils import timezone
 
 from complycube_sessions.api.client import PAGE_SIZE
@@ -29,8 +30,8 @@ from complycube_sessions.exceptions import (
     ComplyCubePermissionError,
     ComplyCubeServerError,
 )
-from complycube_sessions.models import RefreshRun
-from complycube_sessions.services import stored
+from complycube_sessions.models import RefreshRun, WebhookEvent
+from complycube_sessions.services import events, stored
 from complycube_sessions.services.fetch import (
     STOP_ERRORS,
     CheckSource,
@@ -40,11 +41,10 @@ from complycube_sessions.services.fetch import (
     list_client_checks,
 )
 from complycube_sessions.services.merge import FetchedCheck, FetchedSession
-from complycube_sessions.services.pump import Done, Pump
+from complycube_sessions.services.pump import Done, OwnThread, Pump
 from complycube_sessions.services.runs import (
     RunRecord,
     drop_pending,
-    due_sessions,
     last_watermark,
     not_yet_due,
 )
@@ -58,6 +58,7 @@ from complycube_sessions.services.store import (
 from complycube_sessions.services.sweep import Ledger, Sweep, window
 
 BATCH_SECONDS: Final = 2.0
+DUE_AT_ONCE: Final = 200
 BATCH_BYTES: Final = 4 * 1024 * 1024
 # A kill loses a batch: at the vendor's limit two seconds' worth, at any rate a hundredth of the run.
 SMALLEST_BATCH: Final = 20
@@ -91,6 +92,8 @@ class Refresh:
         source: For the history.
         limit: How many sessions to fetch at most.
         dry_run: Whether only to plan.
+        hand_out: Whether to make sessions due for other workers in place of fetching them.
+        one_at_a_time: Whether to send one request after the other from the caller's own thread.
         on_progress: Told the run and the number of sessions to expect.
     """
 
@@ -105,6 +108,8 @@ class Refresh:
         limit: int | None,
         dry_run: bool,
         on_progress: Callable[[RefreshRun, int], None] | None,
+        hand_out: bool = False,
+        one_at_a_time: bool = False,
     ) -> None:
         self.account = account
         self.record = record
@@ -113,7 +118,10 @@ class Refresh:
         self._room = limit
         self._dry_run = dry_run
         self._on_progress = on_progress
-        self._pump = Pump(account, throttle, self._tick)
+        self._hand_out = hand_out
+        self._pump = (
+            OwnThread(account, throttle) if one_at_a_time else Pump(account, throttle, self._tick)
+        )
         self._client = self._pump.client
         self._ledger = Ledger()
         self._batch: list[FetchedSession] = []
@@ -128,6 +136,11 @@ class Refresh:
     def requests(self) -> int:
         return self._client.requests_sent
 
+    @property
+    def is_answered(self) -> bool:
+        """Whether the API answered the last request for a session."""
+        return not self._faults_in_a_row
+
     def run_ids(self, ids: list[str]) -> RunEnd:
         """Fetch the named sessions; the outcomes of their checks come from their clients' lists."""
         self._expected = len(ids)
@@ -137,11 +150,54 @@ class Refresh:
         self._fetch(own, CheckSource(self._ledger, True, self._results))
         return RunEnd(self._state())
 
+    def run_due(
+        self,
+        *,
+        most: int = DUE_AT_ONCE,
+        reason: str | None = None,
+        only: int | None = None,
+        pending_only: bool = False,
+        go_on: Callable[[], bool] = lambda: True,
+    ) -> int:
+        """
+        Work off events and sessions that are due, until none is left.
+
+        An event is settled by a fetch that began after the event was read here, and by no other.
+
+        Args:
+            most: How many to take at once.
+            reason: Only sessions that are due for that reason.
+            only: Only the event with this primary key, and those of the same session.
+            pending_only: Whether to leave events to others.
+            go_on: Asked before each step whether there is room for one more.
+
+        Returns:
+            How many events and sessions were taken.
+        """
+        count = 0
+        asked: set[str] = set()
+        while not self._limited and go_on():
+            taken = [] if pending_only else events.take_events(self.account, most=most, only=only)
+            due = (
+                [] if taken or only else events.take_pending(self.account, most=most, reason=reason)
+            )
+            due = [session_id for session_id in due if session_id not in asked]
+            if taken:
+                self._work_off_events(taken)
+            elif due:
+                asked.update(due)
+                self._work_off_sessions(due, "webhook" if reason == events.QUEUED else self._source)
+            else:
+                break
+            count += len(taken) + len(due)
+        return count
+
     def run_account(self, *, full: bool, since: datetime | None, confirm_missing: bool) -> RunEnd:
         """Work off what is due, then sweep the account's lists and fetch what moved."""
         if not self._dry_run:
             announce_outcomes(self.account)
-            self._work_off_due()
+            if not self._hand_out:
+                self.run_due()
         mark = last_watermark(self.account)
         begin = None if full else since or mark
         newest = stored.newest_sessions(self.account)
@@ -199,26 +255,103 @@ class Refresh:
 
     # What to fetch
 
-    def _work_off_due(self) -> None:
-        source = CheckSource(self._ledger, True, self._results)
-        asked: set[str] = set()
-        while not self._limited:
-            due = [i for i in due_sessions(self.account, most=PAGE_SIZE) if i not in asked]
-            if not due:
-                return
-            asked.update(due)
-            foreign = self._refuse_foreign(due)
-            for session_id in foreign:
-                drop_pending(self.account, session_id)  # no later try would end otherwise
-            self._fetch([i for i in due if i not in foreign], source)
-            self._flush()
+    def _work_off_events(self, taken: list[WebhookEvent]) -> None:
+        planned = events.plan(self.account, taken)
+        try:
+            self._find_clients(planned.unknown_checks)
+        except ComplyCubeError as error:
+            events.put_off([event.pk for event in taken], str(error))
+            raise
+        self._fetch_held(list(planned.sessions), "webhook", {})
 
-    def _refuse_foreign(self, ids: list[str]) -> set[str]:
-        """Name those of the ids whose rows belong to another account or environment."""
-        foreign = stored.foreign_owners(self.account, ids)
-        for session_id, owner in foreign.items():
-            self.record.fail(session_id, ownership_reason(session_id, *owner), retry=False)
-        return set(foreign)
+    def _work_off_sessions(self, due: list[str], source: str) -> None:
+        told: dict[str, str | None] = {}
+        try:
+            self._fetch_held(due, source, told)
+        finally:
+            events.give_back_pending(self.account, [i for i in due if i not in told])
+
+    def _fetch_held(self, ids: list[str], source: str, told: dict[str, str | None]) -> None:
+        """
+        Fetch and store sessions; settle or put off the events that were there before.
+
+        Args:
+            ids: The sessions.
+            source: For the history.
+            told: Filled with each session that was asked for, and why it failed, or None.
+        """
+        held = events.hold(self.account, ids)
+        for session_id, reason in self._refuse_foreign(ids).items():
+            told[session_id] = reason
+            events.give_up(held.concerned_by(session_id), reason)
+            drop_pending(self.account, session_id)  # no later try would end otherwise
+        before, self._source = self._source, source
+        try:
+            self._fetch_and_tell([i for i in ids if i not in told], told)
+        except ComplyCubeError as error:
+            events.put_off(held.sessions_of, str(error))
+            raise
+        except KeyboardInterrupt:
+            events.give_back(held.sessions_of)
+            raise
+        finally:
+            self._source = before
+            events.settle(held.settled_by({i for i, reason in told.items() if reason is None}))
+            for session_id, error_text in told.items():
+                if error_text is not None:
+                    events.fail(held.concerned_by(session_id), error_text)
+        for session_id in ids:
+            if session_id not in told:
+                events.give_back(held.concerned_by(session_id))
+
+    def _fetch_and_tell(self, ids: list[str], told: dict[str, str | None]) -> None:
+        # Of a client that this run has asked about before, something may have happened since.
+        ledger = Ledger()
+        taken: dict[str, str | None] = {}
+        self.record.told = taken
+        try:
+            self._fetch(ids, CheckSource(ledger, True, self._results))
+        except (DatabaseError, InterfaceError):
+            taken.clear()  # a batch is lost, and nobody knows whose
+            raise
+        finally:
+            ledger.close()
+            self._flush()
+            told.update(taken)
+            self.record.told = None
+
+    def _find_clients(self, checks: dict[tuple[str, str], list[int]]) -> None:
+        """Make the sessions of those clients due whose checks no stored session names."""
+        for (check_id, client_id), pks in checks.items():
+            try:
+                owner = client_id or self._pump.call(partial(self._client_of, check_id))
+                also = () if stored.knows_client(self.account, owner) else self._list_client(owner)
+            except STOP_ERRORS:
+                raise
+            except ComplyCubeError as error:
+                events.fail(pks, str(error))
+            else:
+                events.queue_client(self.account, owner, pks, also)
+
+    def _client_of(self, check_id: str) -> str:
+        return self._client.get_check(check_id).value.client_id
+
+    def _list_client(self, client_id: str) -> list[str]:
+        if not client_id:
+            return []
+        answer = self._pump.call(
+            lambda: self._client.list_sessions(page=1, filters={"clientId": client_id})
+        )
+        # A filter that the API does not understand may also answer with everything.
+        return [item.id for item in answer.value.items if item.client_id == client_id]
+
+    def _refuse_foreign(self, ids: list[str]) -> dict[str, str]:
+        """Name those of the ids whose rows belong to another account or environment, and why."""
+        owners = stored.foreign_owners(self.account, ids)
+        foreign = {pk: ownership_reason(pk, *owner) for pk, owner in owners.items()}
+        for session_id, reason in foreign.items():
+            self.record.fail(session_id, reason, retry=False)
+        return foreign
 
     def _list_checks(
         self, begin: datetime | None, sessions_listed: int
@@ -428,6 +561,9 @@ class Refresh:
     def _fetch(self, ids: list[str], source: CheckSource) -> None:
         if self._dry_run:
             return
+        if self._hand_out:
+            events.queue_sessions(self.account, ids, events.CHUNK)
+            return
         for session_id, copy in self._copies(self._limit(self._jobs(ids, source))):
             self._take(session_id, copy)
 
@@ -452,6 +588,8 @@ class Refresh:
             yield job
 
     def _take(self, session_id: str, copy: Copy) -> None:
+        if self.record.told is not None:
+            self.record.told.setdefault(session_id, None)
         if copy.missing_at is None:
             self._keep(session_id, copy)
             return

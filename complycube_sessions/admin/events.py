@@ -1,0 +1,140 @@
+"""The inbox: the vendor's events, what became of them, and a way to process them again."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin, messages
+from django.db.models import Q, QuerySet
+from django.http import HttpRequest
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy, ngettext
+
+from complycube_sessions.admin import display, filters
+from complycube_sessions.admin.base import ReadOnlyAdmin, allowed, column
+from complycube_sessions.admin.history import link
+from complycube_sessions.api.webhooks import SESSION_EVENT
+from complycube_sessions.models import WebhookEvent, WorkflowSession
+from complycube_sessions.services import events
+
+STATES = {
+    "waiting": Q(processed_at=None, error=""),
+    "failing": Q(processed_at=None) & ~Q(error=""),
+    "processed": Q(processed_at__isnull=False, error=""),
+    "given_up": Q(processed_at__isnull=False) & ~Q(error=""),
+}
+STATE_LABELS = {
+    "waiting": gettext_lazy("Waiting"),
+    "failing": gettext_lazy("Failed, will be tried again"),
+    "processed": gettext_lazy("Processed"),
+    "given_up": gettext_lazy("Given up"),
+}
+
+
+class EventStateListFilter(filters.ChoiceListFilter):
+    title = gettext_lazy("state")
+    parameter_name = "state"
+
+    def lookups(self, request: HttpRequest, model_admin: admin.ModelAdmin) -> filters.Choices:
+        return [(name, str(label)) for name, label in STATE_LABELS.items()]
+
+    def narrow(self, queryset: Any, value: str) -> QuerySet[Any]:
+        rows: QuerySet[Any] = queryset.filter(STATES[value]) if value in STATES else queryset.none()
+        return rows
+
+
+class WebhookEventAdmin(ReadOnlyAdmin):
+    list_display = [
+        "received",
+        "type_name",
+        "session",
+        "state",
+        "attempts",
+        "next_try",
+        "error_text",
+        "account",
+    ]
+    list_filter = [EventStateListFilter, filters.AccountListFilter]
+    ordering = ["-id"]
+    search_fields = ["resource_id"]
+    search_help_text = gettext_lazy("A session id, a check id, a client id or an event id.")
+    page_template = "record.html"
+    actions = ["process_again"]
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        typed = search_term.strip()
+        named = Q(resource_id=typed) | Q(client_id=typed) | Q(event_id=typed)
+        return (queryset.filter(named) if typed else queryset), False
+
+    @admin.action(
+        description=gettext_lazy("Process the selected events again"), permissions=["refresh"]
+    )
+    def process_again(self, request: HttpRequest, queryset: QuerySet[WebhookEvent]) -> None:
+        """Make events due; whoever works off the inbox next takes them."""
+        count = events.process_again(queryset)
+        messages.success(
+            request,
+            ngettext("%(count)d event is due again.", "%(count)d events are due again.", count)
+            % {"count": count},
+        )
+
+    @column(gettext_lazy("received"), ordering="received_at")
+    def received(self, event: WebhookEvent) -> SafeString | str:
+        return display.moment(event.received_at, with_zone=False)
+
+    @column(gettext_lazy("type"))
+    def type_name(self, event: WebhookEvent) -> SafeString:
+        return format_html("<bdi>{}</bdi>", event.type)
+
+    @column(gettext_lazy("session or resource"))
+    def session(self, event: WebhookEvent) -> SafeString | str:
+        return (
+            format_html("<code>{}</code>", event.resource_id) if event.resource_id else display.DASH
+        )
+
+    @column(gettext_lazy("state"))
+    def state(self, event: WebhookEvent) -> str:
+        return str(STATE_LABELS[state_of(event)])
+
+    @column(gettext_lazy("next try"), ordering="next_try_at")
+    def next_try(self, event: WebhookEvent) -> SafeString | str:
+        return display.moment(event.next_try_at, with_zone=False)
+
+    @column(gettext_lazy("error"))
+    def error_text(self, event: WebhookEvent) -> str:
+        return str(event.error[:200]) or display.DASH
+
+    def page_context(self, request: HttpRequest, row: WebhookEvent) -> dict[str, Any]:
+        is_session = row.type.startswith(SESSION_EVENT) and row.resource_id
+        may_open = is_session and allowed(request, "view_workflowsession")
+        url = self.url("change", row.resource_id, model=WorkflowSession) if may_open else ""
+        return {
+            "subtitle": row.event_id,
+            "heading": row.type,
+            "fields": [
+                (_("Event"), row.event_id),
+                (_("Account"), row.account),
+                (_("Session or resource"), link(url, row.resource_id)),
+                (_("Client"), row.client_id or display.DASH),
+                (_("Status"), row.status or display.DASH),
+                (_("Outcome"), row.outcome or display.DASH),
+                (_("Occurred"), display.moment(row.occurred_at)),
+                (_("Received"), display.moment(row.received_at)),
+                (_("State"), STATE_LABELS[state_of(row)]),
+                (_("Processed"), display.moment(row.processed_at)),
+                (_("Attempts"), row.attempts),
+                (_("Next try"), display.moment(row.next_try_at)),
+                (_("Error"), row.error or display.DASH),
+            ],
+        }
+
+
+def state_of(event: WebhookEvent) -> str:
+    """Return the key of the event's state."""
+    if event.processed_at is None:
+        return "failing" if event.error else "waiting"
+    return "given_up" if event.error else "processed"

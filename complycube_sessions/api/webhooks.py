@@ -1,0 +1,123 @@
+"""
+Events that the vendor sends: bytes and a header in, a small frozen value out.
+
+Believe nobody: the signature is compared over the raw bytes before one of them is read as JSON, and of
+what they say only ids, words and a time are kept. The truth is fetched.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from complycube_sessions.api.payloads import (
+    ID_LENGTH,
+    MAX_CLOCK_AHEAD,
+    WORD_LENGTH,
+    key_text,
+    load_json,
+    parse_time,
+)
+from complycube_sessions.exceptions import ComplyCubePayloadError, ComplyCubeSignatureError
+
+SIGNATURE_HEADER: Final = "ComplyCube-Signature"
+# Events are summaries of a few hundred bytes; only the updated fields of a resource can make one larger.
+MAX_EVENT_BYTES: Final = 1024 * 1024
+SESSION_EVENT: Final = "workflow.session."
+CHECK_EVENT: Final = "check."
+CLIENT_EVENT: Final = "client."
+CLIENT_DELETED: Final = "client.deleted"
+
+
+@dataclass(frozen=True, slots=True)
+class EventPayload:
+    """One event: what happened to which resource, and nothing of the person."""
+
+    id: str
+    type: str
+    resource_id: str
+    client_id: str
+    status: str
+    outcome: str
+    occurred_at: datetime | None
+
+
+def sign(body: bytes, secret: str) -> str:
+    """
+    Return the signature of a body as the vendor sends it: lower-case hex HMAC-SHA256.
+
+    Source:
+        API reference, "Webhooks" (verifying signatures).
+    """
+    return hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()
+
+
+def verify_signature(body: bytes, signature: str, secrets: Sequence[str]) -> None:
+    """
+    Return when one of the secrets signed exactly these bytes.
+
+    The time that it takes tells neither which secret matched nor how much of the signature did.
+
+    Args:
+        body: The request's body as it came.
+        signature: The header's value, or ``""``.
+        secrets: ``WEBHOOK_SECRETS`` of the account; none verifies nothing.
+
+    Raises:
+        ComplyCubeSignatureError: The signature is missing or wrong, or there is no secret.
+    """
+    given = signature.encode("utf-8", "replace")
+    matches = False
+    # Without a secret the work is the same, so that the answer does not come sooner.
+    for secret in secrets or ("",):
+        matches |= hmac.compare_digest(sign(body, secret).encode(), given)
+    if not (secrets and matches):
+        raise ComplyCubeSignatureError("The signature does not verify.")
+
+
+def parse_event(body: bytes) -> EventPayload:
+    """
+    Return the event of a verified body; a type that was never seen before is an event too.
+
+    Raises:
+        ComplyCubePayloadError: The body is not an object with an ``id`` and a ``type``.
+
+    Source:
+        API reference, "Webhooks" (the event object).
+    """
+    data = load_json(body)
+    if not isinstance(data, dict):
+        raise ComplyCubePayloadError("The body is not an event object.")
+    event_id, event_type = data.get("id"), data.get("type")
+    if not (isinstance(event_id, str) and event_id and isinstance(event_type, str) and event_type):
+        raise ComplyCubePayloadError("The event has no id or no type.")
+    payload = data.get("payload")
+    fields: dict[str, Any] = payload if isinstance(payload, dict) else {}
+    resource_id = key_text(fields.get("id"), ID_LENGTH)
+    # The words of other resources may be a person's: an address has a status as well.
+    told = fields if event_type.startswith((SESSION_EVENT, CHECK_EVENT)) else {}
+    of_client = event_type.startswith(CLIENT_EVENT)
+    return EventPayload(
+        id=key_text(event_id, ID_LENGTH),
+        type=key_text(event_type, ID_LENGTH),
+        resource_id=resource_id,
+        client_id=resource_id if of_client else key_text(fields.get("clientId"), ID_LENGTH),
+        status=key_text(told.get("status"), WORD_LENGTH),
+        outcome=key_text(_outcome(told), WORD_LENGTH),
+        occurred_at=_known_time(data.get("createdAt")),
+    )
+
+
+def _outcome(fields: dict[str, Any]) -> object:
+    result = fields.get("result")
+    nested = result.get("outcome") if isinstance(result, dict) else None
+    return fields.get("outcome") or nested
+
+
+def _known_time(value: object) -> datetime | None:
+    time = parse_time(value)
+    return None if time is None or time > datetime.now(UTC) + MAX_CLOCK_AHEAD else time

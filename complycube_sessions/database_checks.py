@@ -1,0 +1,34 @@
+"""What ``manage.py check --database default`` finds in the rows; no request."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from django.core import checks
+from django.db import DatabaseError
+
+from complycube_sessions.services.database import write_alias
+from complycube_sessions.services.silence import silent_accounts
+
+
+def check_events_arrive(
+    databases: Sequence[str] | None = None, **kwargs: Any
+) -> list[checks.CheckMessage]:
+    """Return a warning for each account whose events stopped while polling still finds changes."""
+    if write_alias() not in (databases or ()):
+        return []
+    try:
+        silent = silent_accounts()
+    except DatabaseError:  # before the first migrate
+        return []
+    return [
+        checks.Warning(
+            f"No webhook event of the account {name!r} has come for a while, but polling still finds "
+            "changes.",
+            hint="Look in the ComplyCube portal whether the webhook is disabled, and enable it. "
+            "Meanwhile refresh_workflow_sessions from cron keeps the copy up to date.",
+            id="complycube_sessions.W030",
+        )
+        for name in silent
+    ]

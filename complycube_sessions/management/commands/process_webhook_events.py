@@ -1,0 +1,106 @@
+from __future__ import annotations
+
+import logging
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import DatabaseError, InterfaceError, close_old_connections
+
+from complycube_sessions.conf import account_names
+from complycube_sessions.exceptions import ComplyCubeConfigurationError, ComplyCubeError
+from complycube_sessions.services.inbox import Processed, process_webhook_events
+
+logger = logging.getLogger("complycube_sessions.webhook")
+
+SOME_FAILED, COULD_NOT_RUN, INTERRUPTED = 1, 2, 130
+SECONDS_AFTER_ERROR = 10.0
+
+
+class Command(BaseCommand):
+    help = "Fetch what the stored webhook events ask for."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--account", help="a name of COMPLYCUBE_ACCOUNTS; all by default")
+        parser.add_argument(
+            "--follow", action="store_true", help="stay and process what comes, until Ctrl-C"
+        )
+        parser.add_argument(
+            "--interval",
+            type=float,
+            default=1.0,
+            metavar="SECONDS",
+            help="with --follow: how often to look (default: 1)",
+        )
+
+    def handle(self, *, account: str | None, follow: bool, interval: float, **options: Any) -> None:
+        accounts = [account] if account else account_names()
+        with _stopped() as stop:
+            if follow:
+                while not stop.is_set():
+                    stop.wait(max(interval, self._follow(accounts, lambda: not stop.is_set())))
+                return
+            failed = 0
+            for name in accounts:
+                done = self._process(name, lambda: not stop.is_set())
+                self._print(name, done)
+                failed += len(done.errors)
+            if stop.is_set():
+                raise CommandError("Interrupted; the rest waits.", returncode=INTERRUPTED)
+            if failed:
+                raise CommandError(f"{failed} sessions failed; they wait.", returncode=SOME_FAILED)
+
+    def _follow(self, accounts: list[str], go_on: Callable[[], bool]) -> float:
+        """Look once, tell what was done, and return for how long an error asks to wait."""
+        wait = 0.0
+        for name in accounts:
+            close_old_connections()
+            try:
+                done = process_webhook_events(name, go_on=go_on)
+            except ComplyCubeConfigurationError as error:
+                raise CommandError(str(error), returncode=COULD_NOT_RUN) from None
+            except (ComplyCubeError, DatabaseError, InterfaceError) as error:
+                said = str(error) if isinstance(error, ComplyCubeError) else "the database failed"
+                logger.warning("%s: the inbox waits: %s (%s)", name, said, type(error).__name__)
+                wait = SECONDS_AFTER_ERROR
+            else:
+                if done.taken:
+                    self._print(name, done)
+        return wait
+
+    def _process(self, name: str, go_on: Callable[[], bool]) -> Processed:
+        try:
+            return process_webhook_events(name, go_on=go_on)
+        except (ComplyCubeConfigurationError, ComplyCubeError) as error:
+            raise CommandError(str(error), returncode=COULD_NOT_RUN) from None
+
+    def _print(self, name: str, done: Processed) -> None:
+        for subject, reason in done.errors.items():
+            self.stderr.write(f"{subject}: {reason}")
+        self.stdout.write(
+            f"{name}: {done.taken} taken, {done.stored} sessions stored, {done.missing} missing, "
+            f"{len(done.errors)} failed, {done.requests} requests."
+        )
+
+
+@contextmanager
+def _stopped() -> Iterator[threading.Event]:
+    """Yield an event that Ctrl-C and a service manager's SIGTERM set, so that a step is ended in order."""
+    stop = threading.Event()
+
+    def end(number: int, frame: FrameType | None) -> None:
+        stop.set()
+
+    if threading.current_thread() is not threading.main_thread():
+        yield stop
+        return
+    before = {number: signal.signal(number, end) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

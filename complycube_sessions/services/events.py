@@ -1,0 +1,341 @@
+"""
+The rows of the inbox: storing an event once, taking events in turn, telling what became of them.
+
+An event is taken by moving its ``next_try_at`` on, not by a lock: it costs one short transaction, works
+on every database, and the death of a worker delays what it held by a minute or two.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Final, TypeVar
+
+from django.db import connections, models, transaction
+from django.db.models import F, Q, QuerySet
+from django.utils import timezone
+
+from complycube_sessions.api.payloads import check_id_is_safe
+from complycube_sessions.api.webhooks import (
+    CHECK_EVENT,
+    CLIENT_DELETED,
+    SESSION_EVENT,
+    EventPayload,
+)
+from complycube_sessions.conf import Account
+from complycube_sessions.exceptions import ComplyCubeInvalidIdError
+from complycube_sessions.models import PendingRefresh, RelatedCheck, WebhookEvent
+from complycube_sessions.services.database import retry_transient, upsert, write_alias
+from complycube_sessions.services.runs import FIRST_DELAY, MAX_DELAY
+from complycube_sessions.services.stored import own_sessions
+
+# As often as the vendor itself tries; by then polling has long closed the gap.
+MAX_ATTEMPTS: Final = 10
+QUEUED: Final = "webhook"
+CHUNK: Final = "chunk"
+WRITTEN_AT_ONCE: Final = 500
+
+Row = TypeVar("Row", bound=models.Model)
+
+
+@dataclass(slots=True)
+class Plan:
+    """
+    What taken events ask for.
+
+    Args:
+        sessions: The sessions to fetch, in the order of their events.
+        unknown_checks: Events of checks that no stored session names, by check and client id.
+    """
+
+    sessions: dict[str, None] = field(default_factory=dict)
+    unknown_checks: dict[tuple[str, str], list[int]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """Open events that were there before a fetch began, each with all the sessions that it concerns."""
+
+    sessions_of: dict[int, set[str]]
+
+    def settled_by(self, session_ids: Collection[str]) -> list[int]:
+        """Return the events of which every session is among those."""
+        return [pk for pk, sessions in self.sessions_of.items() if sessions <= set(session_ids)]
+
+    def concerned_by(self, session_id: str) -> list[int]:
+        """Return the events that a failure of this session leaves open."""
+        return [pk for pk, sessions in self.sessions_of.items() if session_id in sessions]
+
+
+def store_event(account: str, event: EventPayload) -> int | None:
+    """
+    Store an event durably, unless it is stored already.
+
+    Returns:
+        The row's primary key while the event waits to be processed, or None once it is.
+
+    Raises:
+        RuntimeError: A transaction is open, so that a later error would lose the event.
+        django.db.DatabaseError: The database cannot be reached.
+    """
+    alias = write_alias()
+    row = WebhookEvent(
+        account=account,
+        event_id=event.id,
+        type=event.type,
+        resource_id=event.resource_id,
+        client_id=event.client_id,
+        status=event.status,
+        outcome=event.outcome,
+        occurred_at=event.occurred_at,
+        received_at=timezone.now(),
+    )
+
+    def write() -> None:
+        with transaction.atomic(using=alias, durable=True):
+            upsert([row], unique=["account", "event_id"], alias=alias)
+
+    retry_transient(write, alias=alias)
+    waiting = _open_events(account).filter(event_id=event.id)
+    return waiting.values_list("pk", flat=True).first()
+
+
+def take_events(account: Account, *, most: int, only: int | None = None) -> list[WebhookEvent]:
+    """Take up to ``most`` events that are due, oldest first, or only that one."""
+    due = _open_events(account.name).filter(
+        Q(next_try_at=None) | Q(next_try_at__lte=timezone.now())
+    )
+    if only is not None:
+        due = due.filter(pk=only)
+    return _take(due.order_by("pk"), most)
+
+
+def take_pending(account: Account, *, most: int, reason: str | None = None) -> list[str]:
+    """Take up to ``most`` sessions that are due, those that wait longest first."""
+    due = PendingRefresh.objects.using(write_alias()).filter(
+        account=account.name, next_try_at__lte=timezone.now()
+    )
+    if reason is not None:
+        due = due.filter(reason=reason)
+    return [row.session_id for row in _take(due.order_by("next_try_at", "pk"), most)]
+
+
+def give_back_pending(account: Account, session_ids: Sequence[str]) -> None:
+    """Let others take sessions that were taken and not asked for."""
+    _pending(account).filter(session_id__in=session_ids).update(next_try_at=timezone.now())
+
+
+def count_pending(account: Account, reason: str) -> int:
+    """Return how many sessions wait to be fetched for that reason, due or not."""
+    return _pending(account).filter(reason=reason).count()
+
+
+def queue_sessions(account: Account, session_ids: Iterable[str], reason: str) -> None:
+    """Make sessions due for a fetch by whoever takes them first; those that wait are due at once."""
+    now = timezone.now()
+    rows = [
+        PendingRefresh(
+            account=account.name,
+            session_id=session_id,
+            reason=reason,
+            requested_at=now,
+            next_try_at=now,
+        )
+        for session_id in sorted(session_ids)
+    ]
+    for start in range(0, len(rows), WRITTEN_AT_ONCE):
+        upsert(
+            rows[start : start + WRITTEN_AT_ONCE],
+            unique=["account", "session_id"],
+            update=["reason", "requested_at", "next_try_at"],
+            alias=write_alias(),
+        )
+
+
+def plan(account: Account, events: Sequence[WebhookEvent]) -> Plan:
+    """
+    Return what events ask for, and finish those that ask for nothing.
+
+    ``client.deleted`` makes each session of the client due: only their own 404 marks them.
+    """
+    planned = Plan()
+    known = _sessions_of_checks(account, [e.resource_id for e in events if _is_check(e)])
+    done: list[int] = []
+    for event in events:
+        if event.type == CLIENT_DELETED and event.resource_id:
+            queue_client(account, event.resource_id, [event.pk])
+        elif not event.type.startswith((SESSION_EVENT, CHECK_EVENT)):
+            done.append(event.pk)
+        elif not _is_safe(event.resource_id):
+            give_up([event.pk], "The event names no possible id.")
+        elif event.resource_id in known:
+            planned.sessions.update(dict.fromkeys(sorted(known[event.resource_id])))
+        elif _is_check(event):
+            key = (event.resource_id, event.client_id)
+            planned.unknown_checks.setdefault(key, []).append(event.pk)
+        else:
+            planned.sessions[event.resource_id] = None
+    settle(done)
+    return planned
+
+
+def queue_client(
+    account: Account, client_id: str, events: Sequence[int], also: Iterable[str] = ()
+) -> int:
+    """
+    Make all sessions of a client due, and finish the events that asked for it, both or neither.
+
+    Args:
+        account: Whose sessions.
+        client_id: The vendor's id of the client.
+        events: Primary keys of the events.
+        also: Sessions of that client that are not stored here.
+
+    Returns:
+        How many sessions are due.
+    """
+    alias = write_alias()
+
+    def write() -> int:
+        stored = own_sessions(account).filter(client_id=client_id).values_list("pk", flat=True)
+        ids = {*stored, *also}
+        with transaction.atomic(using=alias):
+            queue_sessions(account, ids, QUEUED)
+            settle(events)
+        return len(ids)
+
+    return retry_transient(write, alias=alias)
+
+
+def hold(account: Account, session_ids: Sequence[str]) -> Held:
+    """
+    Return all open events of sessions that are about to be fetched, taken so that no other fetches them.
+
+    What arrives after this call is not in it, and so not settled by the fetch that follows.
+    """
+    concerned: dict[str, set[str]] = {session_id: {session_id} for session_id in session_ids}
+    named = _checks_of_sessions(session_ids)
+    for check_id, sessions in _sessions_of_checks(account, named).items():
+        concerned.setdefault(check_id, set()).update(sessions)
+    of_kind = Q(type__startswith=SESSION_EVENT) | Q(type__startswith=CHECK_EVENT)
+    found: dict[int, set[str]] = {}
+    ids = list(concerned)
+    for start in range(0, len(ids), WRITTEN_AT_ONCE):
+        rows = _open_events(account.name).filter(
+            of_kind, resource_id__in=ids[start : start + WRITTEN_AT_ONCE]
+        )
+        found |= {pk: concerned[key] for pk, key in rows.values_list("pk", "resource_id")}
+    _events(found).filter(next_try_at=None).update(
+        next_try_at=timezone.now() + lease(len(session_ids))
+    )
+    return Held(found)
+
+
+def settle(events: Iterable[int]) -> None:
+    """Note that events are processed."""
+    _update(events, processed_at=timezone.now(), next_try_at=None, error="")
+
+
+def give_up(events: Iterable[int], reason: str) -> None:
+    """Note that events will not be tried again; the reason stays with them."""
+    _update(events, processed_at=timezone.now(), next_try_at=None, error=reason)
+
+
+def fail(events: Iterable[int], reason: str) -> None:
+    """Let events wait for another try, later each time, and give those up that had ten."""
+    now = timezone.now()
+    attempts: dict[int, list[int]] = {}
+    for pk, tried in _events(events).values_list("pk", "attempts"):
+        attempts.setdefault(tried, []).append(pk)
+    for tried, pks in attempts.items():
+        if tried + 1 >= MAX_ATTEMPTS:
+            give_up(pks, reason)
+        else:
+            delay = min(MAX_DELAY, FIRST_DELAY * 2**tried)
+            _update(pks, next_try_at=now + delay, error=reason)
+
+
+def put_off(events: Iterable[int], reason: str) -> None:
+    """Let events wait a little for what is no fault of theirs: a refused key, a used-up quota."""
+    _events(events).update(next_try_at=timezone.now() + FIRST_DELAY, error=reason)
+
+
+def give_back(events: Iterable[int]) -> None:
+    """Let others take events that were taken and not looked at."""
+    _events(events).update(next_try_at=None)
+
+
+def process_again(events: QuerySet[WebhookEvent]) -> int:
+    """Make events due at once, whatever became of them before; return how many."""
+    return events.using(write_alias()).update(
+        processed_at=None, next_try_at=None, attempts=0, error=""
+    )
+
+
+def lease(sessions: int) -> timedelta:
+    """Return for how long a worker may hold so many sessions before others take them."""
+    return timedelta(seconds=60 + 2 * sessions)
+
+
+def _take(due: QuerySet[Row], most: int) -> list[Row]:
+    alias = write_alias()
+    skip = connections[alias].features.has_select_for_update_skip_locked
+
+    def take() -> list[Row]:
+        with transaction.atomic(using=alias):
+            rows = list(due.using(alias).select_for_update(skip_locked=skip)[:most])
+            taken = due.model._default_manager.using(alias).filter(pk__in=[row.pk for row in rows])
+            if rows:
+                taken.update(next_try_at=timezone.now() + lease(len(rows)))
+        return rows
+
+    return retry_transient(take, alias=alias)
+
+
+def _update(events: Iterable[int], **values: object) -> None:
+    _events(events).update(attempts=F("attempts") + 1, **values)
+
+
+def _events(pks: Iterable[int]) -> QuerySet[WebhookEvent]:
+    rows = WebhookEvent.objects.using(write_alias())
+    return rows.filter(pk__in=list(pks), processed_at=None)
+
+
+def _open_events(account: str) -> QuerySet[WebhookEvent]:
+    return WebhookEvent.objects.using(write_alias()).filter(account=account, processed_at=None)
+
+
+def _pending(account: Account) -> QuerySet[PendingRefresh]:
+    return PendingRefresh.objects.using(write_alias()).filter(account=account.name)
+
+
+def _checks_of_sessions(session_ids: Sequence[str]) -> list[str]:
+    rows = RelatedCheck.objects.using(write_alias()).filter(session__in=session_ids)
+    return list(rows.values_list("check_id", flat=True))
+
+
+def _sessions_of_checks(account: Account, check_ids: Sequence[str]) -> dict[str, set[str]]:
+    """Return the sessions that name each check, for those that any does."""
+    found: dict[str, set[str]] = {}
+    for start in range(0, len(check_ids), WRITTEN_AT_ONCE):
+        rows = RelatedCheck.objects.using(write_alias()).filter(
+            check_id__in=check_ids[start : start + WRITTEN_AT_ONCE],
+            session__account=account.name,
+            session__environment=account.environment,
+        )
+        for check_id, session_id in rows.values_list("check_id", "session_id"):
+            found.setdefault(check_id, set()).add(session_id)
+    return found
+
+
+def _is_check(event: WebhookEvent) -> bool:
+    return str(event.type).startswith(CHECK_EVENT)
+
+
+def _is_safe(resource_id: str) -> bool:
+    try:
+        check_id_is_safe(resource_id)
+    except ComplyCubeInvalidIdError:
+        return False
+    return True

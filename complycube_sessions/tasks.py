@@ -1,0 +1,110 @@
+"""
+The services as tasks of Django's Tasks framework, which the project configures with ``TASKS``.
+
+``django.tasks`` is a part of Django 6.0 and later; the package ``django-tasks`` brings it to 5.2.
+Where neither is there, the names of this module are plain functions. All arguments and results are JSON.
+For Celery see ``celery_tasks.py``.
+"""
+
+from __future__ import annotations
+
+import importlib
+import logging
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import Any, Final
+
+from complycube_sessions import services
+from complycube_sessions.exceptions import ComplyCubeRefreshRunningError
+from complycube_sessions.models import RefreshRun
+from complycube_sessions.services import inbox
+
+logger = logging.getLogger("complycube_sessions.tasks")
+
+_COUNTS: Final = ("listed", "fetched", "created", "updated", "unchanged", "missing", "failed")
+
+
+def _load_framework() -> Any:
+    for name in ("django.tasks", "django_tasks"):
+        try:
+            return importlib.import_module(name)
+        except ImportError:
+            continue
+    return None
+
+
+_framework = _load_framework()
+
+
+def _task(function: Callable[..., Any]) -> Any:
+    return _framework.task(function) if _framework else function
+
+
+def has_task_engine() -> bool:
+    """Return whether ``TASKS["default"]`` hands tasks to workers, not to the caller or to nobody."""
+    if _framework is None:
+        return False
+    try:
+        backend = _framework.task_backends["default"]
+    except ImportError:  # what an unknown backend raises is one
+        return False
+    return type(backend).__name__ not in {"ImmediateBackend", "DummyBackend"}
+
+
+def run_refresh(account: str, **options: Any) -> dict[str, Any]:
+    """Refresh an account and return how the run ended; ``running`` where another one is at it."""
+    try:
+        run = services.refresh_sessions(account, **options)
+    except ComplyCubeRefreshRunningError as error:
+        logger.info("%s", error)
+        return {"state": RefreshRun.State.RUNNING.value}
+    return {
+        "run": run.pk,
+        "state": str(run.state),
+        **{name: getattr(run, name) for name in _COUNTS},
+    }
+
+
+@_task
+def process_webhook_event(event: int) -> dict[str, Any]:
+    """Work off one stored event, by the primary key of its row, with all others of its session."""
+    return asdict(inbox.process_webhook_event(event))
+
+
+@_task
+def process_webhook_events(account: str = "default") -> dict[str, Any]:
+    """Work off all events of an account that are due."""
+    return asdict(inbox.process_webhook_events(account))
+
+
+@_task
+def refresh_session(session_id: str, account: str = "default") -> str:
+    """Fetch and store one session with all of its checks; return its id."""
+    return str(services.refresh_session(session_id, account=account).pk)
+
+
+@_task
+def refresh_account(account: str = "default", full: bool = False) -> dict[str, Any]:
+    """Refresh an account as ``refresh_workflow_sessions`` does, in this one worker."""
+    return run_refresh(account, full=full)
+
+
+@_task
+def refresh_chunk(account: str = "default") -> dict[str, Any]:
+    """Fetch up to 100 of the sessions that ``refresh_account_in_chunks`` has made due."""
+    return asdict(inbox.process_chunk(account))
+
+
+@_task
+def refresh_account_in_chunks(account: str = "default", full: bool = False) -> dict[str, Any]:
+    """
+    Read the lists of an account, then let as many workers as there are fetch what moved.
+
+    The sessions wait as ``PendingRefresh`` rows, so that a chunk whose worker dies is not lost: the next
+    refresh run takes it.
+    """
+    ended = run_refresh(account, full=full, hand_out=True)
+    chunks = inbox.count_chunks(account)
+    for _ in range(chunks):
+        refresh_chunk.enqueue(account)
+    return {**ended, "chunks": chunks}

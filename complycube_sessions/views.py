@@ -1,0 +1,155 @@
+"""The receiver of the vendor's events: believe nobody, lose nothing, answer at once."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from typing import Final
+
+from django.contrib.auth.decorators import login_not_required
+from django.core.exceptions import RequestDataTooBig
+from django.db import DatabaseError, InterfaceError, connections, transaction
+from django.http import HttpRequest, HttpResponse
+from django.http.request import RawPostDataException, UnreadablePostError
+from django.views.decorators.csrf import csrf_exempt
+from django.views.decorators.debug import sensitive_variables
+from django.views.decorators.http import require_POST
+
+from complycube_sessions.api.webhooks import (
+    MAX_EVENT_BYTES,
+    SIGNATURE_HEADER,
+    parse_event,
+    verify_signature,
+)
+from complycube_sessions.conf import conf, webhook_secrets
+from complycube_sessions.exceptions import (
+    ComplyCubeConfigurationError,
+    ComplyCubePayloadError,
+    ComplyCubeSignatureError,
+)
+from complycube_sessions.services.events import store_event
+from complycube_sessions.services.inbox import process_here
+
+logger = logging.getLogger("complycube_sessions.webhook")
+
+View = Callable[..., HttpResponse]
+SECONDS_BETWEEN_WARNINGS: Final = 60.0
+
+
+class RareLog:
+    """A log whose messages come at most once a minute, each with the number of those left out."""
+
+    def __init__(self, level: int) -> None:
+        self._level = level
+        self._lock = threading.Lock()
+        self._said_at: float | None = None
+        self._silent = 0
+
+    def __call__(self, message: str) -> None:
+        with self._lock:
+            now = time.monotonic()
+            if self._said_at is not None and now - self._said_at < SECONDS_BETWEEN_WARNINGS:
+                self._silent += 1
+                return
+            silent, self._silent, self._said_at = self._silent, 0, now
+        logger.log(self._level, "%s (%d more since the last such line)", message, silent)
+
+
+log_refused = RareLog(logging.WARNING)
+log_unstored = RareLog(logging.ERROR)
+log_unqueued = RareLog(logging.WARNING)
+
+
+def outside_transactions(view: View) -> View:
+    """Keep a view out of ``ATOMIC_REQUESTS`` on every database, so that what it stores is durable."""
+    for alias in connections:
+        view = transaction.non_atomic_requests(using=alias)(view)
+    return view
+
+
+@csrf_exempt
+@login_not_required
+@outside_transactions
+@require_POST
+@sensitive_variables("body", "event")
+def webhook(request: HttpRequest, account: str) -> HttpResponse:
+    """
+    Store one event durably and answer 200; whatever is not a signed event gets a bare 400.
+
+    An unknown account, an account without a secret and a wrong signature answer alike.
+    """
+    try:
+        body = _bounded_body(request)
+        signature = request.headers.get(SIGNATURE_HEADER, "")
+        verify_signature(body, signature, webhook_secrets(account))
+        event = parse_event(body)
+    except (ComplyCubeSignatureError, ComplyCubePayloadError) as error:
+        log_refused(f"Refused a webhook request: {type(error).__name__}.")
+        return _silently(HttpResponse(status=400))
+    try:
+        waiting = store_event(account, event)
+    except (DatabaseError, InterfaceError) as error:
+        # The vendor sends it again.
+        log_unstored(f"A webhook event could not be stored: {type(error).__name__}.")
+        return _silently(HttpResponse(status=503))
+    if waiting is not None:
+        _process_soon(account, waiting)
+    return HttpResponse()
+
+
+def _process_soon(account: str, event: int) -> None:
+    """Hand a stored event to whoever processes it; where that fails, it waits in the inbox."""
+    try:
+        mode = conf.COMPLYCUBE_WEBHOOK_PROCESSING
+    except ComplyCubeConfigurationError as error:
+        log_unqueued(str(error))
+        return
+    if mode == "off":
+        return
+    if mode == "celery":
+        # Only a project that asks for it has Celery.
+        from complycube_sessions import celery_tasks
+
+        _tolerantly(lambda: celery_tasks.process_webhook_event.apply_async((event,), retry=False))
+        return
+    # Importing the tasks asks the project's engine whether it can run them.
+    from complycube_sessions import tasks
+
+    if mode == "tasks" or (mode == "auto" and tasks.has_task_engine()):
+        _tolerantly(lambda: tasks.process_webhook_event.enqueue(event))
+    else:
+        process_here(account)
+
+
+def _tolerantly(enqueue: Callable[[], object]) -> None:
+    try:
+        enqueue()
+    except Exception as error:  # noqa: BLE001 - engines share no class of errors, and the event is stored
+        log_unqueued(
+            f"A webhook event waits in the inbox: {type(error).__name__} of the task engine."
+        )
+
+
+def _bounded_body(request: HttpRequest) -> bytes:
+    """Return the raw body, and read no more of it than an event may have."""
+    length = request.META.get("CONTENT_LENGTH") or "0"
+    if not (length.isascii() and length.isdigit() and len(length) < 10):
+        raise ComplyCubePayloadError("The length of the body is no number.")
+    if int(length) > MAX_EVENT_BYTES:
+        raise ComplyCubePayloadError("The body is too large.")
+    try:
+        # Another middleware may have read it already.
+        body = request.body if hasattr(request, "_body") else request.read(MAX_EVENT_BYTES + 1)
+    except (RawPostDataException, RequestDataTooBig, UnreadablePostError) as error:
+        raise ComplyCubePayloadError(f"The body cannot be read ({type(error).__name__}).") from None
+    if len(body) > MAX_EVENT_BYTES:
+        raise ComplyCubePayloadError("The body is too large.")
+    return bytes(body)
+
+
+def _silently(response: HttpResponse) -> HttpResponse:
+    """Return a response of which Django writes no line of its own, as strangers may ask for millions."""
+    response._has_been_logged = True  # type: ignore[attr-defined]
+    return response

@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+from django.utils import timezone
+
+from complycube_sessions.models import WebhookEvent
+from tests.admin.conftest import SignIn
+
+pytestmark = pytest.mark.django_db
+
+OPERATOR = ("view_webhookevent", "refresh_workflowsession")
+LIST = "admin:complycube_sessions_webhookevent_changelist"
+PAGE = "admin:complycube_sessions_webhookevent_change"
+
+
+def stored(number: int, **fields: Any) -> WebhookEvent:
+    values = {"type": "workflow.session.completed", "resource_id": f"session{number}", **fields}
+    return WebhookEvent.objects.create(account="default", event_id=f"evt{number}", **values)
+
+
+def process_again(client: Client, *events: WebhookEvent) -> Any:
+    data = {"action": "process_again", "_selected_action": [event.pk for event in events]}
+    return client.post(reverse(LIST), data, follow=True)
+
+
+def test_events__list(sign_in: SignIn, django_assert_max_num_queries: Any) -> None:
+    """The list shows type, resource, state, attempts and error of each event, escaped."""
+    stored(1)
+    stored(2, error="500 <b>", attempts=3, next_try_at=timezone.now())
+    stored(3, processed_at=timezone.now())
+    stored(4, processed_at=timezone.now(), error="The event names no possible id.")
+    client = sign_in(*OPERATOR)
+    with django_assert_max_num_queries(12):
+        page = client.get(reverse(LIST)).content.decode()
+    for text in ("Waiting", "Failed, will be tried again", "Processed", "Given up", "session2"):
+        assert text in page
+    assert "500 &lt;b&gt;" in page
+
+
+@pytest.mark.parametrize(
+    ("state", "number"), [("waiting", 1), ("failing", 2), ("processed", 3), ("given_up", 4)]
+)
+def test_events__filter_by_state(sign_in: SignIn, state: str, number: int) -> None:
+    """Each state is found by the filter."""
+    stored(1)
+    stored(2, error="500")
+    stored(3, processed_at=timezone.now())
+    stored(4, processed_at=timezone.now(), error="No id.")
+    response = sign_in(*OPERATOR).get(reverse(LIST), {"state": state})
+    assert [event.event_id for event in response.context["cl"].result_list] == [f"evt{number}"]
+
+
+@pytest.mark.parametrize("typed", ["session1", "evt1", "client1"])
+def test_events__search_by_exact_id(sign_in: SignIn, typed: str) -> None:
+    """An event is found by any of the ids it carries."""
+    stored(1, client_id="client1")
+    stored(2)
+    response = sign_in(*OPERATOR).get(reverse(LIST), {"q": typed})
+    assert [event.event_id for event in response.context["cl"].result_list] == ["evt1"]
+
+
+def test_events__page(sign_in: SignIn) -> None:
+    """The page of an event shows all that is kept of it."""
+    event = stored(1, error="The API answered 500.", attempts=2)
+    page = sign_in(*OPERATOR).get(reverse(PAGE, args=[event.pk])).content.decode()
+    assert "The API answered 500." in page
+    assert "evt1" in page
+
+
+def test_events__process_again(sign_in: SignIn) -> None:
+    """An operator makes events due, those that were given up too."""
+    event = stored(1, processed_at=timezone.now(), error="Gone.", attempts=10)
+    response = process_again(sign_in(*OPERATOR), event)
+    assert "1 event is due again." in response.content.decode()
+    event.refresh_from_db()
+    assert (event.processed_at, event.attempts, event.error) == (None, 0, "")
+
+
+def test_events__who_may_only_look(sign_in: SignIn) -> None:
+    """Without the permission to refresh there is no action; without the view nothing."""
+    event = stored(1, processed_at=timezone.now())
+    viewer = sign_in("view_webhookevent")
+    assert "Process the selected" not in viewer.get(reverse(LIST)).content.decode()
+    process_again(viewer, event)
+    event.refresh_from_db()
+    assert event.processed_at is not None
+    assert sign_in("view_workflowsession").get(reverse(LIST)).status_code == 403

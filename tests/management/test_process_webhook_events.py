@@ -1,0 +1,132 @@
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from io import StringIO
+from typing import Any
+
+import pytest
+from django.core.management import call_command
+from django.core.management.base import CommandError
+from pytest_django import Settings
+
+from complycube_sessions.management.commands import process_webhook_events as command
+from complycube_sessions.models import WebhookEvent, WorkflowSession
+from complycube_sessions.services.inbox import Processed, process_webhook_events
+from tests.fake_api import KEY, FakeAPI
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(autouse=True)
+def quick(settings: Settings) -> None:
+    settings.COMPLYCUBE_ACCOUNTS = {
+        "default": {"API_KEY": KEY, "REQUESTS_PER_SECOND": 10_000, "MAX_RETRIES": 0}
+    }
+
+
+def received(resource_id: str) -> None:
+    WebhookEvent.objects.create(
+        account="default",
+        event_id=f"evt-{resource_id}",
+        type="workflow.session.completed",
+        resource_id=resource_id,
+    )
+
+
+def run(*args: str) -> tuple[str, str]:
+    out, err = StringIO(), StringIO()
+    call_command("process_webhook_events", *args, stdout=out, stderr=err)
+    return out.getvalue(), err.getvalue()
+
+
+def test_command__works_off_the_inbox(api: FakeAPI) -> None:
+    """All events that are due are processed, and one line tells how many."""
+    for number in range(3):
+        received(api.add_session(number))
+    out, err = run()
+    requests = len(api.requests)
+    assert out == (
+        f"default: 3 taken, 3 sessions stored, 0 missing, 0 failed, {requests} requests.\n"
+    )
+    assert err == ""
+    assert not WebhookEvent.objects.filter(processed_at=None).exists()
+
+
+def test_command__empty_inbox(api: FakeAPI) -> None:
+    """An empty inbox costs no request."""
+    out, _ = run("--account", "default")
+    assert out == "default: 0 taken, 0 sessions stored, 0 missing, 0 failed, 0 requests.\n"
+    assert api.requests == []
+
+
+def test_command__names_what_failed(api: FakeAPI) -> None:
+    """A failure is named and ends in 1; all others are stored."""
+    bad, good = api.add_session(1), api.add_session(2)
+    api.fail(f"/workflowSessions/{bad}", 500)
+    received(bad)
+    received(good)
+    err = StringIO()
+    with pytest.raises(CommandError, match="1 sessions failed; they wait") as raised:
+        call_command("process_webhook_events", stdout=StringIO(), stderr=err)
+    assert raised.value.returncode == 1
+    assert bad in err.getvalue()
+    assert WorkflowSession.objects.get().pk == good
+
+
+def test_command__refused_key(api: FakeAPI) -> None:
+    """A refused key, a missing account: it cannot run."""
+    received(api.add_session(1))
+    api.fail(f"/workflowSessions/{1:024x}", 401)
+    for args in ([], ["--account", "nobody"]):
+        with pytest.raises(CommandError) as raised:
+            run(*args)
+        assert raised.value.returncode == 2
+
+
+@pytest.mark.django_db(transaction=True)  # it closes connections that were lost
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_command__follow_until_a_signal(
+    api: FakeAPI, number: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker goes on after an empty look and after an error, and ends in order by a signal."""
+    looks: list[int] = []
+    work = process_webhook_events
+
+    def process(account: str, **options: Any) -> Processed:
+        looks.append(len(looks))
+        assert len(looks) < 10
+        if len(looks) == 2:
+            received(api.add_session(1))
+        if len(looks) == 3:
+            api.fail(f"/workflowSessions/{1:024x}", 401)
+        if len(looks) == 4:
+            api.faults.clear()
+            WebhookEvent.objects.update(next_try_at=None)
+        done = work(account, **options)
+        if done.taken:
+            os.kill(os.getpid(), number)
+        return done
+
+    monkeypatch.setattr(command, "process_webhook_events", process)
+    monkeypatch.setattr(command, "SECONDS_AFTER_ERROR", 0.0)
+    before = signal.getsignal(number)
+    out, _ = run("--follow", "--interval", "0")
+    assert "1 sessions stored" in out
+    assert signal.getsignal(number) is before
+    assert WorkflowSession.objects.count() == 1
+
+
+def test_command__outside_the_main_thread(api: FakeAPI) -> None:
+    """In a thread, where signals are not its own, it works all the same."""
+    ended: list[bool] = []
+
+    def enter() -> None:
+        with command._stopped() as stop:
+            ended.append(stop.is_set())
+
+    thread = threading.Thread(target=enter)
+    thread.start()
+    thread.join()
+    assert ended == [False]

@@ -1,0 +1,114 @@
+from __future__ import annotations
+
+from datetime import timedelta
+from io import StringIO
+
+import pytest
+from django.core.management import call_command
+from django.db import DatabaseError
+from django.utils import timezone
+from pytest_django import Settings
+
+from complycube_sessions import database_checks
+from complycube_sessions.database_checks import check_events_arrive
+from complycube_sessions.models import SessionChange, WebhookEvent
+from tests.builders import session_row
+from tests.fake_api import KEY
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(autouse=True)
+def secret(settings: Settings) -> None:
+    settings.COMPLYCUBE_ACCOUNTS = {"default": {"API_KEY": KEY, "WEBHOOK_SECRETS": ["secret"]}}
+
+
+def changed(count: int, *, source: str = "refresh", ago: timedelta = timedelta(0)) -> None:
+    row = session_row(f"session{SessionChange.objects.count()}")
+    at = timezone.now() - ago
+    for _ in range(count):
+        SessionChange.objects.create(
+            session=row, field="status", source=source, changed_at=at, observed_at=at
+        )
+
+
+def event(ago: timedelta) -> None:
+    WebhookEvent.objects.create(
+        account="default", event_id="1", type="x", received_at=timezone.now() - ago
+    )
+
+
+def found() -> list[str | None]:
+    return [message.id for message in check_events_arrive(databases=["default"])]
+
+
+def test_check__quiet_account() -> None:
+    """An account in which nothing happens is no cause for alarm."""
+    event(timedelta(days=3))
+    changed(2)
+    assert found() == []
+
+
+def test_check__events_stopped() -> None:
+    """Changes that only polling found, after the last event, are one."""
+    event(timedelta(hours=5))
+    changed(3)
+    assert found() == ["complycube_sessions.W030"]
+
+
+def test_check__no_event_ever() -> None:
+    """A secret that is configured, and not one event, are one too."""
+    changed(3)
+    assert found() == ["complycube_sessions.W030"]
+
+
+def test_check__events_come() -> None:
+    """Polling may be first now and then, while events still come."""
+    event(timedelta(minutes=30))
+    changed(3)
+    assert found() == []
+
+
+def test_check__changes_that_events_brought() -> None:
+    """What events or a person have brought to light proves nothing."""
+    changed(3, source="webhook")
+    changed(3, source="admin")
+    assert found() == []
+
+
+def test_check__long_ago() -> None:
+    """A gap of more than a week ago is over."""
+    changed(3, ago=timedelta(days=8))
+    assert found() == []
+
+
+def test_check__without_a_webhook(settings: Settings) -> None:
+    """A project that only polls is not told of webhooks."""
+    settings.COMPLYCUBE_ACCOUNTS = {"default": {"API_KEY": KEY}}
+    changed(3)
+    assert found() == []
+
+
+def test_check__only_with_the_database() -> None:
+    """Without ``--database`` the check asks nothing."""
+    changed(3)
+    assert check_events_arrive() == []
+    assert check_events_arrive(databases=["other"]) == []
+
+
+def test_check__before_migrate(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the tables are not there yet, there is nothing to say."""
+
+    def missing() -> list[str]:
+        raise DatabaseError
+
+    monkeypatch.setattr(database_checks, "silent_accounts", missing)
+    assert check_events_arrive(databases=["default"]) == []
+
+
+def test_check_command__registered() -> None:
+    """``manage.py check --database default`` tells it."""
+    changed(3)
+    err = StringIO()
+    call_command("check", databases=["default"], stderr=err, stdout=StringIO())
+    assert "complycube_sessions.W030" in err.getvalue()
