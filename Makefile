@@ -12,7 +12,7 @@ DEMO_STAMP := $(VENV)/.installed-demo
 # Without compiling: Python compiles the few modules that are used, when they are.
 INSTALL = @$(VENV)/bin/python -m pip install --quiet --no-compile --requirement
 
-.PHONY: demo test lint matrix screenshots
+.PHONY: demo test lint matrix screenshots messages
 
 demo: $(DEMO_STAMP)
 	@$(VENV)/bin/python manage.py demo --port $(PORT)
@@ -35,6 +35,12 @@ $(DEMO_STAMP): requirements-demo.txt pyproject.toml
 	@$(PYTHON) -m venv $(VENV)
 	$(INSTALL) requirements-demo.txt
 	@touch $@
+
+# Brings the texts of the code into the German catalogue and compiles it; needs gettext.
+messages: $(STAMP)
+	cd complycube_sessions && $(abspath $(VENV))/bin/python -m django makemessages --locale de --no-obsolete --no-location --no-wrap
+	sed -i '/^"Report-Msgid-Bugs-To:/d; /^"POT-Creation-Date:/d' complycube_sessions/locale/de/LC_MESSAGES/django.po
+	cd complycube_sessions && $(abspath $(VENV))/bin/python -m django compilemessages --locale de
 
 # The pictures of the README; needs Debian's chromium.
 screenshots: $(STAMP)
