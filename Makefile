@@ -24,6 +24,7 @@ lint: $(STAMP)
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/mypy complycube_sessions project tests
+	$(VENV)/bin/mypy --config-file tests/typing/mypy.ini
 
 # The pages of docs/ as HTML, in docs/_build/html; a warning is an error.
 docs: $(STAMP)
