@@ -28,7 +28,7 @@ lint: $(STAMP)
 
 # The pages of docs/ as HTML, in docs/_build/html; a warning is an error.
 docs: $(STAMP)
-	$(VENV)/bin/sphinx-build -W --keep-going -n -q docs docs/_build/html
+	$(VENV)/bin/sphinx-build -W --keep-going -n -E -q docs docs/_build/html
 
 # Every Python, Django and database that this machine has: see tox.ini.
 matrix: $(STAMP)

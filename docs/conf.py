@@ -6,6 +6,7 @@ import re
 import sys
 from pathlib import Path
 
+from docutils import nodes
 from sphinx.application import Sphinx
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -34,5 +35,17 @@ def link_files_outside(app: Sphinx, docname: str, source: list[str]) -> None:
     source[0] = re.sub(r"\]\((\.\./[^)#]+)\)", r"](path:\1)", source[0])
 
 
+def label_cells(app: Sphinx, doctree: nodes.document, docname: str) -> None:
+    """Repeat the heading of its column in each cell, for narrow screens, which show rows as cards."""
+    for table in doctree.findall(nodes.tgroup):
+        headings = [entry.astext() for head in table.findall(nodes.thead) for entry in head[0]]
+        for row in (row for body in table.findall(nodes.tbody) for row in body):
+            for entry, heading in list(zip(row, headings, strict=True))[1:]:
+                if heading and entry.children:
+                    label = nodes.inline("", heading, classes=["column-label"])
+                    entry[0].insert(0, label)
+
+
 def setup(app: Sphinx) -> None:
     app.connect("source-read", link_files_outside)
+    app.connect("doctree-resolved", label_cells)

@@ -77,7 +77,7 @@ def test_settings__defaults_of_an_account(settings: Settings) -> None:
     live, test = conf.get_account("default"), conf.get_account("test")
     fields = {"TIMEOUT": "timeout_seconds"}
     shown = {names(row[0])[0]: row[1] for row in tables(DOCS / "settings.md")[1]}
-    assert shown.pop("API_KEY") == ""
+    assert shown.pop("API_KEY") == "required"
     rate = f"{live.requests_per_second:g} for a live key, else {test.requests_per_second:g}"
     assert shown.pop("REQUESTS_PER_SECOND") == rate
     for key, cell in shown.items():

@@ -6,9 +6,10 @@ that a block may use what an earlier one of its page has made. What a block is, 
 line tell:
 
 - ``python``: code. ``# settings.py`` makes it settings, ``# urls.py`` a URL configuration, ``# celery.py``
-  a module of a project that has a Celery ``app``.
+  a module of a project that has a Celery ``app``, and ``# any/other.py`` a module that can be imported.
 - ``console``: commands, one a line, of the programs in ``PROGRAMS``. ``[`` makes it the synopsis of a command.
-- ``text``: what the console block before it prints, with ``…`` for what differs.
+- ``text``: what the console block before it prints, with ``…`` for what differs and lines
+  broken anywhere.
 - ``json``: what the console block before it prints, by its keys.
 
 Any other block, program or option fails the test of its page.
@@ -17,11 +18,11 @@ Any other block, program or option fails the test of its page.
 from __future__ import annotations
 
 import contextlib
-import importlib.util
 import io
 import json
 import re
 import shlex
+import sys
 import tomllib
 from argparse import ArgumentParser
 from collections.abc import Callable, Iterator
@@ -30,12 +31,14 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+from celery import Celery, current_app
 from django.core import checks
 from django.core.management import call_command, get_commands, load_command_class
 from django.core.management.base import BaseCommand
 from django.dispatch import Signal
 from django.test import override_settings
 from django.urls import resolve, reverse
+from django.utils.module_loading import import_string
 
 from complycube_sessions import signals
 from complycube_sessions.models import WorkflowSession
@@ -49,6 +52,7 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
 CRON = re.compile(r"((?:[\d*/,-]+ ){5})(.+)")
 CRON_FIELD = re.compile(r"\*(/\d+)?|\d+([,-]\d+)*")
+MODULE = re.compile(r"# ([\w/]+)\.py\n")
 ASSIGNMENT = re.compile(r"[A-Z][A-Z_]*=")
 SIGNALS: tuple[Signal, ...] = (signals.session_changed, signals.session_outcome_changed)
 # What a page may install besides this app: applications, and packages.
@@ -73,7 +77,8 @@ class Customer:
 class Page:
     """Runs the blocks of one page in one namespace, as somebody would who reads it from its top."""
 
-    def __init__(self) -> None:
+    def __init__(self, patch: pytest.MonkeyPatch) -> None:
+        self.patch = patch
         self.names: dict[str, Any] = {"__name__": "page", "Customer": Customer}
         self.printed: str | None = None
 
@@ -91,31 +96,47 @@ class Page:
         rule(block)
 
     def python(self, block: Block) -> None:
-        first = block.text.split("\n", 1)[0]
+        file = MODULE.match(block.text)
         # As many empty lines as stand before it, so that a traceback names the line of the page.
         source = "\n" * (block.line - 1) + block.text
         code = compile(source, str(block.page), "exec", dont_inherit=True)
-        if first == "# settings.py":
+        if file and file[1] == "settings":
             run_settings(code)
-        elif first == "# urls.py":
+        elif file and file[1] == "urls":
             run_urls(code)
-        elif first == "# celery.py":
+        elif file and file[1] == "celery":
             self.names |= run_celery(code, self.names)
+        elif file:
+            self.module(file[1].replace("/", "."), code)
         else:
             with contextlib.redirect_stdout(io.StringIO()):
                 exec(code, self.names)  # noqa: S102 - our own page
 
+    def module(self, name: str, code: Any) -> None:
+        """Let later blocks of the page import a module, as a dotted path of a setting does."""
+        module = ModuleType(name)
+        exec(code, vars(module))  # noqa: S102 - our own page
+        while name:
+            self.patch.setitem(sys.modules, name, module)
+            name, _, child = name.rpartition(".")
+            parent = sys.modules.get(name) or ModuleType(name)
+            vars(parent).setdefault("__path__", [])
+            setattr(parent, child, module)
+            module = parent
+
     def console(self, block: Block) -> None:
         self.printed = ""
-        for line in block.text.splitlines():
+        # A line that is indented goes on with the one before it.
+        for line in re.sub(r"\n +", " ", block.text).splitlines():
             words = line.split(" #")[0].strip()
             if words:
                 self.printed += run_line(words, block.where)
 
     def text(self, block: Block) -> None:
         assert self.printed is not None, f"{block.where}: no console block stands before it"
-        pattern = ".*".join(re.escape(part) for part in block.text.strip().split("…"))
-        assert re.fullmatch(pattern, self.printed.strip(), re.DOTALL), self.printed
+        shown, printed = " ".join(block.text.split()), " ".join(self.printed.split())
+        pattern = ".*".join(re.escape(part) for part in shown.split("…"))
+        assert re.fullmatch(pattern, printed), self.printed
 
     def json(self, block: Block) -> None:
         assert self.printed is not None, f"{block.where}: no console block stands before it"
@@ -133,6 +154,8 @@ def run_settings(code: Any) -> None:
     found.pop("DATABASES", None)
     with override_settings(**found):
         errors = [m for m in check_settings() if m.level >= checks.ERROR]
+        for router in found.get("DATABASE_ROUTERS", []):
+            import_string(router)
     assert errors == []
     assert found or apps or "DATABASES" in names
 
@@ -148,10 +171,6 @@ def run_urls(code: Any) -> None:
 
 def run_celery(code: Any, names: dict[str, Any]) -> dict[str, Any]:
     """Give the module an app, and return it: each entry of its schedule is a task with its arguments."""
-    if importlib.util.find_spec("celery") is None:
-        return {}
-    from celery import Celery, current_app
-
     app = names.get("app") or Celery("page", set_as_current=False)
     module = {"__name__": "celery_of_page", "app": app}
     exec(code, module)  # noqa: S102 - our own page
@@ -167,7 +186,7 @@ def run_line(line: str, where: str) -> str:
         assert all(CRON_FIELD.fullmatch(field) for field in match[1].split()), where
         line = match[2]
     printed = ""
-    for command in line.split(" && "):
+    for command in line.removesuffix(" >/dev/null").split(" && "):
         if " [" in command:
             judge_synopsis(command, where)
             continue
@@ -295,9 +314,9 @@ def prepared(api: FakeAPI, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeAPI]
 
 @pytest.mark.django_db
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
-def test_snippets__run(path: Path, prepared: FakeAPI) -> None:
+def test_snippets__run(path: Path, prepared: FakeAPI, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each block of a page runs, from top to bottom."""
-    page = Page()
+    page = Page(monkeypatch)
     for block in blocks(path):
         page.run(block)
     assert WorkflowSession.objects.filter(pk=SESSION_ID).exists()
@@ -321,8 +340,10 @@ BAD = {
 
 @pytest.mark.django_db
 @pytest.mark.parametrize("name", BAD)
-def test_snippets__bad_ones_fail(name: str, prepared: FakeAPI) -> None:
+def test_snippets__bad_ones_fail(
+    name: str, prepared: FakeAPI, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A block that is of no known kind, or wrong, fails."""
     kind, text, reason = BAD[name]
     with pytest.raises(Exception, match=reason):
-        Page().run(Block(ROOT / "README.md", 1, kind, text))
+        Page(monkeypatch).run(Block(ROOT / "README.md", 1, kind, text))
