@@ -68,6 +68,13 @@ def test_pictures__are_shown() -> None:
     assert {path.name for path in kept - shown} <= {"queue-dark.png"}
 
 
+def test_readme__shows_the_five_main_pages() -> None:
+    """The README shows what the admin looks like, without a click."""
+    shown = {Path(target).name for _line, target in links(ROOT / "README.md")}
+    main = {"queue.png", "session.png", "check.png", "overview.png", "run.png"}
+    assert {name for name in shown if name.endswith(".png")} == main
+
+
 def test_pages__are_all_reachable() -> None:
     """Each page stands in the table of contents of the index."""
     index = (DOCS / "index.md").read_text(encoding="utf-8").splitlines()

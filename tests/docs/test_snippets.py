@@ -35,10 +35,10 @@ from celery import Celery, current_app
 from django.core import checks
 from django.core.management import call_command, get_commands, load_command_class
 from django.core.management.base import BaseCommand
+from django.db.utils import ConnectionRouter
 from django.dispatch import Signal
 from django.test import override_settings
 from django.urls import resolve, reverse
-from django.utils.module_loading import import_string
 
 from complycube_sessions import signals
 from complycube_sessions.models import WorkflowSession
@@ -154,10 +154,20 @@ def run_settings(code: Any) -> None:
     found.pop("DATABASES", None)
     with override_settings(**found):
         errors = [m for m in check_settings() if m.level >= checks.ERROR]
-        for router in found.get("DATABASE_ROUTERS", []):
-            import_string(router)
     assert errors == []
+    for dotted_path in found.get("DATABASE_ROUTERS", []):
+        judge_router(ConnectionRouter([dotted_path]))
     assert found or apps or "DATABASES" in names
+
+
+def judge_router(router: ConnectionRouter) -> None:
+    """Demand that the app lives on a database of its own, alone, and is read where it is written."""
+    alias = router.db_for_write(WorkflowSession)
+    assert alias == router.db_for_read(WorkflowSession) != "default"
+    assert router.allow_migrate(alias, "complycube_sessions")
+    assert not router.allow_migrate(alias, "auth")
+    assert router.allow_migrate("default", "auth")
+    assert not router.allow_migrate("default", "complycube_sessions")
 
 
 def run_urls(code: Any) -> None:
