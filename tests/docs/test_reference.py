@@ -108,15 +108,39 @@ def test_checks__all_are_documented() -> None:
     assert all(meaning and remedy for meaning, remedy in table.values())
 
 
-@pytest.mark.parametrize("model", [WorkflowSession, RelatedCheck, SessionChange])
-def test_fields__all_are_documented(model: type[models.Model]) -> None:
-    """docs/querying.md has each field of the three models in the model's own table."""
+def table_of(model: type[models.Model]) -> list[list[str]]:
+    """Return the table under the heading that is the model's name."""
     text = (DOCS / "querying.md").read_text(encoding="utf-8")
     headings = re.findall(r"^## (.+)$", text, re.MULTILINE)
     with_table = [heading for heading in headings if heading != "Types"]
-    table = tables(DOCS / "querying.md")[with_table.index(model.__name__)]
+    return tables(DOCS / "querying.md")[with_table.index(model.__name__)]
+
+
+@pytest.mark.parametrize("model", [WorkflowSession, RelatedCheck, SessionChange])
+def test_fields__all_are_documented(model: type[models.Model]) -> None:
+    """docs/querying.md has each field of the three models in the model's own table."""
+    table = table_of(model)
     documented = [name for row in table for name in names(row[0])]
     assert sorted(documented) == sorted(field.name for field in model._meta.concrete_fields)
+
+
+@pytest.mark.parametrize(
+    ("model", "field", "known"),
+    [
+        (WorkflowSession, "status", WorkflowSession.Status),
+        (WorkflowSession, "outcome", WorkflowSession.Outcome),
+        (RelatedCheck, "status", RelatedCheck.Status),
+        (RelatedCheck, "outcome", RelatedCheck.Outcome),
+        (SessionChange, "field", SessionChange.Field),
+        (SessionChange, "source", SessionChange.Source),
+    ],
+)
+def test_words__all_are_documented(
+    model: type[models.Model], field: str, known: type[models.TextChoices]
+) -> None:
+    """The row of a field names each word that is known for it, and no other."""
+    (meaning,) = (row[2] for row in table_of(model) if names(row[0]) == [field])
+    assert set(names(meaning)) - {'""'} == set(known.values)
 
 
 def test_querysets__all_are_documented() -> None:
