@@ -5,14 +5,17 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from textwrap import dedent
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 DOCS = ROOT / "docs"
 PAGES = sorted([ROOT / "README.md", *DOCS.glob("*.md")])
 
 FENCE = re.compile(r"^(?P<indent> *)(?P<fence>```+)(?P<info>.*)$")
+INDENTED = re.compile(r" {4}\S")
+ITEM = re.compile(r"([-*+]|\d+[.)]) ")
 HEADING = re.compile(r"^#{1,6} +(?P<text>.+?) *#*$")
 # A target may hold one pair of parentheses, and is followed by a title or by nothing.
 LINK = re.compile(r"\]\((?P<target><[^>]+>|[^()\s]+(?:\([^)\s]*\))?)")
@@ -38,7 +41,11 @@ class Block:
 
 
 def blocks(page: Path) -> list[Block]:
-    """Return the fenced blocks of a page in their order."""
+    """Return the blocks of a page in their order; one that is only indented counts as ``console``."""
+    return sorted([*fenced(page), *indented(page)], key=lambda block: block.line)
+
+
+def fenced(page: Path) -> list[Block]:
     found: list[Block] = []
     fence, kind, first, lines = "", "", 0, list[str]()
     for number, line in enumerate(page.read_text(encoding="utf-8").splitlines(), start=1):
@@ -46,7 +53,7 @@ def blocks(page: Path) -> list[Block]:
         if not fence and match:
             fence, kind, first, lines = match["fence"], match["info"].strip(), number + 1, []
         elif fence and match and match["fence"] == fence and not match["info"].strip():
-            found.append(Block(page, first, kind, "\n".join(lines)))
+            found.append(Block(page, first, kind, dedent("\n".join(lines))))
             fence = ""
         elif fence:
             lines.append(line)
@@ -54,15 +61,36 @@ def blocks(page: Path) -> list[Block]:
     return found
 
 
-def prose(page: Path) -> list[tuple[int, str]]:
-    """Return the numbered lines of a page that are outside of its blocks."""
+def indented(page: Path) -> list[Block]:
+    """Return the blocks that four blanks make, which those of a list's item are not."""
+    found: list[Block] = []
+    before, in_list = "", False
+    for number, line in outside_of(page, fenced(page)):
+        is_code = bool(INDENTED.match(line)) and not in_list
+        if is_code and found and number == found[-1].line + len(found[-1].text.splitlines()):
+            found[-1] = replace(found[-1], text=f"{found[-1].text}\n{line[4:]}")
+        elif is_code and not before.strip():
+            found.append(Block(page, number, "console", line[4:]))
+        elif line.strip() and not line.startswith(" "):
+            in_list = bool(ITEM.match(line))
+        before = line
+    return found
+
+
+def outside_of(page: Path, found: list[Block]) -> list[tuple[int, str]]:
+    """Return the numbered lines of a page that are in none of the blocks, nor their fences."""
     inside = {
         number
-        for block in blocks(page)
+        for block in found
         for number in range(block.line - 1, block.line + len(block.text.splitlines()) + 1)
     }
     lines = page.read_text(encoding="utf-8").splitlines()
     return [(n, line) for n, line in enumerate(lines, start=1) if n not in inside]
+
+
+def prose(page: Path) -> list[tuple[int, str]]:
+    """Return the numbered lines of a page that are outside of its blocks."""
+    return outside_of(page, blocks(page))
 
 
 def links(page: Path) -> Iterator[tuple[int, str]]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.docs.pages import DOCS, PAGES, ROOT, anchors, links, slug_of
+from tests.docs.pages import DOCS, PAGES, ROOT, anchors, blocks, links, slug_of
 
 LINKING = [*PAGES, ROOT / "CHANGELOG.md", *sorted((ROOT / "benchmarks").glob("*.md"))]
 
@@ -53,7 +53,22 @@ def test_links__faults_are_found(tmp_path: Path) -> None:
     )
     assert {target for _line, target in links(sample)} == {"a.png", "b.md", "c.md", "e.png", "f.md"}
     assert anchors(sample) == {"a-b-c", "a-b-c-1"}
+    assert [block.kind for block in blocks(sample)] == ["text"]
     assert slug_of("Django's Tasks") == "djangos-tasks"
+
+
+def test_blocks__fenced_and_indented(tmp_path: Path) -> None:
+    """A block is found with its line, whether a fence or blanks make it; the text of an item is none."""
+    sample = tmp_path / "page.md"
+    sample.write_text(
+        "Text:\n\n    make a\n    make b\n\nMore\n    of it.\n\n- item\n\n    its text\n\n"
+        "1. item\n   ```python\n   x = 1\n   ```\n\nEnd.\n\n    make c\n"
+    )
+    assert [(block.line, block.kind, block.text) for block in blocks(sample)] == [
+        (3, "console", "make a\nmake b"),
+        (15, "python", "x = 1"),
+        (20, "console", "make c"),
+    ]
 
 
 def test_pictures__are_shown() -> None:

@@ -7,7 +7,8 @@ line tell:
 
 - ``python``: code. ``# settings.py`` makes it settings, ``# urls.py`` a URL configuration, ``# celery.py``
   a module of a project that has a Celery ``app``, and ``# any/other.py`` a module that can be imported.
-- ``console``: commands, one a line, of the programs in ``PROGRAMS``. ``[`` makes it the synopsis of a command.
+- ``console``, or no fence at all: commands, one a line, of the programs in ``PROGRAMS``. ``[`` makes it the
+  synopsis of a command; a word in capitals is a placeholder, with which a command is parsed and not run.
 - ``text``: what the console block before it prints, with ``…`` for what differs and lines
   broken anywhere.
 - ``json``: what the console block before it prints, by its keys.
@@ -20,6 +21,7 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import os
 import re
 import shlex
 import sys
@@ -52,6 +54,7 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
 CRON = re.compile(r"((?:[\d*/,-]+ ){5})(.+)")
 CRON_FIELD = re.compile(r"\*(/\d+)?|\d+([,-]\d+)*")
+PLACEHOLDER = re.compile(r"^[A-Z][A-Z_]+$|…")
 MODULE = re.compile(r"# ([\w/]+)\.py\n")
 ASSIGNMENT = re.compile(r"[A-Z][A-Z_]*=")
 SIGNALS: tuple[Signal, ...] = (signals.session_changed, signals.session_outcome_changed)
@@ -204,6 +207,8 @@ def run_line(line: str, where: str) -> str:
         while ASSIGNMENT.match(words[0]):
             words = words[1:]
         program = PROGRAMS.get(Path(words[0]).name)
+        if os.access(ROOT / words[0], os.X_OK):
+            program = judge_tool  # a script of the repository
         assert program, f"{where}: there is no rule for the program {words[0]!r}"
         printed += program(words[1:], where) or ""
     return printed
@@ -219,10 +224,10 @@ def run_python(words: list[str], where: str) -> str:
 
 
 def run_manage(words: list[str], where: str) -> str:
-    """Run a management command, or only parse it where it would serve, follow or ask."""
+    """Run a management command, or only parse it where it would serve, follow or ask, or names no real id."""
     name, *arguments = words
     parser = parser_of(name, where)
-    if name in ONLY_PARSED or "--follow" in arguments:
+    if name in ONLY_PARSED or "--follow" in arguments or any(map(PLACEHOLDER.search, arguments)):
         parser.parse_args(arguments)
         return ""
     output = io.StringIO()
@@ -277,6 +282,11 @@ def judge_cd(words: list[str], where: str) -> None:
     assert len(words) == 1, where
 
 
+def judge_file(words: list[str], where: str) -> None:
+    """Accept a program of the system that is given one file."""
+    assert len(words) == 1, where
+
+
 def judge_git(words: list[str], where: str) -> None:
     assert words[0] in {"clone", "switch", "checkout", "add", "commit"}, where
 
@@ -299,12 +309,14 @@ PROGRAMS: dict[str, Callable[[list[str], str], str | None]] = {
     "ruff": judge_tool,
     "mypy": judge_tool,
     "tox": judge_tool,
+    "sha256sum": judge_file,
 }
 
 
 @pytest.fixture
-def prepared(api: FakeAPI, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeAPI]:
+def prepared(api: FakeAPI, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[FakeAPI]:
     """Store the vendor's example and a few more sessions, one of which has moved since."""
+    monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COMPLYCUBE_API_KEY", KEY)
     monkeypatch.setenv("COMPLYCUBE_WEBHOOK_SECRET", "secret")
     for number in range(1, 4):
