@@ -47,7 +47,7 @@ from complycube_sessions.models import WorkflowSession
 from complycube_sessions.services import refresh_session, refresh_sessions
 from complycube_sessions.system_checks import check_settings
 from tests.builders import CHECK_IDS, SESSION_ID, UNKNOWN_ID, check_payload, vendor_example
-from tests.docs.pages import PAGES, ROOT, Block, blocks
+from tests.docs.pages import PAGES, ROOT, Block, blocks, names, prose
 from tests.fake_api import KEY, FakeAPI
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
@@ -292,7 +292,11 @@ def judge_git(words: list[str], where: str) -> None:
 
 
 def judge_tool(words: list[str], where: str) -> None:
-    """Accept a tool of development whose paths are there."""
+    """Accept a tool of development whose paths and markers are there."""
+    if "-m" in words:
+        markers = {marker.split(":")[0] for marker in PROJECT["tool"]["pytest"]["markers"]}
+        named = set(re.findall(r"\w+", words[words.index("-m") + 1])) - {"and", "or", "not"}
+        assert named <= markers, where
     for word in words:
         if "/" in word and not word.startswith("-"):
             assert (ROOT / word.split("::")[0]).exists(), f"{where}: no {word}"
@@ -342,6 +346,19 @@ def test_snippets__run(path: Path, prepared: FakeAPI, monkeypatch: pytest.Monkey
     for block in blocks(path):
         page.run(block)
     assert WorkflowSession.objects.filter(pk=SESSION_ID).exists()
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_inline_commands__exist(path: Path) -> None:
+    """A command in the middle of a sentence is one: of the Makefile, of Django, of a tool."""
+    for number, line in prose(path):
+        for command in names(line):
+            where = f"{path.relative_to(ROOT)}:{number}"
+            words = command.removeprefix("python ").split()
+            if words[0] in {"make", "pip", "pytest"} and len(words) > 1:
+                PROGRAMS[words[0]](words[1:], where)
+            elif words[0] == "manage.py" and len(words) > 1:
+                parser_of(words[1], where)
 
 
 BAD = {
