@@ -240,7 +240,8 @@ def _checked_target(url: str, account: Account) -> _Target:
         raise _refused("it is not https")
     if (port or HTTPS_PORT) != HTTPS_PORT:
         raise _refused("it is on another port than 443")
-    if not _is_ipv6(host) and not _HOST.fullmatch(host):
+    # Square brackets are for addresses of version 6 alone, and these stand in no other way.
+    if not (_is_ipv6(host) if "[" in parts.netloc else _HOST.fullmatch(host)):
         raise _refused("its host has characters that no host has")
     addresses = _addresses(host, HTTPS_PORT)
     if not all(is_public(address) for address in addresses):
@@ -322,8 +323,9 @@ def _connection(target: _Target, account: Account) -> HTTPConnection:
         proxy_config=ProxyConfig(None, False, None, None) if proxy_url else None,
     )
     if proxy_url:
-        login = {"proxy_basic_auth": unquote(proxy_url.auth)} if proxy_url.auth else {}
-        connection.set_tunnel(target.address, target.port, urllib3.make_headers(**login))
+        login = unquote(proxy_url.auth) if proxy_url.auth else None
+        headers = urllib3.make_headers(proxy_basic_auth=login)
+        connection.set_tunnel(target.address, target.port, headers)
     return connection
 
 

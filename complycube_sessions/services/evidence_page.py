@@ -8,7 +8,7 @@ the length of what it shows; where something is cut, it says so and points to th
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from django.template.loader import render_to_string
@@ -21,6 +21,8 @@ from complycube_sessions.models import RelatedCheck, SessionChange, WorkflowSess
 
 MAX_TEXT: Final = 2_000
 MAX_NODES: Final = 5_000
+# Of all trees together.
+MAX_TREE_TEXT: Final = 500_000
 MAX_DEPTH: Final = 40
 MAX_ROWS: Final = 1_000
 DASH: Final = "\N{EN DASH}"
@@ -135,7 +137,12 @@ def outcome(word: str) -> SafeString:
 
 def moment(time: str | None) -> str:
     """Return a time of the document as a person reads it, in UTC to the second."""
-    return f"{time[:10]} {time[11:19]} UTC" if time else DASH
+    return f"{cell(time)} UTC" if time else DASH
+
+
+def cell(time: str | None) -> str:
+    """Return a time for a column whose heading says that it is UTC."""
+    return f"{time[:10]} {time[11:19]}" if time else DASH
 
 
 def _mark(word: str) -> tuple[str, str]:
@@ -242,31 +249,30 @@ def _check(check: Mapping[str, Any]) -> dict[str, Any]:
         "outcome": outcome(check["outcome"]),
         "failed": failed,
         "status": _status(check["status"]),
-        "created": moment(check["created_at"]),
-        "updated": moment(check["updated_at"]),
-        "fetched": moment(check["fetched_at"]),
+        "updated": cell(check["updated_at"]),
+        "fetched": cell(check["fetched_at"]),
         "result_fetched": moment(check["result_fetched_at"]),
         "missing_since": moment(check["missing_since"]) if check["missing_since"] else "",
     }
 
 
 def _event(event: Mapping[str, Any]) -> dict[str, Any]:
-    by = _("ComplyCube's time") if event["by"] == "vendor" else _("Time of this copy")
+    by = "ComplyCube" if event["by"] == "vendor" else _("This copy")
     if event["what"] == "change":
-        return {"at": moment(event["at"]), "by": by, "text": _change_text(event)}
+        return {"at": cell(event["at"]), "by": by, "text": _change_text(event)}
     text = str(_EVENTS.get(event["what"], event["what"]))
     if not event.get("check_id"):
-        return {"at": moment(event["at"]), "by": by, "text": text}
+        return {"at": cell(event["at"]), "by": by, "text": text}
     words = outcome(event["outcome"]) if event["what"] == "check_updated" else ""
     shown = format_html("{}: <bdi>{}</bdi> {}", text, _type(event["type"]), words)
-    return {"at": moment(event["at"]), "by": by, "text": shown}
+    return {"at": cell(event["at"]), "by": by, "text": shown}
 
 
 def _change(change: Mapping[str, Any]) -> dict[str, Any]:
     sources = dict(SessionChange.Source.choices)
     return {
-        "changed": moment(change["changed_at"]),
-        "observed": moment(change["observed_at"]),
+        "changed": cell(change["changed_at"]),
+        "observed": cell(change["observed_at"]),
         "text": _change_text(change),
         "source": sources.get(change["source"]) or visible(change["source"]),
     }
@@ -300,6 +306,7 @@ class _Trees:
 
     def __init__(self) -> None:
         self.nodes = 0
+        self.text = 0
         self.left_out = 0
 
     def block(self, value: Any) -> SafeString | str:
@@ -308,29 +315,40 @@ class _Trees:
             return ""
         return self._value(value, 0)
 
-    def _value(self, value: Any, depth: int) -> SafeString | str:
+    def _value(self, value: Any, depth: int, key: str = "") -> SafeString | str:
         if not isinstance(value, Mapping | list) or not value:
-            return _leaf(value)
+            leaf = _leaf(value, key)
+            self.text += len(leaf)
+            return leaf
         if depth >= MAX_DEPTH:
             self.left_out += 1
             return "…"
-        items = value.items() if isinstance(value, Mapping) else enumerate(value, start=1)
         shown = []
-        for key, item in items:
-            if self.nodes >= MAX_NODES:
+        for key, item in value.items() if isinstance(value, Mapping) else _numbered(value):
+            if self.nodes >= MAX_NODES or self.text >= MAX_TREE_TEXT:
                 self.left_out += 1
                 continue
             self.nodes += 1
-            shown.append((visible(key), self._value(item, depth + 1)))
+            name = visible(key)
+            self.text += len(name)
+            shown.append((name, self._value(item, depth + 1, str(key))))
         return format_html(
             '<ul class="tree">{}</ul>',
             format_html_join("", "<li><b><bdi>{}</bdi></b> {}</li>", shown),
         )
 
 
-def _leaf(value: Any) -> SafeString | str:
+def _numbered(values: Sequence[Any]) -> Iterator[tuple[str, Any]]:
+    """Yield the entries of a list with their numbers, and with their names where they have one."""
+    for number, item in enumerate(values, start=1):
+        name = item.get("name") if isinstance(item, Mapping) else None
+        yield f"{number}. {name}" if isinstance(name, str) else f"{number}.", item
+
+
+def _leaf(value: Any, key: str) -> SafeString | str:
     if isinstance(value, str):
-        return outcome(value) if value in _MARKS else format_html("<bdi>{}</bdi>", visible(value))
+        is_outcome = value in _MARKS or key == "outcome"
+        return outcome(value) if is_outcome else format_html("<bdi>{}</bdi>", visible(value))
     if value is None:
         return "null"
     if isinstance(value, bool):
