@@ -139,10 +139,13 @@ class _AsyncReport:
         return self
 
     async def __anext__(self) -> bytes:
-        piece = await sync_to_async(next, thread_sensitive=False)(self._report, b"")
+        piece = await sync_to_async(self._next, thread_sensitive=False)()
         if not piece:
             raise StopAsyncIteration
         return piece
+
+    def _next(self) -> bytes:
+        return next(self._report, b"")
 
 
 def report_reason(error: Exception) -> str:

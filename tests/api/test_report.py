@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import socket
 import threading
 import traceback
 from collections.abc import Iterable
@@ -206,7 +207,7 @@ def test_address__unknown_name(files: ReportServer, monkeypatch: pytest.MonkeyPa
     def fail(*args: Any, **kwargs: Any) -> Any:
         raise OSError(f"no such host {SECRET}")
 
-    monkeypatch.setattr(report.socket, "getaddrinfo", fail)
+    monkeypatch.setattr(socket, "getaddrinfo", fail)
     assert "was not found" in refusal(kind=ComplyCubeConnectionError)
 
 

@@ -251,8 +251,8 @@ def test_verify__one_byte_changed(part: str) -> None:
         changed = bytearray(data)
         changed[place] ^= 1
         assert not is_as_exported(verify_evidence(bytes(changed)))
-    for changed in (data[:-1], data + b"\n", b" " + data, data.replace(b"Ann", b"Bob", 1), b""):
-        assert not is_as_exported(verify_evidence(bytes(changed)))
+    for other in (data[:-1], data + b"\n", b" " + data, data.replace(b"Ann", b"Bob", 1), b""):
+        assert not is_as_exported(verify_evidence(other))
 
 
 def test_verify__changed_file_names_its_session() -> None:
