@@ -30,8 +30,8 @@ FORMAT_VERSION: Final = 1
 COMMAND: Final = "command"
 ABOUT: Final = (
     "This is a copy of what the ComplyCube API answered about one workflow session. ComplyCube ran the "
-    "checks and gave the outcomes; the software named here fetched and stored them unchanged, at the "
-    "times given. All times are UTC."
+    "checks and gave the outcomes; the software named here fetched and stored the answers at the times "
+    "given, unchanged but for images and overlong values, which are cut with a mark. All times are UTC."
 )
 CHECKS_KEPT: Final = 1_000
 CHANGES_KEPT: Final = 10_000

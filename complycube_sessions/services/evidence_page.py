@@ -54,8 +54,8 @@ _EVENTS: Final = {
     "session_created": gettext_lazy("Session created"),
     "session_completed": gettext_lazy("Session completed"),
     "session_updated": gettext_lazy("Last updated by ComplyCube"),
-    "first_stored": gettext_lazy("First copied"),
-    "last_fetched": gettext_lazy("Last copied"),
+    "first_stored": gettext_lazy("First stored here"),
+    "last_fetched": gettext_lazy("Last fetched"),
     "missing_upstream": gettext_lazy("No longer known to ComplyCube"),
     "check_created": gettext_lazy("Check created"),
     "check_updated": gettext_lazy("Check last updated"),
@@ -103,6 +103,7 @@ def render_page(document: Mapping[str, Any], *, sha256: str, json_name: str) -> 
             for check in checks[:MAX_ROWS]
             if check.get("result")
         ],
+        "without_result": sum(not check.get("result") for check in checks),
         "tasks": trees.block(document.get("tasks")),
         "answer": trees.block(document.get("answer_as_received")),
         "cut": trees.left_out,
@@ -204,8 +205,8 @@ def _origin(
             environment.get(copy["environment"], visible(copy["environment"]) or _("Unknown")),
         ),
         (_("ComplyCube account, as named here"), visible(copy["account"])),
-        (_("First copied from ComplyCube"), moment(copy["first_seen_at"])),
-        (_("Last copied from ComplyCube"), moment(copy["fetched_at"])),
+        (_("First stored here"), moment(copy["first_seen_at"])),
+        (_("Last fetched from ComplyCube"), moment(copy["fetched_at"])),
         (_("Software"), f"{export['app']} {export['app_version']}"),
         (_("The evidence itself"), json_name),
     ]

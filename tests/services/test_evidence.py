@@ -410,7 +410,7 @@ def test_page__says_what_a_regulator_asks() -> None:
         "1 of 1 checks is not clear.",
         "Test environment: this session verified no real person.",
         "lead (user:7)",
-        "Last copied from ComplyCube 2026-11-01 13:00:00 UTC",
+        "Last fetched from ComplyCube 2026-11-01 13:00:00 UTC",
         f"django-complycube-sessions {__version__}",
         exported.record.sha256,
         f"verify_session_evidence {exported.stem}.json",
@@ -437,6 +437,15 @@ def test_page__only_clear_is_good(outcome: str, said: str) -> None:
     assert said in text_of(html)
     assert ('class="hero good"' in html) is (outcome == "clear")
     assert ("no approval" in html) is (outcome != "clear")
+
+
+def test_page__result_that_was_not_fetched() -> None:
+    """A check without a stored result is counted, so that nobody takes it for one without a finding."""
+    session = whole_session()
+    make_check(session, result={})
+    assert "Of 1 check the result was not fetched; its outcome is above." in text_of(
+        page_of(session)
+    )  # fmt: skip
 
 
 def test_page__gone_or_failed_is_not_overlooked() -> None:

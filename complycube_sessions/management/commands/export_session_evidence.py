@@ -56,14 +56,17 @@ class Command(BaseCommand):
         for name, content in evidence.files.items():
             path = output / name
             try:
-                # It is personal data: for its owner alone, and never over another file.
-                number = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, ONLY_MINE)
-                with os.fdopen(number, "wb") as file:
+                # Never over another file.
+                with open(path, "xb", opener=_for_owner_alone) as file:
                     file.write(content)
             except OSError as error:
                 raise _refused(f"{path} could not be written ({error.strerror}).") from None
             self.stdout.write(str(path))
         self.stdout.write(f"SHA-256 of the JSON file: {evidence.record.sha256}")
+
+
+def _for_owner_alone(path: str, flags: int) -> int:
+    return os.open(path, flags, ONLY_MINE)
 
 
 def _refused(reason: str) -> CommandError:
