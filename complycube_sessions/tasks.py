@@ -14,6 +14,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from typing import Any, Final, Literal
 
+from django.core.exceptions import ImproperlyConfigured
+
 from complycube_sessions import services
 from complycube_sessions.conf import conf
 from complycube_sessions.exceptions import ComplyCubeRefreshRunningError
@@ -47,7 +49,7 @@ def has_task_engine() -> bool:
         return False
     try:
         backend = _framework.task_backends["default"]
-    except ImportError:  # what an unknown backend raises is one
+    except ImproperlyConfigured:  # of an unknown backend, which the framework's own check names
         return False
     return type(backend).__name__ not in {"ImmediateBackend", "DummyBackend"}
 
