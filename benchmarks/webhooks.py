@@ -1,10 +1,12 @@
 """
 Accepting events: 2,000 at 200 a second, a tenth repeated, all shuffled, by the demo site under gunicorn.
 
-Two workers on PostgreSQL, which are killed with SIGKILL in the middle of a second round. Beside it, in
-the same run, a bare view that verifies a signature and inserts one row.
+Two web processes on PostgreSQL, each event enqueued with django-tasks-db. Beside it, in the same run, a bare
+view that verifies a signature and inserts one row. Then task workers work it off, and the copy is compared
+with its source. In a second round the source has changed, and web and task workers are killed with SIGKILL
+while events come in.
 
-Run: python -m benchmarks.webhooks   (needs gunicorn and psycopg; POSTGRES_URL as in the tests)
+Run: python -m benchmarks.webhooks   (needs gunicorn, psycopg and django-tasks-db; POSTGRES_URL as in the tests)
 """
 
 from __future__ import annotations
@@ -24,7 +26,7 @@ import time
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 from urllib.parse import urlsplit
 
 import psycopg
@@ -32,25 +34,51 @@ import psycopg
 ROOT = Path(__file__).resolve().parent.parent
 POSTGRES = os.environ.get("POSTGRES_URL", "postgres://postgres:postgres@127.0.0.1:5432/postgres")
 SECRET = "a-secret-of-the-benchmark"  # noqa: S105 - opens nothing
-EVENTS, RATE, WARM_UP, CLIENTS, KILLS = 2000, 200, 200, 16, 2
+EVENTS, RATE, WARM_UP, CLIENTS, KILLS, WORKERS = 2000, 200, 200, 16, 2, 2
+SESSIONS = EVENTS * 9 // 10
+PATIENCE_SECONDS = 300
 PATH, BARE_PATH = "/complycube/webhook/default/", "/bare/"
 TABLE = "complycube_sessions_webhookevent"
+DIFFERENT = """
+SELECT count(*) FROM sandbox_sandboxsession s LEFT JOIN complycube_sessions_workflowsession c ON c.id = s.id
+WHERE c.id IS NULL OR c.raw <> s.body::jsonb
+"""
+UNCHECKED = """
+SELECT count(*) FROM sandbox_sandboxcheck s LEFT JOIN complycube_sessions_relatedcheck c ON c.check_id = s.id
+WHERE c.id IS NULL OR (c.status, c.outcome) <> (s.status, s.outcome)
+"""
+# What happens upstream between the rounds: every session is worked on.
+CHANGE = """
+import json
+from datetime import UTC, datetime
+from project.sandbox.data import iso
+from project.sandbox.models import SandboxSession
+now = iso(datetime.now(UTC))
+rows = []
+for row in SandboxSession.objects.all():
+    body = {**json.loads(row.body), "updatedAt": now, "workflowDescription": "Changed upstream"}
+    rows.append(SandboxSession.from_body(body))
+fields = [field.name for field in SandboxSession._meta.concrete_fields if field.name != "id"]
+SandboxSession.objects.bulk_update(rows, fields, batch_size=500)
+"""
+
+Item = tuple[str, bytes]
 
 
-def bodies(prefix: str, distinct: int, repeated: int) -> list[tuple[str, bytes]]:
-    """Return signed bodies by id, of which some come twice, in random order."""
-    ids = [f"{prefix}{number}" for number in range(distinct)]
-    order = ids + random.sample(ids, repeated)
+def bodies(prefix: str, sessions: list[str], repeated: int) -> list[Item]:
+    """Return a signed body for each session, by the id of the event; some come twice, in random order."""
+    ids = {f"{prefix}{number}": session for number, session in enumerate(sessions)}
+    order = [*ids, *random.sample(sorted(ids), repeated)]
     random.shuffle(order)
-    return [(i, json.dumps(event(i)).encode()) for i in order]
+    return [(i, json.dumps(event(i, ids[i])).encode()) for i in order]
 
 
-def event(event_id: str) -> dict[str, Any]:
+def event(event_id: str, session_id: str) -> dict[str, Any]:
     return {
         "id": event_id,
         "type": "workflow.session.completed",
         "resourceType": "workflowSession",
-        "payload": {"id": hashlib.sha256(event_id.encode()).hexdigest()[:24]},
+        "payload": {"id": session_id},
         "createdAt": "2026-01-05T10:00:09.300Z",
     }
 
@@ -89,13 +117,20 @@ def figures(name: str, answers: list[tuple[str, int, float]]) -> None:
     )
 
 
-def environment(database: str) -> dict[str, str]:
+def manage(env: dict[str, str], *arguments: str) -> None:
+    """Run a management command of the site to its end."""
+    command = [sys.executable, "-m", "django", *arguments]
+    subprocess.run(command, env=env, cwd=ROOT, check=True)  # noqa: S603 - our own command
+
+
+def environment(database: str, port: int) -> dict[str, str]:
     return {
         **os.environ,
         "DATABASE_URL": database,
         "DJANGO_SETTINGS_MODULE": "benchmarks.webhook_settings",
         "COMPLYCUBE_WEBHOOK_SECRET": SECRET,
         "SECRET_KEY": "benchmark",
+        "DEMO_PORT": str(port),
         "PYTHONPATH": str(ROOT),
     }
 
@@ -115,41 +150,99 @@ def main() -> None:
 
 
 def measure(database: str, port: int) -> None:
-    env = environment(database)
-    subprocess.run(
-        [sys.executable, "-m", "django", "migrate", "-v0"], env=env, cwd=ROOT, check=True
-    )
+    env = environment(database, port)
+    manage(env, "migrate", "-v0")
+    manage(env, "load_sandbox", "--count", str(SESSIONS - 1), "-v0")
     with psycopg.connect(database) as connection:
         connection.execute("CREATE TABLE bare (id serial PRIMARY KEY, body text)")
+        rows = connection.execute("SELECT id FROM sandbox_sandboxsession").fetchall()
+    sessions = [row[0] for row in rows]
     command = [sys.executable, "-m", "gunicorn", "-w", "2", "-b", f"127.0.0.1:{port}"]
     command += ["--log-level", "critical", "benchmarks.webhook_settings:application"]
     server = subprocess.Popen(command, env=env, cwd=ROOT)  # noqa: S603 - our own command
     try:
         wait_until_up(port)
         for path, label in ((BARE_PATH, "bare view"), (PATH, "receiver")):
-            round_of(port, path, bodies(f"warm{label}", WARM_UP, 0))
-            items = bodies(label, EVENTS * 9 // 10, EVENTS // 10)
-            answers = round_of(port, path, items)
+            round_of(port, path, bodies(f"warm {label}", sessions[:WARM_UP], 0))
+            answers = round_of(port, path, bodies(label, sessions, EVENTS - SESSIONS))
             figures(label, answers)
         stored = count(database, "receiver%")
-        print(f"receiver: {stored} rows of {EVENTS * 9 // 10} distinct ids")
-        kill_in_the_middle(database, port, server)
+        print(f"receiver: {stored} rows of {SESSIONS} distinct ids")
+        with Workers(env) as workers:
+            work_off(database, env, "the copy")
+            manage(env, "shell", "--verbosity", "0", "--command", CHANGE)
+            kill_in_the_middle(database, port, server, workers, sessions)
+            work_off(database, env, "the copy after the kills")
     finally:
         server.send_signal(signal.SIGTERM)
         server.wait(30)
 
 
-def kill_in_the_middle(database: str, port: int, server: subprocess.Popen[bytes]) -> None:
-    items = bodies("killed", EVENTS // 2, 0)
+class Workers:
+    """Task workers that are started again when they die, as a supervisor does."""
+
+    def __init__(self, env: dict[str, str]) -> None:
+        self._env = env
+        self._running: list[subprocess.Popen[bytes]] = []
+
+    def __enter__(self) -> Self:
+        self._running = [self._start() for _ in range(WORKERS)]
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._kill(self._running)
+
+    def kill_all(self) -> None:
+        """Kill them with SIGKILL, and start others."""
+        self._kill(self._running)
+        self._running = [self._start() for _ in range(WORKERS)]
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        command = [sys.executable, "-m", "django", "db_worker", "--interval", "0.1"]
+        return subprocess.Popen(  # noqa: S603 - our own command
+            [*command, "--no-startup-delay"], env=self._env, cwd=ROOT, stderr=subprocess.DEVNULL
+        )
+
+    def _kill(self, workers: list[subprocess.Popen[bytes]]) -> None:
+        for worker in workers:
+            worker.kill()
+            worker.wait()
+
+
+def work_off(database: str, env: dict[str, str], name: str) -> None:
+    """Wait for the workers, and tell whether the copy equals its source."""
+    began = time.monotonic()
+    deadline = began + PATIENCE_SECONDS
+    open_events = f"SELECT count(*) FROM {TABLE} WHERE processed_at IS NULL"  # noqa: S608 - our own name
+    while (left := number(database, open_events)) and time.monotonic() < deadline:
+        time.sleep(1)
+        if (
+            time.monotonic() - began > 60
+        ):  # a killed task is its engine's loss; the inbox has the event
+            manage(env, "process_webhook_events")
+    took = time.monotonic() - began
+    sessions, checks = number(database, DIFFERENT), number(database, UNCHECKED)
+    print(f"{name}: {left} events open after {took:.0f} s")
+    print(f"{name}: {sessions} of {SESSIONS} sessions and {checks} checks differ from the source")
+
+
+def kill_in_the_middle(
+    database: str,
+    port: int,
+    server: subprocess.Popen[bytes],
+    workers: Workers,
+    sessions: list[str],
+) -> None:
+    items = bodies("killed", sessions, 0)
     with ThreadPoolExecutor(1) as pool:
         job = pool.submit(round_of, port, PATH, items)
         kills = 0
         while not job.done() and kills < KILLS:
-            time.sleep(2)
+            time.sleep(3)
             children = Path(f"/proc/{server.pid}/task/{server.pid}/children").read_text().split()
-            for child in children[:1]:
-                os.kill(int(child), signal.SIGKILL)
-                kills += 1
+            os.kill(int(children[0]), signal.SIGKILL)
+            workers.kill_all()
+            kills += 1
         answers = job.result()
     acknowledged = {event_id for event_id, status, _ in answers if status == 200}
     with psycopg.connect(database) as connection:
@@ -157,8 +250,18 @@ def kill_in_the_middle(database: str, port: int, server: subprocess.Popen[bytes]
         found = {row[0] for row in rows}
     lost = acknowledged - found
     print(
-        f"SIGKILL of {kills} workers: {len(acknowledged)} of {len(items)} acknowledged, {len(lost)} lost"
+        f"SIGKILL of {kills} web and {kills * WORKERS} task workers: {len(acknowledged)} of {len(items)} "
+        f"acknowledged, {len(lost)} lost"
     )
+    # The vendor sends again what was not acknowledged.
+    round_of(port, PATH, [item for item in items if item[0] not in acknowledged])
+
+
+def number(database: str, query: str) -> int:
+    with psycopg.connect(database) as connection:
+        row = connection.execute(query.encode()).fetchone()
+    assert row is not None  # noqa: S101 - a count is a row
+    return int(row[0])
 
 
 def count(database: str, pattern: str) -> int:

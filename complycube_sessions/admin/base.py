@@ -18,6 +18,8 @@ from django.utils import timezone
 from django.utils.text import capfirst
 from django.utils.translation import gettext as _
 
+from complycube_sessions.models import PendingRefresh
+
 APP_LABEL = "complycube_sessions"
 
 
@@ -162,6 +164,12 @@ class ReadOnlyAdmin(admin.ModelAdmin):
             args=[quote(arg) for arg in args],
             current_app=self.admin_site.name,
         )
+
+    def failing_url(self, request: HttpRequest) -> str:
+        """Return the address of the list of sessions that still fail, or ``""`` for one who may not see it."""
+        if not allowed(request, "view_pendingrefresh"):
+            return ""
+        return f"{self.url('changelist', model=PendingRefresh)}?failing=yes"
 
     def row_url(self, row: models.Model) -> str:
         """Return the address of the page of a row."""

@@ -193,7 +193,9 @@ class WorkflowSessionAdmin(RefreshActions, ExportActions, Overview):
             "fetch_url": self.url("fetch") if may_refresh else "",
             "export_url": f"{self.url('export')}?{query}" if may_export else "",
             "has_xlsx": xlsx_is_there(),
-            "freshness": freshness_line() if self.has_view_permission(request) else None,
+            "freshness": freshness_line(self.failing_url(request))
+            if self.has_view_permission(request)
+            else None,
         }
         response: HttpResponse = super().changelist_view(request, context | (extra_context or {}))
         return response
@@ -426,7 +428,7 @@ def _value(session: WorkflowSession, name: str) -> Any:
         return _("yes") if value else _("no")
     if isinstance(value, datetime):
         return display.moment(value)
-    return display.DASH if value in (None, "") else value
+    return display.DASH if value in (None, "") else display.folded(str(value))
 
 
 def portal_url(session: WorkflowSession) -> str:

@@ -22,6 +22,7 @@ from complycube_sessions.models import (
     RefreshRun,
     RelatedCheck,
     SessionChange,
+    WebhookEvent,
     WorkflowSession,
 )
 from tests.admin.builders import make_check, make_session, make_staff
@@ -42,6 +43,8 @@ PAGES = (
     "refreshrun_change",
     "pendingrefresh_changelist",
     "pendingrefresh_change",
+    "webhookevent_changelist",
+    "webhookevent_change",
     "app_list",
 )
 MARKUP = "<img src=x onerror=alert(1)>"
@@ -125,6 +128,17 @@ def store_hostile(text: str, *, depth: int = 50, length: int = 10_000) -> dict[s
         "pendingrefresh": PendingRefresh.objects.create(
             account="default", session_id=session.pk, reason=word, error=text, attempts=3
         ),
+        "webhookevent": WebhookEvent.objects.create(
+            account="default",
+            event_id=text,
+            type=text,
+            resource_id=text,
+            client_id=text,
+            status=word,
+            outcome=word,
+            error=text,
+            received_at=now,
+        ),
     }
 
 
@@ -201,9 +215,11 @@ def test_policy__nothing_inline(root: Client, page: str) -> None:
 @pytest.mark.parametrize("page", PAGES)
 @pytest.mark.parametrize("rows", [10, 100])
 def test_queries__few_and_constant(
-    root: Client, page: str, rows: int, django_assert_max_num_queries: Any
+    root: Client, page: str, rows: int, django_assert_max_num_queries: Any, settings: Any
 ) -> None:
     """A page takes at most 12 queries, whether it has 10 or 100 rows."""
+    account = {**settings.COMPLYCUBE_ACCOUNTS["default"], "WEBHOOK_SECRETS": ["a secret"]}
+    settings.COMPLYCUBE_ACCOUNTS = {"default": account}
     first = store_hostile("plain")
     session = first["workflowsession"]
     for number in range(rows):
@@ -219,6 +235,12 @@ def test_queries__few_and_constant(
         )
         RefreshRun.objects.create(account="default", mode="full", state="succeeded")
         PendingRefresh.objects.create(account="default", session_id=f"p{number}", reason="x")
+        WebhookEvent.objects.create(
+            account="default",
+            event_id=f"e{number}",
+            type="check.completed",
+            received_at=timezone.now(),
+        )
     # One who is no superuser has two more queries, for what he may do.
     client = Client()
     everything = [
@@ -229,6 +251,7 @@ def test_queries__few_and_constant(
             "sessionchange",
             "refreshrun",
             "pendingrefresh",
+            "webhookevent",
         )
     ]
     custom = [f"{what}_workflowsession" for what in ("refresh", "export", "view_sensitive")]
@@ -316,7 +339,9 @@ def test_models__rows_name_ids_only(root: Client) -> None:
     for row in rows.values():
         shown = str(row)
         if not isinstance(row, RelatedCheck):  # its id is the hostile text
-            assert "Ann" not in shown or isinstance(row, SessionChange | PendingRefresh)
+            assert "Ann" not in shown or isinstance(
+                row, SessionChange | PendingRefresh | WebhookEvent
+            )
     session: WorkflowSession = rows["workflowsession"]
     html = root.get(address("workflowsession_change", rows)).content.decode()
     title = re.search(r"<title>([^<]*)</title>", html)
