@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Final
 
-from django.db.models import Max
+from django.db.models import Subquery
 from django.utils import timezone
 
 from complycube_sessions.conf import account_names, webhook_secrets
@@ -16,6 +16,8 @@ LOOKED_BACK: Final = timedelta(days=7)
 # The vendor tries again after 1, 2 and 8 minutes; what is silent for longer has most likely stopped.
 GRACE: Final = timedelta(hours=1)
 CHANGES_WITHOUT_EVENT: Final = 3
+# Of the newest changes; what stopped shows in them.
+LOOKED_AT: Final = 50
 
 
 def silent_accounts() -> list[str]:
@@ -31,14 +33,22 @@ def silent_accounts() -> list[str]:
 def _is_silent(account: str) -> bool:
     alias = write_alias()
     since = timezone.now() - LOOKED_BACK
-    events = WebhookEvent.objects.using(alias).filter(account=account)
-    last = events.aggregate(last=Max("received_at"))["last"]
-    if last is not None:
-        since = max(since, last + GRACE)
-    found = SessionChange.objects.using(alias).filter(
-        session__account=account,
-        source=SessionChange.Source.REFRESH,
-        observed_at__gt=since,
-        changed_at__gt=since,
+    events = WebhookEvent.objects.filter(account=account).order_by("-received_at")
+    newest = (
+        SessionChange.objects.using(alias)
+        .filter(
+            session__account=account,
+            source=SessionChange.Source.REFRESH,
+            observed_at__gt=since,
+            changed_at__gt=since,
+        )
+        .annotate(last_event=Subquery(events.values("received_at")[:1]))
+        .order_by("-observed_at")
+        .values_list("observed_at", "changed_at", "last_event")[:LOOKED_AT]
     )
-    return len(found.order_by()[:CHANGES_WITHOUT_EVENT].values_list("pk")) == CHANGES_WITHOUT_EVENT
+    unheard = [
+        changed
+        for observed, changed, last_event in newest
+        if last_event is None or min(observed, changed) > last_event + GRACE
+    ]
+    return len(unheard) >= CHANGES_WITHOUT_EVENT
