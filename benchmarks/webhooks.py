@@ -11,6 +11,7 @@ Run: python -m benchmarks.webhooks   (needs gunicorn, psycopg and django-tasks-d
 
 from __future__ import annotations
 
+import argparse
 import hashlib
 import hmac
 import http.client
@@ -120,7 +121,7 @@ def figures(name: str, answers: list[tuple[str, int, float]]) -> None:
 def manage(env: dict[str, str], *arguments: str) -> None:
     """Run a management command of the site to its end."""
     command = [sys.executable, "-m", "django", *arguments]
-    subprocess.run(command, env=env, cwd=ROOT, check=True)  # noqa: S603 - our own command
+    subprocess.run(command, env=env, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)  # noqa: S603 - our own command
 
 
 def environment(database: str, port: int) -> dict[str, str]:
@@ -136,6 +137,9 @@ def environment(database: str, port: int) -> dict[str, str]:
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--latency-only", action="store_true", help="nothing after the first round")
+    latency_only: bool = parser.parse_args().latency_only
     name = f"ccs_bench_{uuid.uuid4().hex[:12]}"
     database = urlsplit(POSTGRES)._replace(path=f"/{name}").geturl()
     with socket.socket() as probe:
@@ -144,12 +148,12 @@ def main() -> None:
     with psycopg.connect(POSTGRES, autocommit=True) as admin:
         admin.execute(f"CREATE DATABASE {name}")
         try:
-            measure(database, port)
+            measure(database, port, latency_only=latency_only)
         finally:
             admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
-def measure(database: str, port: int) -> None:
+def measure(database: str, port: int, *, latency_only: bool) -> None:
     env = environment(database, port)
     manage(env, "migrate", "-v0")
     manage(env, "load_sandbox", "--count", str(SESSIONS - 1), "-v0")
@@ -168,6 +172,8 @@ def measure(database: str, port: int) -> None:
             figures(label, answers)
         stored = count(database, "receiver%")
         print(f"receiver: {stored} rows of {SESSIONS} distinct ids")
+        if latency_only:
+            return
         with Workers(env) as workers:
             work_off(database, env, "the copy")
             manage(env, "shell", "--verbosity", "0", "--command", CHANGE)
