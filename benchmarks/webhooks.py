@@ -25,13 +25,16 @@ import subprocess
 import sys
 import time
 import uuid
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
 from urllib.parse import urlsplit
 
 import psycopg
 
+ENDPOINT = "b6e1a1f0-6f53-4d2f-8f7c-8a1b5c1d2e3f"  # as in webhook_djstripe.py
 ROOT = Path(__file__).resolve().parent.parent
 POSTGRES = os.environ.get("POSTGRES_URL", "postgres://postgres:postgres@127.0.0.1:5432/postgres")
 SECRET = "a-secret-of-the-benchmark"  # noqa: S105 - opens nothing
@@ -39,6 +42,7 @@ EVENTS, RATE, WARM_UP, CLIENTS, KILLS, WORKERS = 2000, 200, 200, 16, 2, 2
 SESSIONS = EVENTS * 9 // 10
 PATIENCE_SECONDS = 300
 PATH, BARE_PATH = "/complycube/webhook/default/", "/bare/"
+STRIPE_PATH = f"/stripe/webhook/{ENDPOINT}/"
 TABLE = "complycube_sessions_webhookevent"
 DIFFERENT = """
 SELECT count(*) FROM sandbox_sandboxsession s LEFT JOIN complycube_sessions_workflowsession c ON c.id = s.id
@@ -88,11 +92,10 @@ def send(port: int, path: str, item: tuple[str, bytes], at: float) -> tuple[str,
     """Send one event at its time on a connection of its own; return id, status and seconds."""
     time.sleep(max(0.0, at - time.perf_counter()))
     event_id, body = item
-    signature = hmac.new(SECRET.encode(), body, hashlib.sha256).hexdigest()
     began = time.perf_counter()
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=15)
     try:
-        headers = {"Content-Type": "application/json", "ComplyCube-Signature": signature}
+        headers = {"Content-Type": "application/json", **signature(path, body)}
         connection.request("POST", path, body, headers)
         status = connection.getresponse().status
     except (OSError, http.client.HTTPException):
@@ -100,6 +103,15 @@ def send(port: int, path: str, item: tuple[str, bytes], at: float) -> tuple[str,
     finally:
         connection.close()
     return event_id, status, time.perf_counter() - began
+
+
+def signature(path: str, body: bytes) -> dict[str, str]:
+    """Return the header that the receiver of this path verifies."""
+    if path == STRIPE_PATH:
+        now = str(int(time.time()))
+        digest = hmac.new(SECRET.encode(), f"{now}.".encode() + body, hashlib.sha256).hexdigest()
+        return {"Stripe-Signature": f"t={now},v1={digest}"}
+    return {"ComplyCube-Signature": hmac.new(SECRET.encode(), body, hashlib.sha256).hexdigest()}
 
 
 def round_of(port: int, path: str, items: list[tuple[str, bytes]]) -> list[tuple[str, int, float]]:
@@ -139,16 +151,31 @@ def environment(database: str, port: int) -> dict[str, str]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--latency-only", action="store_true", help="nothing after the first round")
-    latency_only: bool = parser.parse_args().latency_only
-    name = f"ccs_bench_{uuid.uuid4().hex[:12]}"
-    database = urlsplit(POSTGRES)._replace(path=f"/{name}").geturl()
+    parser.add_argument(
+        "--dj-stripe", metavar="PYTHON", help="of a venv with dj-stripe and gunicorn"
+    )
+    arguments = parser.parse_args()
+    if arguments.dj_stripe:
+        with new_database() as database:
+            measure_djstripe(database, free_port(), arguments.dj_stripe)
+    with new_database() as database:
+        measure(database, free_port(), latency_only=arguments.latency_only)
+
+
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+        return int(probe.getsockname()[1])
+
+
+@contextmanager
+def new_database() -> Iterator[str]:
+    """Make a database and drop it at the end."""
+    name = f"ccs_bench_{uuid.uuid4().hex[:12]}"
     with psycopg.connect(POSTGRES, autocommit=True) as admin:
         admin.execute(f"CREATE DATABASE {name}")
         try:
-            measure(database, port, latency_only=latency_only)
+            yield urlsplit(POSTGRES)._replace(path=f"/{name}").geturl()
         finally:
             admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
@@ -161,15 +188,10 @@ def measure(database: str, port: int, *, latency_only: bool) -> None:
         connection.execute("CREATE TABLE bare (id serial PRIMARY KEY, body text)")
         rows = connection.execute("SELECT id FROM sandbox_sandboxsession").fetchall()
     sessions = [row[0] for row in rows]
-    command = [sys.executable, "-m", "gunicorn", "-w", "2", "-b", f"127.0.0.1:{port}"]
-    command += ["--log-level", "critical", "benchmarks.webhook_settings:application"]
-    server = subprocess.Popen(command, env=env, cwd=ROOT)  # noqa: S603 - our own command
+    server = serve(sys.executable, env, port)
     try:
-        wait_until_up(port)
         for path, label in ((BARE_PATH, "bare view"), (PATH, "receiver")):
-            round_of(port, path, bodies(f"warm {label}", sessions[:WARM_UP], 0))
-            answers = round_of(port, path, bodies(label, sessions, EVENTS - SESSIONS))
-            figures(label, answers)
+            latency(port, path, label, sessions)
         stored = count(database, "receiver%")
         print(f"receiver: {stored} rows of {SESSIONS} distinct ids")
         if latency_only:
@@ -182,6 +204,40 @@ def measure(database: str, port: int, *, latency_only: bool) -> None:
     finally:
         server.send_signal(signal.SIGTERM)
         server.wait(30)
+
+
+def measure_djstripe(database: str, port: int, python: str) -> None:
+    env = {
+        **environment(database, port),
+        "DJANGO_SETTINGS_MODULE": "benchmarks.webhook_djstripe",
+    }
+    for code in ("call_command('migrate', verbosity=0)", "add_endpoint()"):
+        prelude = "import django; django.setup()\nfrom django.core.management import call_command\n"
+        prelude += "from benchmarks.webhook_djstripe import add_endpoint\n"
+        subprocess.run([python, "-c", prelude + code], env=env, cwd=ROOT, check=True)  # noqa: S603 - our own code
+    server = serve(python, env, port)
+    try:
+        latency(port, STRIPE_PATH, "dj-stripe", [f"s{n}" for n in range(SESSIONS)])
+    finally:
+        server.send_signal(signal.SIGTERM)
+        server.wait(30)
+    stored = number(database, "SELECT count(*) FROM djstripe_webhookeventtrigger")
+    print(f"dj-stripe: {stored} rows, those of the warm-up among them")
+
+
+def serve(python: str, env: dict[str, str], port: int) -> subprocess.Popen[bytes]:
+    """Start the site of the settings module under gunicorn, with two workers."""
+    command = [python, "-m", "gunicorn", "-w", "2", "-b", f"127.0.0.1:{port}"]
+    command += ["--log-level", "critical", f"{env['DJANGO_SETTINGS_MODULE']}:application"]
+    server = subprocess.Popen(command, env=env, cwd=ROOT)  # noqa: S603 - our own command
+    wait_until_up(port)
+    return server
+
+
+def latency(port: int, path: str, label: str, sessions: list[str]) -> None:
+    """Warm up, send the events at the rate, and print how long the answers took."""
+    round_of(port, path, bodies(f"warm {label}", sessions[:WARM_UP], 0))
+    figures(label, round_of(port, path, bodies(label, sessions, EVENTS - SESSIONS)))
 
 
 class Workers:
