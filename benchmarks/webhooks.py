@@ -85,6 +85,7 @@ def event(event_id: str, session_id: str) -> dict[str, Any]:
         "resourceType": "workflowSession",
         "payload": {"id": session_id},
         "createdAt": "2026-01-05T10:00:09.300Z",
+        "livemode": False,  # dj-stripe wants it
     }
 
 

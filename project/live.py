@@ -10,5 +10,5 @@ from django.http import HttpRequest
 
 def live_until(request: HttpRequest) -> dict[str, float]:
     """Return until when they do, in seconds since 1970, or 0 once that is over."""
-    until: float = settings.DEMO_LIVE_UNTIL
+    until: float = getattr(settings, "DEMO_LIVE_UNTIL", 0)
     return {"live_until": until if until > time.time() else 0}

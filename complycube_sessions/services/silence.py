@@ -49,6 +49,7 @@ def _is_silent(account: str) -> bool:
     unheard = [
         changed
         for observed, changed, last_event in newest
-        if last_event is None or min(observed, changed) > last_event + GRACE
+        # The filter above leaves out what has no vendor's time.
+        if changed and (last_event is None or min(observed, changed) > last_event + GRACE)
     ]
     return len(unheard) >= CHANGES_WITHOUT_EVENT

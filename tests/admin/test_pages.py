@@ -266,6 +266,38 @@ def test_queries__few_and_constant(
             assert not large, query["sql"]
 
 
+@pytest.mark.parametrize(
+    ("model", "name"),
+    [
+        ("workflowsession", "q"),
+        ("workflowsession", "outcome"),
+        ("workflowsession", "check_type"),
+        ("workflowsession", "client_id"),
+        ("relatedcheck", "type"),
+        ("sessionchange", "source"),
+        ("refreshrun", "state"),
+        ("webhookevent", "account"),
+    ],
+)
+def test_nul__is_no_filter(root: Client, model: str, name: str) -> None:
+    """A NUL in an address, which a database may refuse, leads back to the list."""
+    store_hostile("plain")
+    address = reverse(f"admin:complycube_sessions_{model}_changelist")
+    response = root.get(address, {name: "a\0b"})
+    assert response.status_code == 302
+    assert response["Location"] == f"{address}?e=1"
+
+
+def test_nul__is_no_choice(root: Client) -> None:
+    """A NUL among the chosen ids, or in the address of an export, is refused without an error page."""
+    store_hostile("plain")
+    address = reverse("admin:complycube_sessions_workflowsession_changelist")
+    data = {"action": "refresh_selected", "_selected_action": ["a\0b"]}
+    assert root.post(address, data).status_code == 400
+    export = reverse("admin:complycube_sessions_workflowsession_export")
+    assert root.post(f"{export}?status=%00").status_code == 302
+
+
 def test_search__queries(root: Client, django_assert_max_num_queries: Any) -> None:
     """A search by one word, the dearest, stays within the bound."""
     rows = store_hostile("plain")
