@@ -20,6 +20,7 @@ from complycube_sessions.models import (
     RefreshRun,
     RelatedCheck,
     SessionChange,
+    WebhookEvent,
     WorkflowSession,
 )
 from tests.admin.builders import make_check, make_session, make_staff
@@ -48,6 +49,7 @@ MATRIX: list[tuple[str, str, str, tuple[str, ...]]] = [
             ("sessionchange", SESSIONS),
             ("refreshrun", RUNS),
             ("pendingrefresh", RUNS),
+            ("webhookevent", RUNS),
         )
         for page, method in (
             ("changelist", "get"),
@@ -61,7 +63,14 @@ MATRIX: list[tuple[str, str, str, tuple[str, ...]]] = [
     ],
     *[
         (model, "change", "post", NOBODY)
-        for model in ("workflowsession", "relatedcheck", "sessionchange", "refreshrun")
+        for model in (
+            "workflowsession",
+            "relatedcheck",
+            "sessionchange",
+            "refreshrun",
+            "pendingrefresh",
+            "webhookevent",
+        )
     ],
     ("workflowsession", "overview", "get", SESSIONS),
     ("workflowsession", "refresh", "post", REFRESH),
@@ -87,6 +96,13 @@ def rows(db: None) -> dict[str, Any]:
         "refreshrun": RefreshRun.objects.create(account="default", mode="incremental"),
         "pendingrefresh": PendingRefresh.objects.create(
             account="default", session_id=session.pk, reason="failed"
+        ),
+        "webhookevent": WebhookEvent.objects.create(
+            account="default",
+            event_id="e1",
+            type="check.completed",
+            received_at=now,
+            processed_at=now,
         ),
     }
 
@@ -178,6 +194,22 @@ def test_action__only_for_those_who_may(
     may = action == "refresh_selected" and person in set(REFRESH) & set(SESSIONS)
     assert asked == ([session.pk] if may else [])
     assert WorkflowSession.objects.count() == RelatedCheck.objects.count() == 1
+
+
+@pytest.mark.parametrize("person", PEOPLE)
+@pytest.mark.parametrize("action", ["process_again", "delete_selected"])
+def test_action__on_events(
+    rows: dict[str, Any], as_person: Callable[[str], Client], person: str, action: str
+) -> None:
+    """Only those who see the inbox and may refresh have an event processed again."""
+    event = rows["webhookevent"]
+    as_person(person).post(
+        reverse("admin:complycube_sessions_webhookevent_changelist"),
+        {"action": action, "_selected_action": [event.pk], "post": "yes"},
+    )
+    event.refresh_from_db()
+    may = action == "process_again" and person in RUNS
+    assert (event.processed_at is None) is may
 
 
 @pytest.mark.parametrize(
