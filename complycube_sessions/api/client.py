@@ -323,7 +323,7 @@ def backoff_seconds(error: ComplyCubeError, attempt: int) -> float:
 
 def time_filter(time: datetime) -> str:
     """Return a time as the API writes it, cut to milliseconds."""
-    return time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.") + f"{time.microsecond // 1000:03}Z"
+    return time.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"
 
 
 def _list_path(path: str, page: int, filters: Mapping[str, str]) -> str:
