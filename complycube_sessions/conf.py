@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, Final, Literal, cast
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from django.conf import settings
 
@@ -28,6 +27,9 @@ WEBHOOK_PROCESSING: Final[tuple[WebhookProcessing, ...]] = (
 DEFAULT_BASE_URL: Final = "https://api.complycube.com/v1"
 LIVE_REQUESTS_PER_SECOND: Final = 8.0  # of the vendor's 10: the project's own calls need room
 OTHER_REQUESTS_PER_SECOND: Final = 4.0  # of the vendor's 5
+LARGEST_NUMBER: Final = (
+    1_000_000  # operating systems refuse far longer timeouts, and nobody means them
+)
 KNOWN_KEYS: Final = frozenset(
     {
         "API_KEY",
@@ -238,7 +240,7 @@ def portal_url_fault(value: object) -> Fault | None:
     if isinstance(value, str) and value.count("{id}") == 1:
         # The host must not depend on an id that comes from outside.
         before = value.split("{id}")[0]
-        if before.startswith("https://") and urlsplit(before).hostname and "/" in before[8:]:
+        if (parts := _split_url(before)) and parts.scheme == "https" and parts.path:
             return None
     return Fault(
         "E021",
@@ -292,14 +294,26 @@ def _base_url(where: str, entry: Mapping[str, Any]) -> Fault | None:
     url = entry.get("BASE_URL")
     if url is None:
         return None
-    parts = urlsplit(url) if isinstance(url, str) else None
-    if parts and parts.scheme in {"http", "https"} and parts.hostname and not parts.query:
+    parts = _split_url(url) if isinstance(url, str) else None
+    if parts and parts.scheme in {"http", "https"} and not (parts.query or parts.fragment):
         return None
     return Fault(
         "E008",
         f"{where} has a BASE_URL that is not an http or https address.",
         f'Leave it out, or write "BASE_URL": "{DEFAULT_BASE_URL}".',
     )
+
+
+def _split_url(url: str) -> SplitResult | None:
+    """Return the parts of an address to which a path can be added, or None where it is none."""
+    try:
+        parts = urlsplit(url)
+        parts.port  # noqa: B018 - a port that is no number raises here
+    except ValueError:
+        return None
+    # Credentials of an address would be sent in place of the key.
+    plain = url.isascii() and url.isprintable() and " " not in url and "@" not in parts.netloc
+    return parts if parts.hostname and plain else None
 
 
 def _positive(where: str, entry: Mapping[str, Any], key: str, number: str) -> Fault | None:
@@ -318,7 +332,7 @@ def _positive(where: str, entry: Mapping[str, Any], key: str, number: str) -> Fa
 def _is_positive_number(value: object) -> bool:
     if isinstance(value, bool) or not isinstance(value, int | float):
         return False
-    return math.isfinite(value) and value > 0
+    return 0 < value <= LARGEST_NUMBER
 
 
 def _max_retries(where: str, entry: Mapping[str, Any]) -> Fault | None:

@@ -67,6 +67,7 @@ class WorkflowSessionQuerySet(models.QuerySet["WorkflowSession"]):
 
         cutoff = timezone.now() - older_than
         swept = app.RefreshRun.objects.filter(
+            Q(environment=OuterRef("environment")) | Q(environment=""),
             account=OuterRef("account"),
             mode__in=app.RefreshRun.SWEEPING_MODES,
             state=app.RefreshRun.State.SUCCEEDED,

@@ -88,3 +88,11 @@ def test_stale__neither_fetched_nor_swept() -> None:
     assert ids(stale.all()) == []
     PendingRefresh.objects.create(account="default", session_id="old", reason="failed")
     assert ids(stale.all()) == ["old"]
+
+
+def test_stale__sweep_of_the_other_environment() -> None:
+    """A sweep with the live key tells nothing of the sessions of the test key."""
+    session_row("test", environment="test", fetched_at=NOW)
+    session_row("live", environment="live", fetched_at=NOW)
+    RefreshRun.objects.create(account="default", environment="live", mode="full", state="succeeded")
+    assert ids(WorkflowSession.objects.stale(older_than=timedelta(days=1))) == ["test"]

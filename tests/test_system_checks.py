@@ -37,6 +37,19 @@ def test_check_settings__defaults(settings: Settings) -> None:
         ({"default": {"API_KEY": "test_ä"}}, "E004"),
         ({"default": {"API_KEY": "test_x\n"}}, "E004"),
         ({"default": {"API_KEY": KEY, "WEBHOOK_SECRETS": "one"}}, "E005"),
+        *(
+            ({"default": {"API_KEY": KEY, "BASE_URL": url}}, "E008")
+            for url in (
+                "http://[",
+                "https://user:secret@api.example/v1",
+                "https://api.example/v1#x",
+                "https://api.example:port/v1",
+                "https://api.example /v1",
+                "https://api.exa\nmple/v1",
+            )
+        ),
+        ({"default": {"API_KEY": KEY, "REQUESTS_PER_SECOND": 10**400}}, "E006"),
+        ({"default": {"API_KEY": KEY, "TIMEOUT": 10**12}}, "E007"),
         ({"default": {"API_KEY": KEY, "WEBHOOK_SECRETS": [""]}}, "E005"),
         ({"default": {"API_KEY": KEY, "REQUESTS_PER_SECOND": 0}}, "E006"),
         ({"default": {"API_KEY": KEY, "REQUESTS_PER_SECOND": "8"}}, "E006"),

@@ -102,6 +102,8 @@ class SessionSummary:
 
     id: str
     client_id: str
+    status: str
+    outcome: str
     created_at: datetime | None
     updated_at: datetime | None
 
@@ -241,6 +243,8 @@ def parse_session_page(
         return SessionSummary(
             id=session_id,
             client_id=key_text(raw.get("clientId"), ID_LENGTH),
+            status=key_text(raw.get("status"), WORD_LENGTH),
+            outcome=key_text(raw.get("outcome"), WORD_LENGTH),
             created_at=_known_time(raw.get("createdAt"), clock),
             updated_at=_known_time(raw.get("updatedAt"), clock),
         )

@@ -247,11 +247,13 @@ def _merge_check(
             merged.changes.append(seen.change(*args))
     wanted: dict[str, object] = {name: getattr(payload, name) for name in CHECK_CONTENT}
     wanted["type"] = row.type or payload.type
+    result_changed = payload.result is not None and payload.result != row.result
     if payload.result is not None:
         wanted["result"] = payload.result
     _assign(merged, row, wanted)
     row.fetched_at = fetched.fetched_at
-    if payload.result is not None:
+    # The same result again moves nothing but `fetched_at`.
+    if payload.result is not None and (result_changed or row.result_fetched_at is None):
         row.result_fetched_at = fetched.fetched_at
     merged.touched_checks.add(row.check_id)
 

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from django.db import transaction
+from django.utils import timezone
 
 from complycube_sessions.api.client import ComplyCubeClient
 from complycube_sessions.api.payloads import check_id_is_safe
@@ -130,12 +131,15 @@ def refresh_sessions(
     Raises:
         ComplyCubeConfigurationError: The account's settings are missing or wrong.
         ComplyCubeInvalidIdError: None of the ids can be one.
+        ValueError: ``since`` is not aware.
         ComplyCubeRefreshRunningError: Another run over the account is alive.
         ComplyCubeAuthenticationError, ComplyCubePaymentError, ComplyCubePermissionError: The API
             refuses the key; the run is recorded as failed.
     """
     found = get_account(account)
     good_ids, bad_ids = _sort_ids(ids)
+    if since is not None and timezone.is_naive(since):
+        raise ValueError("since must be an aware time.")
     refuse_open_transaction()
     mode = _mode(full=full, since=since, ids=ids)
     record = RunRecord(found, mode, write=not dry_run)
@@ -210,10 +214,16 @@ def _sort_ids(ids: Iterable[str] | None) -> tuple[list[str], dict[str, str]]:
         try:
             good[check_id_is_safe(session_id)] = None
         except ComplyCubeInvalidIdError as error:
-            bad[repr(session_id)[:140]] = str(error)
+            bad[_name_of(session_id)] = str(error)
     if bad and not good:
         raise ComplyCubeInvalidIdError(" ".join(list(bad.values())[:3]))
     return list(good), bad
+
+
+def _name_of(bad_id: object) -> str:
+    """Return an id as it was given where any database stores it so, else as Python writes it."""
+    plain = isinstance(bad_id, str) and bad_id.isascii() and bad_id.isprintable()
+    return (str(bad_id) if plain else ascii(bad_id))[:140]
 
 
 def refuse_open_transaction() -> None:

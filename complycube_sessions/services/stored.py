@@ -9,7 +9,7 @@ from typing import Final
 
 from django.db.models import Q, QuerySet
 
-from complycube_sessions.api.payloads import CheckPayload
+from complycube_sessions.api.payloads import CheckPayload, SessionSummary
 from complycube_sessions.conf import Account, CheckResults
 from complycube_sessions.models import RelatedCheck, WorkflowSession
 from complycube_sessions.querysets import WorkflowSessionQuerySet
@@ -27,6 +27,15 @@ class Newest:
 
     id: str
     updated_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class SessionState:
+    """What the copy holds of a session that a list tells too."""
+
+    status: str
+    outcome: str
+    updated_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,28 +67,31 @@ def newest_checks(account: Account) -> list[Newest]:
     return [Newest(check_id, time) for check_id, time in values if time]
 
 
-def session_states(account: Account, ids: Sequence[str]) -> dict[str, datetime | None]:
-    """Return the stored ``updated_at`` by id; a session that is marked as missing is left out."""
+def session_states(account: Account, ids: Sequence[str]) -> dict[str, SessionState]:
+    """Return what is stored by id; a session that is marked as missing is left out."""
     rows = _found_by_id(ids).filter(missing_since=None)
-    fields = ("pk", "updated_at", "account", "environment")
+    fields = ("pk", "account", "environment", "status", "outcome", "updated_at")
     return {
-        pk: updated_at
-        for pk, updated_at, *owner in rows.values_list(*fields)
-        if owner == [account.name, account.environment]
+        pk: SessionState(status, outcome, updated_at)
+        for pk, owner, environment, status, outcome, updated_at in rows.values_list(*fields)
+        if (owner, environment) == (account.name, account.environment)
     }
 
 
-def is_moved(stored_updated_at: datetime | None, listed_updated_at: datetime | None) -> bool:
+def is_moved(stored: SessionState | None, listed: SessionSummary) -> bool:
     """
     Return whether a listed session needs a request.
 
     Args:
-        stored_updated_at: None where the session is not stored, or its time is unknown.
-        listed_updated_at: None where the list has no time that can be read.
+        stored: None where the session is not stored.
+        listed: Its entry of the list, in which status and outcome may be left out.
     """
-    if stored_updated_at is None or listed_updated_at is None:
+    if stored is None or stored.updated_at is None or listed.updated_at is None:
         return True
-    return listed_updated_at > stored_updated_at
+    if listed.updated_at != stored.updated_at:
+        return listed.updated_at > stored.updated_at
+    told = {(stored.status, listed.status), (stored.outcome, listed.outcome)}
+    return any(new and new != old for old, new in told)
 
 
 def foreign_owners(account: Account, ids: Sequence[str]) -> dict[str, tuple[str, str]]:

@@ -23,6 +23,8 @@ LOCKS: Final = 64  # a lock for each of a million clients would not fit in memor
 WATERMARK_MARGIN: Final = timedelta(minutes=5)
 DATE_STEP: Final = timedelta(seconds=1)
 SMALLEST_STEP: Final = timedelta(milliseconds=1)
+# No time that is stored is older, and the first one that exists has none before it.
+EARLIEST: Final = datetime(1900, 1, 1, tzinfo=UTC)
 
 Item = TypeVar("Item", SessionSummary, CheckPayload)
 PageReader = Callable[[int, Mapping[str, str]], Answer[ListPage[Item]]]
@@ -239,7 +241,7 @@ def window(
     """
     if since is None or newest_stored_at is None:
         return {}, None
-    start = min(since, newest_stored_at) - SMALLEST_STEP
+    start = max(EARLIEST, min(since, newest_stored_at)) - SMALLEST_STEP
     return {"updatedAfter": time_filter(start)}, start
 
 

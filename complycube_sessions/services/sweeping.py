@@ -408,15 +408,11 @@ class Refresh:
         wanted = [
             item.id
             for item in page
-            if item.id not in foreign and stored.is_moved(known.get(item.id), item.updated_at)
+            if item.id not in foreign and stored.is_moved(known.get(item.id), item)
         ]
         waiting = not_yet_due(self.account, wanted)
         self.record.run.unchanged += len(page) - len(wanted) - len(foreign)
         wanted = [session_id for session_id in wanted if session_id not in waiting]
-        if self._dry_run:
-            self.record.run.created += sum(session_id not in known for session_id in wanted)
-            self.record.run.updated += sum(session_id in known for session_id in wanted)
-            return
         self._fetch(wanted, source)
 
     def _refresh_moved_checks(self) -> None:
@@ -560,6 +556,9 @@ class Refresh:
 
     def _fetch(self, ids: list[str], source: CheckSource) -> None:
         if self._dry_run:
+            known = stored.session_states(self.account, ids)
+            self.record.run.created += len(ids) - len(known)
+            self.record.run.updated += len(known)
             return
         if self._hand_out:
             events.queue_sessions(self.account, ids, events.CHUNK)

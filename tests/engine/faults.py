@@ -161,7 +161,7 @@ TOLERATED: dict[str, Fault] = {
 # Only a real server can answer so.
 ON_THE_WIRE: dict[str, tuple[Fault, str]] = {
     "cut-off body": (_short, "no complete answer"),
-    "endless slow answer": (lambda source: (200, JSON, dripping(20)), "too long"),
+    "endless slow answer": (lambda source: (200, JSON, dripping(20)), "no complete answer"),
     "endless fast answer": (
         lambda source: (200, JSON, dripping(20, b" " * 1_000_000, 0)),
         "larger than",

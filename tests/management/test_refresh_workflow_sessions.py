@@ -176,3 +176,25 @@ def test_command__bad_arguments(api: FakeAPI, args: tuple[str, ...]) -> None:
     assert caught.value.returncode in {1, 2}
     assert api.requests == []
     assert not RefreshRun.objects.exists()
+
+
+def test_command__json_without_a_run(api: FakeAPI, settings: Settings) -> None:
+    """``--json`` prints one object also where the command could not run."""
+    settings.COMPLYCUBE_ACCOUNTS = {"default": {"API_KEY": "test_wrong", "MAX_RETRIES": 0}}
+    code, out, _ = run("--json")
+    told = json.loads(out)
+    assert (code, told["state"]) == (2, "failed")
+    assert "401" in told["errors"]["default"]
+    code, out, _ = run("--json", "../checks/1")
+    assert (code, json.loads(out)["state"]) == (2, "failed")
+
+
+@pytest.mark.parametrize(
+    "time", ["0001-01-01T00:00:00Z", "0001-01-01T00:00:00+14:00", "99999w", "9999-12-31T23:59:59Z"]
+)
+def test_command__since_at_the_ends_of_time(api: FakeAPI, time: str) -> None:
+    """A time that is centuries off is asked for as the API writes times."""
+    api.add_session(1)
+    run()
+    assert run("--since", time)[0] == 0
+    assert re.search(r"updatedAfter=(1899|1900|2026)-", api.requests[-1])

@@ -85,19 +85,24 @@ class Command(BaseCommand):
         if full and since:
             raise CommandError("Use --full or --since, not both.", returncode=2)
         silent = no_progress or options["json"]
-        with _progress(self.stdout, silent=silent) as show, _terminated_as_interrupted():
-            run = self._refresh(
-                lambda: refresh_sessions(
-                    account,
-                    full,
-                    since,
-                    ids or None,
-                    limit,
-                    dry_run,
-                    confirm_missing=confirm_missing,
-                    on_progress=show,
+        try:
+            with _progress(self.stdout, silent=silent) as show, _terminated_as_interrupted():
+                run = self._refresh(
+                    lambda: refresh_sessions(
+                        account,
+                        full,
+                        since,
+                        ids or None,
+                        limit,
+                        dry_run,
+                        confirm_missing=confirm_missing,
+                        on_progress=show,
+                    )
                 )
-            )
+        except CommandError as error:
+            if options["json"]:
+                self.stdout.write(json.dumps(_refusal(account, error)))
+            raise
         self._print(run, as_json=options["json"], dry_run=dry_run)
         if run.error_count:
             # The reasons were printed; an error text besides would only repeat them.
@@ -129,7 +134,8 @@ class Command(BaseCommand):
             self.stdout.write(json.dumps(_as_dict(run, missing, dry_run=dry_run)))
             return
         for subject, reason in run.errors.items():
-            self.stderr.write(reason if reason.startswith(subject) else f"{subject}: {reason}")
+            is_named = reason.lstrip("'").startswith(subject)
+            self.stderr.write(reason if is_named else f"{subject}: {reason}")
         for session_id in missing:
             self.stdout.write(
                 f"{session_id}: the API does not know it any more; marked as missing."
@@ -157,6 +163,18 @@ def _refused(error: ComplyCubeAPIError) -> str:
         403: "Check in the ComplyCube portal what the key may do.",
     }
     return f"{error} {advice.get(error.status_code, '')}".rstrip()
+
+
+def _refusal(account: str, error: CommandError) -> dict[str, Any]:
+    """Return what ``--json`` prints where there is no run to tell of."""
+    state = "interrupted" if error.returncode == INTERRUPTED else "failed"
+    return {
+        "run": None,
+        "account": account,
+        "state": state,
+        "errors": {account: str(error)},
+        "error_count": 1,
+    }
 
 
 def _as_dict(run: RefreshRun, missing: list[str], *, dry_run: bool) -> dict[str, Any]:
