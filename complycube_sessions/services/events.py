@@ -26,6 +26,7 @@ from complycube_sessions.api.webhooks import (
 from complycube_sessions.conf import Account
 from complycube_sessions.exceptions import ComplyCubeInvalidIdError
 from complycube_sessions.models import PendingRefresh, RelatedCheck, WebhookEvent
+from complycube_sessions.services import erasures
 from complycube_sessions.services.database import retry_transient, upsert, write_alias
 from complycube_sessions.services.runs import FIRST_DELAY, MAX_DELAY
 from complycube_sessions.services.stored import own_sessions
@@ -70,10 +71,10 @@ class Held:
 
 def store_event(account: str, event: EventPayload) -> int | None:
     """
-    Store an event durably, unless it is stored already.
+    Store an event durably, unless it is stored already or names an erased person.
 
     Returns:
-        The row's primary key while the event waits to be processed, or None once it is.
+        The row's primary key while the event waits to be processed, or None once it is, or is not kept.
 
     Raises:
         RuntimeError: A transaction is open, so that a later error would lose the event.
@@ -92,13 +93,29 @@ def store_event(account: str, event: EventPayload) -> int | None:
         received_at=timezone.now(),
     )
 
-    def write() -> None:
-        with transaction.atomic(using=alias, durable=True):
-            upsert([row], unique=["account", "event_id"], alias=alias)
+    named = {
+        erasures.CLIENT: [event.client_id, event.resource_id],
+        erasures.SESSION: [event.resource_id],
+        erasures.CHECK: [event.resource_id],
+    }
+    stored = WebhookEvent.objects.using(alias).filter(account=account, event_id=event.id)
 
-    retry_transient(write, alias=alias)
-    waiting = _open_events(account).filter(event_id=event.id)
-    return waiting.values_list("pk", flat=True).first()
+    def write() -> int | None:
+        with transaction.atomic(using=alias, durable=True):
+            shares = erasures.advisory_key(account)
+            upsert([row], unique=["account", "event_id"], alias=alias, shares=shares)
+            any_erased = erasures.any_erased(account, alias, named)
+            found = stored.values_list("pk", "processed_at", any_erased)
+            pk, processed_at, is_erased = found.get()
+            # NULL, where MySQL has found no gate to share, is no answer.
+            if is_erased is None:
+                erasures.share_gate(account, alias)
+                is_erased = erasures.names_erased(account, named)
+            if is_erased:
+                stored.delete()
+            return None if is_erased or processed_at is not None else pk
+
+    return retry_transient(write, alias=alias)
 
 
 def take_events(account: Account, *, most: int, only: int | None = None) -> list[WebhookEvent]:
@@ -132,7 +149,12 @@ def count_pending(account: Account, reason: str) -> int:
 
 
 def queue_sessions(account: Account, session_ids: Iterable[str], reason: str) -> None:
-    """Make sessions due for a fetch by whoever takes them first; those that wait are due at once."""
+    """
+    Make sessions due for a fetch by whoever takes them first; those that wait are due at once.
+
+    Sessions of erased persons are left out.
+    """
+    alias = write_alias()
     now = timezone.now()
     rows = [
         PendingRefresh(
@@ -144,13 +166,16 @@ def queue_sessions(account: Account, session_ids: Iterable[str], reason: str) ->
         )
         for session_id in sorted(session_ids)
     ]
-    for start in range(0, len(rows), WRITTEN_AT_ONCE):
-        upsert(
-            rows[start : start + WRITTEN_AT_ONCE],
-            unique=["account", "session_id"],
-            update=["reason", "requested_at", "next_try_at"],
-            alias=write_alias(),
-        )
+    for some in erasures.chunks(rows, WRITTEN_AT_ONCE):
+        with transaction.atomic(using=alias):
+            erasures.share_gate(account.name, alias)
+            erased = erasures.find(account.name, sessions=[row.session_id for row in some]).sessions
+            upsert(
+                [row for row in some if row.session_id not in erased],
+                unique=["account", "session_id"],
+                update=["reason", "requested_at", "next_try_at"],
+                alias=alias,
+            )
 
 
 def plan(account: Account, events: Sequence[WebhookEvent]) -> Plan:
@@ -230,6 +255,20 @@ def hold(account: Account, session_ids: Sequence[str]) -> Held:
         next_try_at=timezone.now() + lease(len(session_ids))
     )
     return Held(found)
+
+
+def forget(account: Account, client_id: str, check_id: str, events: Iterable[int]) -> None:
+    """Remove events of a check that turned out to be an erased client's, and know the check from now on."""
+    alias = write_alias()
+
+    def write() -> None:
+        with transaction.atomic(using=alias):
+            erasures.share_gate(account.name, alias)
+            named = {erasures.CHECK: [check_id]}
+            erasures.bury_with_client(account.name, client_id, named, alias=alias)
+            _events(events).delete()
+
+    retry_transient(write, alias=alias)
 
 
 def settle(events: Iterable[int]) -> None:
