@@ -105,9 +105,7 @@ def find(
 def names_erased(account: str, ids: Mapping[str, Iterable[str]]) -> bool:
     """Return whether any of the ids, by kind, is an erased person's."""
     asked = {kind: ids.get(kind, ()) for kind in (CLIENT, SESSION, CHECK)}
-    return bool(
-        find(account, clients=asked[CLIENT], sessions=asked[SESSION], checks=asked[CHECK])
-    )
+    return bool(find(account, clients=asked[CLIENT], sessions=asked[SESSION], checks=asked[CHECK]))
 
 
 def refuse(account: str, session_id: str) -> None:
@@ -146,7 +144,7 @@ def share_gate(account: str, alias: str) -> None:
             query = f"SELECT 1 FROM {table} WHERE account = %s LOCK IN SHARE MODE"  # noqa: S608 - our own names
             cursor.execute(query, [account])
             if cursor.fetchone() is None:
-                own_gate(account, alias)
+                _make_gate(account, alias)
     else:
         own_gate(account, alias)
 
@@ -172,8 +170,8 @@ def any_erased(account: str, alias: str, ids: Mapping[str, Iterable[str]]) -> Ex
     """
     Return an expression that tells in another query whether any of the ids was erased.
 
-    On MySQL and MariaDB it shares the gate as well, and is NULL where the gate is not there yet; elsewhere
-    the gate is to be shared by a statement before. So a writer needs no query of its own for either.
+    On MySQL and MariaDB it shares the gate as well; elsewhere the gate is to be shared by a statement
+    before. So a writer needs no query of its own for either. ``is_erased`` reads the answer.
 
     Args:
         account: The name of the account.
@@ -193,7 +191,9 @@ def any_erased(account: str, alias: str, ids: Mapping[str, Iterable[str]]) -> Ex
     alternatives = ["FALSE"]
     for kind, hashes in by_kind.items():
         if hashes:
-            alternatives.append(f"(e.kind = %s AND e.digest IN ({', '.join(['%s'] * len(hashes))}))")
+            alternatives.append(
+                f"(e.kind = %s AND e.digest IN ({', '.join(['%s'] * len(hashes))}))"
+            )
             parameters += [kind, *hashes]
     # The inner query names the gate's row, so it is not read before that row is locked.
     return RawSQL(  # noqa: S611 - our own names
@@ -202,6 +202,11 @@ def any_erased(account: str, alias: str, ids: Mapping[str, Iterable[str]]) -> Ex
         [*parameters, account],
         output_field=BooleanField(null=True),
     )
+
+
+def is_erased(answer: object, account: str, alias: str) -> bool:
+    """Return what ``any_erased`` has answered; NULL is the first writer's on MySQL, who makes the gate."""
+    return bool(answer) if answer is not None else not _make_gate(account, alias)
 
 
 def bury(
@@ -338,6 +343,15 @@ def chunks(values: Iterable[Value], size: int = AT_ONCE) -> Iterator[list[Value]
     rest = iter(values)
     while some := list(islice(rest, size)):
         yield some
+
+
+def _make_gate(account: str, alias: str) -> bool:
+    """Make and share the gate on MySQL; True: nobody was before us, so nobody was erased."""
+    connection = connections[alias]
+    table = connection.ops.quote_name(ErasureGate._meta.db_table)
+    with connection.cursor() as cursor:
+        cursor.execute(f"INSERT IGNORE INTO {table} (account) VALUES (%s)", [account])  # noqa: S608 - our own names
+        return bool(cursor.rowcount)
 
 
 def _rows() -> QuerySet[Erasure]:

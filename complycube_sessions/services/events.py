@@ -106,14 +106,11 @@ def store_event(account: str, event: EventPayload) -> int | None:
             upsert([row], unique=["account", "event_id"], alias=alias, shares=shares)
             any_erased = erasures.any_erased(account, alias, named)
             found = stored.values_list("pk", "processed_at", any_erased)
-            pk, processed_at, is_erased = found.get()
-            # NULL, where MySQL has found no gate to share, is no answer.
-            if is_erased is None:
-                erasures.share_gate(account, alias)
-                is_erased = erasures.names_erased(account, named)
-            if is_erased:
+            pk, processed_at, answer = found.get()
+            if erasures.is_erased(answer, account, alias) and erasures.names_erased(account, named):
                 stored.delete()
-            return None if is_erased or processed_at is not None else pk
+                return None
+        return pk if processed_at is None else None
 
     return retry_transient(write, alias=alias)
 

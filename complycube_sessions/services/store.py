@@ -230,8 +230,9 @@ def _lock_rows(
         pk: MergedSession(row=row, checks=checks[pk], is_new=row.fetched_at == _NOT_FETCHED)
         for pk, row in found.items()
     }
-    # NULL, where MySQL has found no gate to share, is no answer.
-    return rows, any(getattr(row, "any_erased", False) is not False for row in found.values())
+    # It is the same for every row; a batch without anything new has not asked.
+    answer = next((getattr(row, "any_erased", False) for row in found.values()), False)
+    return rows, erasures.is_erased(answer, account.name, alias)
 
 
 def _refuse_erased(
