@@ -132,12 +132,14 @@ class Settings:
     @property
     def COMPLYCUBE_LEGAL_HOLD(self) -> Callable[[Any], object] | None:
         """The project's function that tells of a session why it must not be removed, or None."""
-        return self._function("COMPLYCUBE_LEGAL_HOLD", legal_hold_fault)
+        hold = self._function("COMPLYCUBE_LEGAL_HOLD", legal_hold_fault)
+        return cast("Callable[[Any], object] | None", hold)
 
     @property
     def COMPLYCUBE_SCRUBBER(self) -> Callable[[str, dict[str, Any]], object] | None:
         """The project's function that takes out of an answer what must not be stored, or None."""
-        return self._function("COMPLYCUBE_SCRUBBER", scrubber_fault)
+        scrubber = self._function("COMPLYCUBE_SCRUBBER", scrubber_fault)
+        return cast("Callable[[str, dict[str, Any]], object] | None", scrubber)
 
     @property
     def hash_keys(self) -> Sequence[str | bytes]:

@@ -363,6 +363,7 @@ class WebhookEvent(models.Model):
         indexes = [
             models.Index(fields=["processed_at", "id"], name="ccs_event_unprocessed"),
             models.Index(fields=["resource_id"], name="ccs_event_resource"),
+            models.Index(fields=["client_id"], name="ccs_event_client"),
         ]
 
     def __str__(self) -> str:

@@ -27,6 +27,7 @@ from complycube_sessions.exceptions import (
     ComplyCubeAuthenticationError,
     ComplyCubeConfigurationError,
     ComplyCubeConnectionError,
+    ComplyCubeErasedError,
     ComplyCubeError,
     ComplyCubeInvalidIdError,
     ComplyCubeNotFoundError,
@@ -35,10 +36,11 @@ from complycube_sessions.exceptions import (
     ComplyCubePaymentError,
     ComplyCubePermissionError,
     ComplyCubeRateLimitError,
+    ComplyCubeScrubberError,
     ComplyCubeServerError,
 )
 from complycube_sessions.models import ID_LENGTH, WorkflowSession
-from complycube_sessions.services import refresh_session
+from complycube_sessions.services import erasures, refresh_session
 
 MAX_SELECTED: Final = 20
 
@@ -95,6 +97,17 @@ _REASONS: Final[tuple[tuple[type[Exception], Any], ...]] = (
         ComplyCubeOwnershipError,
         gettext_lazy(
             "The stored session belongs to another account or environment than the API key."
+        ),
+    ),
+    (
+        ComplyCubeErasedError,
+        gettext_lazy("This person was erased and is not stored again. Nothing was kept."),
+    ),
+    (
+        ComplyCubeScrubberError,
+        gettext_lazy(
+            "The scrubber of this site failed on the answer. Nothing of it was stored. "
+            "An operator has to look at it."
         ),
     ),
     (
@@ -230,7 +243,8 @@ class RefreshActions(ReadOnlyAdmin):
         try:
             session = refresh_session(session_id, account=account, source="admin")
         except (ComplyCubeError, ComplyCubeConfigurationError) as error:
-            session_row = WorkflowSession.objects.filter(pk=session_id).only("pk").first()
+            rows = WorkflowSession.objects.filter(pk=session_id)
+            session_row = rows.only("pk", "account").first()
             # An id that nobody knows is free text, and may hold a name.
             done = f"Refresh from ComplyCube failed: {type(error).__name__}."
             log(request, done, session=session_row)
@@ -255,8 +269,8 @@ def log(
     session: WorkflowSession | None = None,
     flag: int = CHANGE,
 ) -> None:
-    """Write a line of the admin's own log; it names ids, never people."""
-    LogEntry.objects.create(
+    """Write a line of the admin's own log; it names ids, never people, and none of the erased."""
+    line = LogEntry.objects.create(
         user_id=cast("int", request.user.pk),
         content_type=ContentType.objects.get_for_model(WorkflowSession),
         object_id=session.pk if session else None,
@@ -264,3 +278,6 @@ def log(
         action_flag=flag,
         change_message=message,
     )
+    # An erasure that came before the line has not seen it; one that comes after will.
+    if session is not None and erasures.find(session.account, sessions=[session.pk]):
+        line.delete()

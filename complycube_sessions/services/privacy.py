@@ -12,6 +12,7 @@ import logging
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Final
 
 from django.apps import apps
@@ -45,7 +46,6 @@ logger = logging.getLogger("complycube_sessions.privacy")
 
 MAX_NAMED: Final = 1000
 COMMAND: Final = "command"
-# What a hold may want to know is on every row but these, which are large.
 _RESULTS: Final = "results of checks"
 
 Rows = QuerySet[Any]
@@ -334,18 +334,25 @@ def _remove_some(rows: Rows) -> Counter[str]:
         pks = list(rows.order_by("pk").values_list("pk", flat=True)[:AT_ONCE])
         if not pks:
             return Counter()
-        some = rows.model._default_manager.using(alias).filter(pk__in=pks)
-        try:
-            _, by_label = some.delete()
-        except (ProtectedError, RestrictedError) as error:
-            blocking = error.args[1]
-            names = sorted({row._meta.label for row in blocking})
-            raise ComplyCubeProtectedError(
-                f"Rows of {', '.join(names)} protect rows of {rows.model.__name__}. Remove those first; "
-                "what else was to be removed is, and nothing comes back.",
-                reasons={},
-            ) from None
-    # Without signals or relations Django deletes at once, and tells the same by another way.
+        return _delete(rows.model._default_manager.using(alias).filter(pk__in=pks))
+
+
+def _delete(rows: Rows) -> Counter[str]:
+    """
+    Delete rows with what depends on them, and return how many of which model.
+
+    Raises:
+        ComplyCubeProtectedError: Rows of the project refer to them and forbid it.
+    """
+    try:
+        _, by_label = rows.delete()
+    except (ProtectedError, RestrictedError) as error:
+        names = sorted({row._meta.label for row in error.args[1]})
+        raise ComplyCubeProtectedError(
+            f"Rows of {', '.join(names)} protect rows of {rows.model.__name__}: remove those first, and "
+            "run this again.",
+            reasons={},
+        ) from None
     return Counter({label.rpartition(".")[2]: count for label, count in by_label.items() if count})
 
 
@@ -360,7 +367,7 @@ def _clean_errors(person: Person, removed: Removed, *, dry_run: bool) -> None:
             continue
         removed.rows["RefreshRun.errors"] += 1
         if not dry_run:
-            retry_transient(lambda run=run: _clean_run(run.pk, ids, alias), alias=alias)
+            retry_transient(partial(_clean_run, run.pk, ids, alias), alias=alias)
     with_error: tuple[type[models.Model], ...] = (WebhookEvent, PendingRefresh)
     for model in with_error:
         rows = model._default_manager.using(alias).filter(account=person.account)
@@ -418,9 +425,7 @@ def _prune_results(removed: Removed, *, override: str, dry_run: bool) -> None:
         removed.rows[_RESULTS] += len(free)
         if not dry_run:
             rows = RelatedCheck.objects.using(alias).filter(pk__in=free)
-            retry_transient(
-                lambda rows=rows: rows.update(result={}, result_fetched_at=None), alias=alias
-            )
+            retry_transient(partial(rows.update, result={}, result_fetched_at=None), alias=alias)
 
 
 def _prune_sessions(removed: Removed, *, override: str, dry_run: bool) -> None:
@@ -446,11 +451,10 @@ def _prune_batch(
     alias = write_alias()
 
     def counted(rows: Rows) -> Counter[str]:
-        if dry_run:
-            count = rows.count()
-            return Counter({rows.model.__name__: count}) if count else Counter()
-        _, by_label = rows.delete()
-        return Counter({label.rpartition(".")[2]: n for label, n in by_label.items() if n})
+        if not dry_run:
+            return _delete(rows)
+        count = rows.count()
+        return Counter({rows.model.__name__: count}) if count else Counter()
 
     def write() -> Counter[str]:
         counts: Counter[str] = Counter()
@@ -469,7 +473,15 @@ def _prune_batch(
                 counts += counted(rows)
         return counts
 
-    removed.rows.update(retry_transient(write, alias=alias))
+    try:
+        removed.rows.update(retry_transient(write, alias=alias))
+    except ComplyCubeProtectedError as error:
+        if len(ids) == 1:
+            removed.refuse({ids[0]: str(error)})
+            return
+        middle = len(ids) // 2
+        for half in (ids[:middle], ids[middle:]):
+            _prune_batch(account, half, old, removed, dry_run=dry_run)
 
 
 def _prune_changes(removed: Removed, *, override: str, dry_run: bool) -> None:
