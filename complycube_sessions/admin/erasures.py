@@ -39,7 +39,7 @@ class ErasureAdmin(ReadOnlyAdmin):
         return (queryset.filter(digest__startswith=typed) if typed else queryset), False
 
     @column(gettext_lazy("hash"))
-    def mark(self, erasure: Erasure) -> SafeString:
+    def mark(self, erasure: Erasure) -> SafeString | str:
         return shortened(erasure.digest)
 
     @column(gettext_lazy("kind"), ordering="kind")

@@ -32,7 +32,6 @@ class Command(BaseCommand):
         parser.add_argument(
             "--override",
             type=_text,
-            default="",
             metavar="REASON",
             help="erase in spite of a legal hold or the minimum retention; the reason is kept",
         )
@@ -48,7 +47,7 @@ class Command(BaseCommand):
         account: str,
         dry_run: bool,
         reason: str,
-        override: str,
+        override: str | None,
         lift: bool,
         **options: Any,
     ) -> None:
@@ -71,7 +70,7 @@ class Command(BaseCommand):
                 client_id,
                 account=account,
                 reason=reason,
-                override=override,
+                override=override or "",
                 dry_run=dry_run,
             )
         except (ComplyCubeInvalidIdError, ComplyCubeConfigurationError) as error:

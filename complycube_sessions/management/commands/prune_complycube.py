@@ -22,34 +22,33 @@ class Command(BaseCommand):
         parser.add_argument(
             "--override",
             type=_text,
-            default="",
             metavar="REASON",
             help="prune in spite of legal holds and the minimum retention; the reason is kept",
         )
         parser.add_argument("--json", action="store_true", help="print one JSON object, no more")
 
-    def handle(self, *, dry_run: bool, override: str, **options: Any) -> None:
+    def handle(self, *, dry_run: bool, override: str | None, **options: Any) -> None:
         try:
-            removed = prune(override=override, dry_run=dry_run)
+            removed = prune(override=override or "", dry_run=dry_run)
         except ComplyCubeConfigurationError as error:
             raise CommandError(str(error), returncode=BAD_ARGUMENTS) from None
         except ComplyCubeProtectedError as error:
             raise CommandError(str(error), returncode=REFUSED) from None
-        self._print(removed, dry_run=dry_run, override=override, as_json=options["json"])
+        self._print(removed, dry_run=dry_run, override=bool(override), as_json=options["json"])
         if removed.protected_count and not override:
             verb = "would be left" if dry_run else "were left"
             raise CommandError(
                 f"{removed.protected_count} protected sessions {verb}.", returncode=REFUSED
             )
 
-    def _print(self, removed: Removed, *, dry_run: bool, override: str, as_json: bool) -> None:
+    def _print(self, removed: Removed, *, dry_run: bool, override: bool, as_json: bool) -> None:
         if as_json:
             said = {
                 "dry_run": dry_run,
                 "removed": dict(removed.rows),
                 "protected": removed.protected,
                 "protected_count": removed.protected_count,
-                "overridden": bool(override),
+                "overridden": override,
             }
             self.stdout.write(json.dumps(said))
             return
