@@ -21,7 +21,7 @@ from complycube_sessions.models import (
 )
 from complycube_sessions.services import events, inbox, refresh_session, refresh_sessions
 from complycube_sessions.services.privacy import erase_client
-from tests.admin.conftest import SignIn, sign_in  # noqa: F401 - a fixture
+from tests.admin.conftest import SignIn
 from tests.builders import default_account, session_row
 from tests.fake_api import KEY, FakeAPI
 from tests.privacy.support import (
@@ -276,7 +276,7 @@ def test_run_under_way__does_not_bring_back(person: Person, api: FakeAPI) -> Non
 def test_admin__cannot_bring_back(
     person: Person,
     api: FakeAPI,
-    sign_in: SignIn,  # noqa: F811
+    sign_in: SignIn,
 ) -> None:
     """One who fetches an erased session by its id is told so, and the admin's log does not name it."""
     erase_client(person.client_id)
