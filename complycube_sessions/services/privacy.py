@@ -185,6 +185,7 @@ def prune(*, actor: str = COMMAND, override: str = "", dry_run: bool = False) ->
     Raises:
         ComplyCubeConfigurationError: A setting is wrong.
     """
+    _check_settings()
     refuse_open_transaction()
     alias = write_alias()
     removed = Removed()
@@ -401,6 +402,12 @@ def _pages(rows: Rows, size: int = AT_ONCE) -> Iterator[list[Any]]:
 
 
 # Retention
+
+
+def _check_settings() -> None:
+    """Raise for a wrong setting before anything is removed by those that are right."""
+    for name in ("RETENTION", "MINIMUM_RETENTION", "LEGAL_HOLD", "CHECK_RESULTS"):
+        getattr(conf, f"COMPLYCUBE_{name}")
 
 
 def _prune_stages(removed: Removed, *, override: str, dry_run: bool) -> list[Any]:
