@@ -16,7 +16,9 @@ from django.utils import timezone
 from complycube_sessions.admin import actions
 from complycube_sessions.exceptions import ComplyCubeServerError
 from complycube_sessions.models import (
+    Erasure,
     PendingRefresh,
+    PruneRun,
     RefreshRun,
     RelatedCheck,
     SessionChange,
@@ -47,6 +49,8 @@ MATRIX: list[tuple[str, str, str, tuple[str, ...]]] = [
             ("sessionchange", SESSIONS),
             ("refreshrun", RUNS),
             ("pendingrefresh", RUNS),
+            ("erasure", RUNS),
+            ("prunerun", RUNS),
         )
         for page, method in (
             ("changelist", "get"),
@@ -85,6 +89,10 @@ def rows(db: None) -> dict[str, Any]:
         "pendingrefresh": PendingRefresh.objects.create(
             account="default", session_id=session.pk, reason="failed"
         ),
+        "erasure": Erasure.objects.create(
+            account="default", kind="client", digest="0" * 64, actor="command"
+        ),
+        "prunerun": PruneRun.objects.create(actor="command"),
     }
 
 

@@ -73,8 +73,8 @@ def test_prune__removes_what_has_outlived_its_retention(api: FakeAPI, retention:
 
     assert (said.code, said.err) == (0, "")
     assert said.out == (
-        "Removed: 1 WebhookEvent, 1 LogEntry, 2 SessionNameWord, 1 SessionChange, 3 RelatedCheck, "
-        "1 WorkflowSession.\n"
+        "Removed: 1 WebhookEvent, 1 PendingRefresh, 3 LogEntry, 2 SessionNameWord, "
+        "1 SessionChange, 3 RelatedCheck, 1 WorkflowSession.\n"
     )
     assert WorkflowSession.objects.get() == young
     for model in (RelatedCheck, SessionChange, SessionNameWord):
