@@ -240,6 +240,8 @@ def test_groups__can_be_created_again(db: None) -> None:
         "view_refreshrun",
         "view_webhookevent",
         "view_pendingrefresh",
+        "view_erasure",
+        "view_prunerun",
         "refresh_workflowsession",
     }
     assert Group.objects.count() == 3
