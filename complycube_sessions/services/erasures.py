@@ -126,9 +126,10 @@ def subject(session_id: str) -> str:
 
 def reason(session_id: str) -> str:
     """Return the named reason why an erased session is not fetched."""
+    mark = digest(SESSION, session_id)[:SHORT_DIGEST]
     return (
-        f"The person of {subject(session_id)} was erased and is not fetched again. If the person has "
-        "returned as a customer, run erase_complycube_client CLIENT_ID --lift first."
+        f"The person was erased (hash {mark}) and is not fetched again. If the person has returned as a "
+        "customer, run erase_complycube_client CLIENT_ID --lift first."
     )
 
 

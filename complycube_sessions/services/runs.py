@@ -122,6 +122,11 @@ class RunRecord:
             reason: The error's own text.
             retry: Whether it becomes due again, later each time.
         """
+        # It may have been erased since the request for it began, and is not to be named from then on.
+        if erasures.find(self.run.account, sessions=[session_id]):
+            if self.told is not None:
+                self.told[session_id] = None
+            return
         self.run.failed += 1
         self.name_error(session_id, reason)
         if self.told is not None:

@@ -426,12 +426,12 @@ class Refresh:
         self.record.run.listed += len(page)
         known = stored.session_states(self.account, [item.id for item in page])
         foreign = self._refuse_foreign([item.id for item in page if item.id not in known])
-        wanted = [
-            item.id
+        moved = [
+            item
             for item in page
             if item.id not in foreign and stored.is_moved(known.get(item.id), item.updated_at)
         ]
-        wanted = self._wanted_here([item for item in page if item.id in set(wanted)], known)
+        wanted = self._wanted_here(moved, known)
         waiting = not_yet_due(self.account, wanted)
         self.record.run.unchanged += len(page) - len(wanted) - len(foreign)
         wanted = [session_id for session_id in wanted if session_id not in waiting]

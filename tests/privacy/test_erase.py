@@ -187,7 +187,7 @@ def test_refresh_by_id__is_refused(
     said = run("refresh_workflow_sessions", person.sessions[0], other, "--no-progress")
 
     assert said.code == 1
-    assert "ComplyCubeErasedError: The person of erased session " in said.err
+    assert "ComplyCubeErasedError: The person was erased (hash " in said.err
     assert_not_asked(api, person)
     assert_nowhere(person, caplog.text + said.out + said.err)
 
@@ -258,7 +258,7 @@ def test_run_under_way__does_not_bring_back(person: Person, api: FakeAPI) -> Non
     other = api.add_session(91)
     person.sessions.append(new)
     api.fail(f"/workflowSessions/{person.sessions[0]}", 500)
-    seen = []
+    seen: list[dict[str, str]] = []
 
     def progress(run: RefreshRun, expected: int) -> None:
         if api.count("/workflowSessions/") and run.errors and not seen:
