@@ -294,6 +294,9 @@ def fail(events: Iterable[int], reason: str) -> None:
 
 def put_off(events: Iterable[int], reason: str) -> None:
     """Let events wait a little for what is no fault of theirs: a refused key, a used-up quota."""
+    # It names the session that met the fault, which may be another's than the events'.
+    account = _events(events).values_list("account", flat=True).first()
+    reason = erasures.without_erased(account or "", {"": reason})[""]
     _events(events).update(next_try_at=timezone.now() + FIRST_DELAY, error=reason)
 
 

@@ -249,8 +249,7 @@ def drop_pending(account: Account, session_id: str) -> None:
 def _postpone(account: str, failed: Mapping[str, str], alias: str) -> None:
     with transaction.atomic(using=alias):
         erasures.share_gate(account, alias)
-        erased = erasures.find(account, sessions=failed).sessions
-        _postpone_rest(account, {i: failed[i] for i in failed if i not in erased}, alias)
+        _postpone_rest(account, erasures.without_erased(account, failed), alias)
 
 
 def _postpone_rest(account: str, failed: Mapping[str, str], alias: str) -> None:

@@ -19,8 +19,16 @@ from complycube_sessions.models import (
     WebhookEvent,
     WorkflowSession,
 )
-from complycube_sessions.services import events, inbox, refresh_session, refresh_sessions
+from complycube_sessions.services import (
+    events,
+    inbox,
+    refresh_session,
+    refresh_sessions,
+    sweeping,
+)
 from complycube_sessions.services.privacy import erase_client
+from complycube_sessions.services.runs import RunRecord
+from complycube_sessions.services.store import store_batch
 from tests.admin.conftest import SignIn
 from tests.builders import default_account, session_row
 from tests.fake_api import KEY, FakeAPI
@@ -250,26 +258,51 @@ def test_webhook__of_what_was_never_seen(
     assert_nowhere(person)
 
 
-def test_run_under_way__does_not_bring_back(person: Person, api: FakeAPI) -> None:
-    """A run that has fetched the person before the erasure stores nothing of the person after it."""
+def test_run_under_way__does_not_bring_back(
+    person: Person, api: FakeAPI, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A run that has fetched the person before the erasure stores and names nothing of the person after it."""
+    PendingRefresh.objects.all().delete()
+    WebhookEvent.objects.all().delete()
     for session_id in person.sessions[:2]:
         api.touch(session_id, outcome="clear")
     new = api.add_session(90, clientId=person.client_id, entityName=NAME)
     other = api.add_session(91)
     person.sessions.append(new)
     api.fail(f"/workflowSessions/{person.sessions[0]}", 500)
-    seen: list[dict[str, str]] = []
+    fetched: list[str] = []
 
-    def progress(run: RefreshRun, expected: int) -> None:
-        if api.count("/workflowSessions/") and run.errors and not seen:
-            seen.append(dict(run.errors))
+    def store_late(account: Any, batch: Any, **kwargs: Any) -> Any:
+        if not fetched:
+            fetched.extend(copy.session_id for copy in batch)
+            caplog.clear()
             erase_client(person.client_id)
+        return store_batch(account, batch, **kwargs)
 
-    ended = refresh_sessions(on_progress=progress)
+    monkeypatch.setattr(sweeping, "store_batch", store_late)
+    monkeypatch.setattr(sweeping, "SMALLEST_BATCH", 500)
+    caplog.set_level(logging.DEBUG)
 
-    assert person.sessions[0] in seen[0]
+    ended = refresh_sessions()
+
+    assert {new, person.sessions[1], other} <= set(fetched)
     assert WorkflowSession.objects.filter(pk=other).exists()
-    assert person.sessions[0] not in ended.errors
+    assert not set(person.ids) & set(ended.errors)
+    assert_nowhere(person, caplog.text)
+
+
+def test_run_under_way__forgets_its_errors(person: Person) -> None:
+    """A run that has named the person before the erasure writes none of the person's ids after it."""
+    record = RunRecord(default_account(), RefreshRun.Mode.FULL)
+    record.begin(lease=True)
+    record.fail(person.sessions[0], "500", retry=True)
+    record.fail("another", f"It is like {person.checks[0]}.", retry=True)
+    erase_client(person.client_id)
+    record.fail(person.sessions[1], f"500 for {person.sessions[1]}", retry=True)
+
+    run = record.finish(RefreshRun.State.PARTIAL, 3)
+
+    assert run.errors == {"another": "It is like [erased]."}
     assert_nowhere(person)
 
 
