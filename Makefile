@@ -12,7 +12,7 @@ DEMO_STAMP := $(VENV)/.installed-demo
 # Without compiling: Python compiles the few modules that are used, when they are.
 INSTALL = @$(VENV)/bin/python -m pip install --quiet --no-compile --requirement
 
-.PHONY: demo test lint matrix screenshots messages
+.PHONY: demo test lint docs matrix screenshots messages
 
 demo: $(DEMO_STAMP)
 	@$(VENV)/bin/python manage.py demo --port $(PORT)
@@ -24,6 +24,11 @@ lint: $(STAMP)
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/mypy complycube_sessions project tests
+	$(VENV)/bin/mypy --config-file tests/typing/mypy.ini
+
+# The pages of docs/ as HTML, in docs/_build/html; a warning is an error.
+docs: $(STAMP)
+	$(VENV)/bin/sphinx-build -W --keep-going -n -E -q docs docs/_build/html
 
 # Every Python, Django and database that this machine has: see tox.ini.
 matrix: $(STAMP)

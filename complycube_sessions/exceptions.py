@@ -20,6 +20,7 @@ Every error the app raises on purpose.
     │   ├── ComplyCubeNotFoundError       404
     │   ├── ComplyCubeRateLimitError      429; .retry_after_seconds, or None
     │   └── ComplyCubeServerError         5xx; worth a retry
+    ├── ComplyCubeReportError             the vendor's report is at no address that may be asked, or is no PDF
     ├── ComplyCubePayloadError            2xx, but not the documented shape (also a ValueError)
     └── ComplyCubeSignatureError          a webhook whose signature does not verify
     ComplyCubeConfigurationError          ImproperlyConfigured, outside the tree on purpose: no loop may swallow it
@@ -118,6 +119,10 @@ class ComplyCubeServerError(ComplyCubeAPIError):
     ) -> None:
         super().__init__(message, status_code=status_code)
         self.retry_after_seconds = retry_after_seconds
+
+
+class ComplyCubeReportError(ComplyCubeError):
+    """The report was not fetched: its address may not be asked, or what is there is no PDF of bounded size."""
 
 
 class ComplyCubePayloadError(ComplyCubeError, ValueError):

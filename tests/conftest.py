@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+import socket
 from collections.abc import Iterator
 
 import pytest
@@ -8,6 +9,7 @@ import responses
 from requests import PreparedRequest
 
 from tests.fake_api import FakeAPI
+from tests.report_server import ReportServer, report_server
 
 BASE_URL = "https://api.complycube.com/v1"
 
@@ -31,3 +33,11 @@ def api(mocked: responses.RequestsMock) -> FakeAPI:
 
     mocked.add_callback(responses.GET, re.compile(re.escape(BASE_URL) + "/.*"), callback=answer)
     return fake
+
+
+@pytest.fixture
+def files(monkeypatch: pytest.MonkeyPatch) -> Iterator[ReportServer]:
+    """Serve reports under a public address; what looks up names sees those of the test."""
+    with report_server() as server:
+        monkeypatch.setattr(socket, "getaddrinfo", server.getaddrinfo)
+        yield server

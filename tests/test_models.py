@@ -18,7 +18,7 @@ def test_migrations__are_complete() -> None:
 
 @pytest.mark.django_db
 def test_permissions__as_documented() -> None:
-    """There is a right to see, refresh and export, and none to add, change or delete."""
+    """There is a right to see, refresh, export and give evidence, and none to add, change or delete."""
     names = set(
         Permission.objects.filter(
             content_type__app_label="complycube_sessions", codename__endswith="_workflowsession"
@@ -29,6 +29,7 @@ def test_permissions__as_documented() -> None:
         "refresh_workflowsession",
         "export_workflowsession",
         "view_sensitive_workflowsession",
+        "evidence_workflowsession",
     }
 
 

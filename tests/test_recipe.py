@@ -1,4 +1,4 @@
-"""The recipe of ``docs/webhooks.md``: a host project unlocks its own customer."""
+"""The recipe of ``docs/signals.md``: a host project unlocks its own customer."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.webhooks import SECRET, event, post
 
 pytestmark = pytest.mark.django_db
 
-DOCUMENT = Path(__file__).parent.parent / "docs" / "webhooks.md"
+DOCUMENT = Path(__file__).parent.parent / "docs" / "signals.md"
 
 
 class Customer:

@@ -243,8 +243,7 @@ class RefreshActions(ReadOnlyAdmin):
         try:
             session = refresh_session(session_id, account=account, source="admin")
         except (ComplyCubeError, ComplyCubeConfigurationError) as error:
-            rows = WorkflowSession.objects.filter(pk=session_id)
-            session_row = rows.only("pk", "account").first()
+            session_row = WorkflowSession.objects.filter(pk=session_id).only("pk").first()
             # An id that nobody knows is free text, and may hold a name.
             done = f"Refresh from ComplyCube failed: {type(error).__name__}."
             log(request, done, session=session_row)
@@ -279,5 +278,5 @@ def log(
         change_message=message,
     )
     # An erasure that came before the line has not seen it; one that comes after will.
-    if session is not None and erasures.find(session.account, sessions=[session.pk]):
+    if session is not None and erasures.is_erased_anywhere(session.pk):
         line.delete()

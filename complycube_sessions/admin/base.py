@@ -72,6 +72,9 @@ class ReadOnlyAdmin(admin.ModelAdmin):
     def has_export_permission(self, request: HttpRequest) -> bool:
         return allowed(request, "export_workflowsession")
 
+    def has_evidence_permission(self, request: HttpRequest) -> bool:
+        return allowed(request, "evidence_workflowsession")
+
     def has_sensitive_permission(self, request: HttpRequest) -> bool:
         return allowed(request, "view_sensitive_workflowsession")
 

@@ -20,6 +20,7 @@ from django.utils.translation import gettext_lazy, ngettext
 from complycube_sessions.admin import display, filters, shapes
 from complycube_sessions.admin.actions import RefreshActions, outside_transactions
 from complycube_sessions.admin.base import APP_LABEL, allowed, column
+from complycube_sessions.admin.evidence import EvidenceActions, evidence_line
 from complycube_sessions.admin.export import ExportActions, xlsx_is_there
 from complycube_sessions.admin.freshness import freshness_line
 from complycube_sessions.admin.overview import Overview
@@ -124,7 +125,7 @@ class SessionChangeList(ChangeList):
         return sessions.only(*LIST_FIELDS).prefetch_related(Prefetch("checks", checks))
 
 
-class WorkflowSessionAdmin(RefreshActions, ExportActions, Overview):
+class WorkflowSessionAdmin(EvidenceActions, RefreshActions, ExportActions, Overview):
     list_display = [
         "who",
         "outcome_badge",
@@ -164,6 +165,8 @@ class WorkflowSessionAdmin(RefreshActions, ExportActions, Overview):
             "fetch/": (self.fetch_view, "fetch"),
             "export/": (self.export_view, "export"),
             "<path:object_id>/refresh/": (self.refresh_view, "refresh"),
+            "<path:object_id>/evidence/": (self.evidence_view, "evidence"),
+            "<path:object_id>/report/": (self.report_view, "report"),
         }
         own = [
             path(
@@ -268,6 +271,7 @@ class WorkflowSessionAdmin(RefreshActions, ExportActions, Overview):
     def page_context(self, request: HttpRequest, row: WorkflowSession) -> dict[str, Any]:
         """Return what the page shows, in the order of a reviewer's questions."""
         sensitive = self.has_sensitive_permission(request)
+        may_prove = self.has_evidence_permission(request)
         checks = self._checks(request, row)
         tasks = shapes.items(row.tasks) if sensitive else []
         changes = self._changes(request, row)
@@ -294,6 +298,9 @@ class WorkflowSessionAdmin(RefreshActions, ExportActions, Overview):
             "refresh_url": self.url("refresh", row.pk)
             if self.has_refresh_permission(request)
             else "",
+            "evidence_url": self.url("evidence", row.pk) if may_prove else "",
+            "report_url": self.url("report", row.pk) if may_prove and sensitive else "",
+            "evidence": evidence_line(row.pk) if may_prove else "",
             "history_url": self.url("history", row.pk),
             "changes_url": self._changes_url(request, row),
             "time_to_complete": display.duration(display.between(row.created_at, row.completed_at)),

@@ -33,6 +33,7 @@ from complycube_sessions.api.payloads import (
     parse_session,
     parse_session_page,
 )
+from complycube_sessions.api.report import ReportUrl
 from complycube_sessions.api.scrubbing import CHECK, SESSION, scrubbed
 from complycube_sessions.api.throttle import Throttle
 from complycube_sessions.conf import Account, conf
@@ -205,6 +206,27 @@ class ComplyCubeClient:
             retried=FAULTS_OF_A_PAGE,
         )
 
+    def get_session_report_url(self, session_id: str) -> Answer[ReportUrl]:
+        """
+        Have the vendor make a report of a session, and return the address of the PDF.
+
+        It is good for ten minutes and for whoever knows it; ``open_report`` is the way to ask it.
+
+        Raises:
+            ComplyCubeInvalidIdError: The id cannot be a part of an address; nothing was sent.
+            ComplyCubeNotFoundError: The API does not know it with this key.
+            ComplyCubePayloadError: The answer names no address.
+
+        Source:
+            API reference, "Generate a workflow session report".
+        """
+        query = urlencode({"workflowSessionId": check_id_is_safe(session_id)}, quote_via=quote)
+        return self._get(
+            f"/reports?{query}",
+            subject=f"report of {session_id}",
+            parse=lambda data, at: _report_url(data),
+        )
+
     def close(self) -> None:
         """Close the connections of all threads."""
         with self._lock:
@@ -339,6 +361,13 @@ def time_filter(time: datetime) -> str:
 def _list_path(path: str, page: int, filters: Mapping[str, str]) -> str:
     query = {"page": str(page), "pageSize": str(PAGE_SIZE), **filters}
     return f"{path}?{urlencode(query, quote_via=quote)}"
+
+
+def _report_url(data: Any) -> ReportUrl:
+    url = data.get("data") if isinstance(data, dict) else None
+    if not isinstance(url, str) or not url:
+        raise ComplyCubePayloadError("the answer names no address of a report.")
+    return ReportUrl(url)
 
 
 def _read(response: requests.Response, subject: str, deadline: float) -> bytes:

@@ -119,6 +119,12 @@ def refuse(account: str, session_id: str) -> None:
         raise ComplyCubeErasedError(reason(session_id))
 
 
+def is_erased_anywhere(session_id: str) -> bool:
+    """Return whether a session of that id was erased, of whatever account."""
+    rows = _rows().filter(kind=SESSION, digest__in=list(digests(SESSION, [session_id])))
+    return rows.exists()
+
+
 def subject(session_id: str) -> str:
     """Return what stands for an erased session where its id must not."""
     return f"erased session {digest(SESSION, session_id)[:SHORT_DIGEST]}"

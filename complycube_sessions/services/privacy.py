@@ -32,6 +32,7 @@ from complycube_sessions.models import (
     RefreshRun,
     RelatedCheck,
     SessionChange,
+    SessionEvidence,
     SessionNameWord,
     WebhookEvent,
     WorkflowSession,
@@ -39,6 +40,7 @@ from complycube_sessions.models import (
 from complycube_sessions.services import erasures
 from complycube_sessions.services.database import retry_transient, write_alias
 from complycube_sessions.services.erasures import AT_ONCE, CHECK, SESSION, chunks
+from complycube_sessions.services.evidence import forget_sessions
 from complycube_sessions.services.refresh import refuse_open_transaction
 from complycube_sessions.services.retention import cutoff, expired, protection
 
@@ -127,6 +129,7 @@ def erase_client(
     for rows in _rows_of(person):
         _remove(rows, removed, dry_run=dry_run)
     _clean_errors(person, removed, dry_run=dry_run)
+    _forget_evidence(person, removed, dry_run=dry_run)
     for some in chunks(sorted(person.sessions)):
         for rows in _session_rows(some):
             _remove(rows, removed, dry_run=dry_run)
@@ -376,6 +379,20 @@ def _clean_errors(person: Person, removed: Removed, *, dry_run: bool) -> None:
             text = erasures.blot_out(row.error, ids)
             if text != row.error and not dry_run:
                 rows.filter(pk=row.pk, error=row.error).update(error=text)
+
+
+def _forget_evidence(person: Person, removed: Removed, *, dry_run: bool) -> None:
+    """Take the ids out of the records of evidence; the hashes of the files stay, and name nobody."""
+    alias = write_alias()
+    for some in chunks(sorted(person.sessions)):
+        records = SessionEvidence.objects.using(alias).filter(session_id__in=some)
+        count = (
+            records.count()
+            if dry_run
+            else retry_transient(partial(forget_sessions, some), alias=alias)
+        )
+        if count:
+            removed.rows["SessionEvidence.session_id"] += count
 
 
 def _clean_run(pk: int, ids: frozenset[str], alias: str) -> None:

@@ -76,7 +76,7 @@ def refresh_session(
     found = get_account(account)
     check_id_is_safe(session_id)
     refuse_open_transaction()
-    _check_owner(found, session_id)
+    refuse_foreign(found, session_id)
     erasures.refuse(found.name, session_id)
     client = ComplyCubeClient(found, shared_throttle(found))
     began_at = datetime.now(UTC)
@@ -228,7 +228,8 @@ def refuse_open_transaction() -> None:
         pass
 
 
-def _check_owner(account: Account, session_id: str) -> None:
+def refuse_foreign(account: Account, session_id: str) -> None:
+    """Raise ``ComplyCubeOwnershipError`` for a row that is stored for another account or environment."""
     rows = WorkflowSession.objects.using(write_alias()).filter(pk=session_id)
     owner = rows.values_list("account", "environment").first()
     if owner is not None and owner != (account.name, account.environment):

@@ -12,5 +12,7 @@ urlpatterns = [
     path("workflowSessions/<str:session_id>/cancel", views.cancel_session),
     re_path(r"^checks/?$", views.list_checks),
     path("checks/<str:check_id>", views.get_check),
+    path("reports", views.make_report),
+    path("reports/<str:token>.pdf", views.report_content, name="sandbox-report"),
     re_path(r"", views.unknown_path),
 ]

@@ -3,7 +3,7 @@ The endpoints of the ComplyCube API for workflow sessions and checks.
 
 Source:
     API reference, "Get a workflow session", "List workflow sessions", "Complete a workflow session",
-    "Cancel a workflow session", "Get a check", "List checks", "Errors".
+    "Cancel a workflow session", "Get a check", "List checks", "Generate a workflow session report", "Errors".
 """
 
 from __future__ import annotations
@@ -13,13 +13,16 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any, Concatenate, ParamSpec
 
+from django.core import signing
 from django.db import transaction
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.crypto import constant_time_compare
 from django.utils.http import http_date
 from django.views.decorators.csrf import csrf_exempt
+from django.views.decorators.http import require_GET
 
 from project.sandbox import API_KEY
 from project.sandbox.data import iso, pending_checks
@@ -32,6 +35,10 @@ from project.sandbox.listing import (
     list_json,
 )
 from project.sandbox.models import SandboxCheck, SandboxSession, to_json
+from project.sandbox.report import report_pdf
+
+REPORT_SECONDS = 600
+REPORT_SALT = "project.sandbox.report"
 
 P = ParamSpec("P")
 View = Callable[Concatenate[HttpRequest, P], HttpResponse]
@@ -90,6 +97,36 @@ def get_check(request: HttpRequest, check_id: str) -> HttpResponse:
     if body is None:
         return _error(404, "resource_not_found", f"Invalid check id '{check_id}'")
     return _json(body)
+
+
+@endpoint("GET")
+def make_report(request: HttpRequest) -> HttpResponse:
+    """Answer with the address of a report, which opens without the key for ten minutes."""
+    session_id = request.GET.get("workflowSessionId", "")
+    if not session_id:
+        message = "'workflowSessionId' must be provided"
+        return _error(400, "invalid_request", message, param="workflowSessionId")
+    if _body(SandboxSession.objects.all(), session_id) is None:
+        return _unknown_session(session_id)
+    token = signing.dumps(session_id, salt=REPORT_SALT)
+    address = request.build_absolute_uri(reverse("sandbox-report", args=[token]))
+    return _json(to_json({"data": address}))
+
+
+@require_GET
+def report_content(request: HttpRequest, token: str) -> HttpResponse:
+    try:
+        session_id = signing.loads(token, salt=REPORT_SALT, max_age=REPORT_SECONDS)
+    except signing.BadSignature:
+        return _error(403, "unauthorized", "The address is wrong or has expired")
+    text = _body(SandboxSession.objects.all(), session_id)
+    if text is None:
+        return _unknown_session(session_id)
+    session = json.loads(text)
+    ids = [check["checkId"] for check in session.get("allRelatedChecks", [])]
+    bodies = SandboxCheck.objects.filter(pk__in=ids).values_list("body", flat=True)
+    pdf = report_pdf(session, [json.loads(body) for body in bodies])
+    return HttpResponse(pdf, content_type="application/pdf")
 
 
 @endpoint()

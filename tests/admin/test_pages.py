@@ -24,6 +24,7 @@ from complycube_sessions.models import (
     SessionChange,
     WorkflowSession,
 )
+from complycube_sessions.services.evidence import export_evidence
 from tests.admin.builders import make_check, make_session, make_staff
 
 PAGES = (
@@ -231,7 +232,9 @@ def test_queries__few_and_constant(
             "pendingrefresh",
         )
     ]
-    custom = [f"{what}_workflowsession" for what in ("refresh", "export", "view_sensitive")]
+    rights = ("refresh", "export", "view_sensitive", "evidence")
+    custom = [f"{right}_workflowsession" for right in rights]
+    export_evidence(session.pk)
     client.force_login(make_staff(*everything, *custom))
     with django_assert_max_num_queries(12) as queries:
         assert client.get(address(page, first)).status_code == 200

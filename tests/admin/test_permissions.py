@@ -36,6 +36,7 @@ SESSIONS = ("reviewer", "lead", "superuser")
 RUNS = ("operator", "superuser")
 REFRESH = ("lead", "operator", "superuser")
 EXPORT = ("lead", "superuser")
+EVIDENCE = ("lead", "superuser")
 NOBODY: tuple[str, ...] = ()
 ALLOWED = {200, 302}
 
@@ -71,6 +72,8 @@ MATRIX: list[tuple[str, str, str, tuple[str, ...]]] = [
     ("workflowsession", "fetch", "get", REFRESH),
     ("workflowsession", "fetch", "post", REFRESH),
     ("workflowsession", "export", "post", EXPORT),
+    ("workflowsession", "evidence", "post", EVIDENCE),
+    ("workflowsession", "report", "post", EVIDENCE),
 ]
 
 
@@ -124,7 +127,7 @@ def _vendor_is_down(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def ask(client: Client, model: str, page: str, method: str, row: Any) -> HttpResponseBase:
-    needs_row = page in {"change", "history", "delete", "refresh"}
+    needs_row = page in {"change", "history", "delete", "refresh", "evidence", "report"}
     address = reverse(
         f"admin:complycube_sessions_{model}_{page}", args=[row.pk] if needs_row else []
     )
@@ -206,7 +209,7 @@ def test_other_lists__have_no_action(
     assert 'name="action"' not in client.get(address).content.decode()
 
 
-@pytest.mark.parametrize("page", ["refresh", "export"])
+@pytest.mark.parametrize("page", ["refresh", "export", "evidence", "report"])
 def test_get__changes_nothing(
     rows: dict[str, Any], as_person: Callable[[str], Client], page: str
 ) -> None:
@@ -216,10 +219,10 @@ def test_get__changes_nothing(
 
 
 def test_post_without_token__403(rows: dict[str, Any], as_person: Callable[[str], Client]) -> None:
-    """A refresh, a fetch and an export need the token against forged requests."""
+    """A refresh, a fetch and every export need the token against forged requests."""
     client = as_person("superuser")
     client.handler.enforce_csrf_checks = True
-    for page in ("refresh", "fetch", "export"):
+    for page in ("refresh", "fetch", "export", "evidence", "report"):
         row = rows["workflowsession"]
         assert ask(client, "workflowsession", page, "post", row).status_code == 403
 

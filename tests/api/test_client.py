@@ -391,3 +391,33 @@ def test_answer__total_time_is_bounded(mocked: responses.RequestsMock) -> None:
     thread.join()
     listener.close()
     mocked.start()
+
+
+def test_report_url__request(client: ComplyCubeClient, mocked: responses.RequestsMock) -> None:
+    """A report is asked for by the session's id, and its address is hidden in what is shown."""
+    mocked.get("https://api.complycube.com/v1/reports", json={"data": "https://a.test/x?s=secret"})
+    answer = client.get_session_report_url(SESSION_ID)
+    assert answer.value.url == "https://a.test/x?s=secret"
+    assert "secret" not in repr(answer)
+    request = mocked.calls[0].request
+    assert request.path_url == f"/v1/reports?workflowSessionId={SESSION_ID}"
+    assert request.headers["Authorization"] == KEY
+
+
+@pytest.mark.parametrize(
+    "body", [{}, [], 5, "https://a.test/", {"data": None}, {"data": ""}, {"data": {"url": "x"}}]
+)
+def test_report_url__no_address(
+    client: ComplyCubeClient, mocked: responses.RequestsMock, body: object
+) -> None:
+    """An answer of another shape is an error that does not repeat it."""
+    mocked.get("https://api.complycube.com/v1/reports", json=body)
+    with pytest.raises(ComplyCubePayloadError, match=r"names no address of a report\.$"):
+        client.get_session_report_url(SESSION_ID)
+
+
+def test_report_url__unsafe_id(client: ComplyCubeClient, mocked: responses.RequestsMock) -> None:
+    """An id that would change the address is refused before any request."""
+    with pytest.raises(ComplyCubeInvalidIdError):
+        client.get_session_report_url("a&clientId=b")
+    assert len(mocked.calls) == 0

@@ -24,6 +24,7 @@ from complycube_sessions.models import (
     WorkflowSession,
 )
 from complycube_sessions.services import refresh_sessions
+from complycube_sessions.services.evidence import export_evidence
 from tests.admin.builders import make_staff
 from tests.fake_api import FakeAPI
 
@@ -121,6 +122,7 @@ def leave_traces(person: Person, api: FakeAPI) -> None:
             "another": "500",
         },
     )
+    export_evidence(one)
     for row in (
         WorkflowSession.objects.get(pk=one),
         RelatedCheck.objects.filter(session=other)[0],

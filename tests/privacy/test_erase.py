@@ -122,6 +122,7 @@ def test_erase__output(person: Person) -> None:
     said = run(ERASE, person.client_id)
     assert said.out == (
         "Erased. Removed: 5 WebhookEvent, 1 PendingRefresh, 3 LogEntry, 1 RefreshRun.errors, "
+        "1 SessionEvidence.session_id, "
         "4 SessionNameWord, 2 SessionChange, 6 RelatedCheck, 2 WorkflowSession.\n"
         "A hash stays, so that nothing of this client is stored again.\n"
     )

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import re
+import time
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from io import StringIO
@@ -14,6 +16,7 @@ from django.test.utils import CaptureQueriesContext
 
 from project.sandbox import API_KEY, data, example
 from project.sandbox.models import LIST_FIELDS, SandboxCheck, SandboxSession
+from project.sandbox.report import report_pdf
 
 pytestmark = pytest.mark.django_db
 
@@ -404,3 +407,50 @@ def test_load_sandbox__fills_and_leaves_alone() -> None:
     assert SandboxSession.objects.get(pk=session.pk).status == "cancelled"
     call_command("load_sandbox", count=25, stdout=output)
     assert output.getvalue().endswith("The sandbox has 26 sessions, 5 of them new.\n")
+
+
+def test_report__address_opens_without_the_key(api: Api) -> None:
+    """A report is made for the key, and its address gives the PDF to whoever has it."""
+    answer = api.get("reports", workflowSessionId=EXAMPLE_ID)
+    assert set(answer) == {"data"}
+    assert answer["data"].startswith("http://testserver/sandbox/v1/reports/")
+    response = Client().get(answer["data"].removeprefix("http://testserver"))
+    assert response.status_code == 200
+    assert response["Content-Type"] == "application/pdf"
+    assert response.content.startswith(b"%PDF-1.4\n")
+    assert response.content.endswith(b"%%EOF\n")
+    for shown in (b"John Doe", EXAMPLE_ID.encode(), b"document_check"):
+        assert shown in response.content
+
+
+def test_report__table_of_the_pdf_is_right() -> None:
+    """Each object is where the table says, so that no reader has to repair the file."""
+    checks = [{"type": "(a\\", "status": "Ł", "id": str(n)} for n in range(100)]
+    content = report_pdf({"entityName": "Łukasz (x)"}, checks)
+    assert content.count(b"/Type /Page ") == 3
+    xref = int(re.findall(rb"startxref\n(\d+)", content)[0])
+    lines = content[xref:].split(b"\n")
+    assert lines[:2] == [b"xref", b"0 10"]
+    for number, line in enumerate(lines[3:12], start=1):
+        place = int(line[:10])
+        assert content[place:].startswith(b"%d 0 obj" % number)
+
+
+def test_report__address_expires(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After ten minutes, and with any change, the address opens nothing."""
+    path = api.get("reports", workflowSessionId=EXAMPLE_ID)["data"].removeprefix(
+        "http://testserver"
+    )
+    assert Client().get(path.replace(".pdf", "x.pdf")).status_code == 403
+    now = time.time()
+    monkeypatch.setattr("django.core.signing.time.time", lambda: now + 599)
+    assert Client().get(path).status_code == 200
+    monkeypatch.setattr("django.core.signing.time.time", lambda: now + 602)
+    assert Client().get(path).status_code == 403
+
+
+def test_report__not_made(api: Api) -> None:
+    """No id, an unknown one and no key answer the API's errors."""
+    assert api.status_and_body("GET", "reports")[0] == 400
+    assert api.status_and_body("GET", "reports", workflowSessionId="5eb")[0] == 404
+    assert Client().get("/sandbox/v1/reports").status_code == 401

@@ -11,7 +11,12 @@ VIEW: Final = ("view_workflowsession", "view_relatedcheck", "view_sessionchange"
 REVIEWER: Final = (*VIEW, "view_sensitive_workflowsession")
 GROUPS: Final = {
     "Compliance reviewer": REVIEWER,
-    "Compliance lead": (*REVIEWER, "refresh_workflowsession", "export_workflowsession"),
+    "Compliance lead": (
+        *REVIEWER,
+        "refresh_workflowsession",
+        "export_workflowsession",
+        "evidence_workflowsession",
+    ),
     "Operator": (
         "view_refreshrun",
         "view_webhookevent",

@@ -1,0 +1,176 @@
+"""Evidence of a session as a file, and the vendor's own report, for those who may hand them on."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Final, Self
+
+from asgiref.sync import sync_to_async
+from django.contrib import messages
+from django.contrib.admin.utils import unquote
+from django.core.exceptions import PermissionDenied
+from django.core.handlers.asgi import ASGIRequest
+from django.db.models import Count, Max
+from django.http import (
+    HttpRequest,
+    HttpResponse,
+    HttpResponseBase,
+    HttpResponseNotAllowed,
+    HttpResponseRedirect,
+    StreamingHttpResponse,
+)
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy, ngettext
+
+from complycube_sessions.admin import display
+from complycube_sessions.admin.actions import RefreshActions, log, outside_transactions, reason
+from complycube_sessions.admin.base import allowed
+from complycube_sessions.api.report import Report
+from complycube_sessions.exceptions import (
+    ComplyCubeConfigurationError,
+    ComplyCubeConnectionError,
+    ComplyCubeError,
+    ComplyCubeNotFoundError,
+    ComplyCubePermissionError,
+    ComplyCubeReportError,
+)
+from complycube_sessions.models import SessionEvidence, WorkflowSession
+from complycube_sessions.services.evidence import Content, export_evidence
+from complycube_sessions.services.report import open_session_report
+
+_REPORT_REASONS: Final[tuple[tuple[type[Exception], Any], ...]] = (
+    (
+        ComplyCubeNotFoundError,
+        gettext_lazy("ComplyCube does not know this session, or has no report of it (404)."),
+    ),
+    (
+        ComplyCubePermissionError,
+        gettext_lazy("The API key may not have reports made (403)."),
+    ),
+    (
+        ComplyCubeReportError,
+        gettext_lazy(
+            "What ComplyCube named as its report is no PDF that can be fetched safely. An operator finds "
+            "the reason in the log."
+        ),
+    ),
+    (
+        ComplyCubeConnectionError,
+        gettext_lazy("ComplyCube's report could not be fetched. Try again later."),
+    ),
+)
+
+
+class EvidenceActions(RefreshActions):
+    """The part of the session admin that gives one session away as a file."""
+
+    @outside_transactions
+    def evidence_view(self, request: HttpRequest, object_id: str) -> HttpResponseBase:
+        """Send the evidence of a session as an archive, and record that it was exported."""
+        if request.method != "POST":
+            return HttpResponseNotAllowed(["POST"])
+        if not (self.has_evidence_permission(request) and self.has_view_permission(request)):
+            raise PermissionDenied
+        session_id = unquote(object_id)
+        content = Content(
+            sensitive=self.has_sensitive_permission(request),
+            history=allowed(request, "view_sessionchange"),
+        )
+        try:
+            evidence = export_evidence(
+                session_id,
+                actor=f"user:{request.user.pk}",
+                actor_name=request.user.get_username(),
+                content=content,
+            )
+        except WorkflowSession.DoesNotExist:
+            return self._unknown(request, session_id)
+        done = f"Exported evidence, SHA-256 {evidence.record.sha256}."
+        log(request, done, session=WorkflowSession(pk=session_id))
+        response = HttpResponse(evidence.as_zip(), content_type="application/zip")
+        return _as_download(response, f"{evidence.stem}.zip")
+
+    @outside_transactions
+    def report_view(self, request: HttpRequest, object_id: str) -> HttpResponseBase:
+        """Fetch the vendor's report of a session and pass it on while it comes."""
+        if request.method != "POST":
+            return HttpResponseNotAllowed(["POST"])
+        # The report cannot be had without what is sensitive in it.
+        may_have_it = self.has_evidence_permission(request) and self.has_sensitive_permission(
+            request
+        )
+        if not (may_have_it and self.has_view_permission(request)):
+            raise PermissionDenied
+        session_id = unquote(object_id)
+        account = WorkflowSession.objects.filter(pk=session_id).values_list("account").first()
+        if account is None:
+            return self._unknown(request, session_id)
+        session = WorkflowSession(pk=session_id)
+        try:
+            report = open_session_report(session_id, account=account[0])
+        except (ComplyCubeError, ComplyCubeConfigurationError) as error:
+            log(request, f"ComplyCube's report failed: {type(error).__name__}.", session=session)
+            messages.error(request, report_reason(error))
+            return HttpResponseRedirect(self._after(request, session_id))
+        log(request, "Fetched ComplyCube's report.", session=session)
+        pieces = _AsyncReport(report) if isinstance(request, ASGIRequest) else report
+        # It has a `close`, which the response calls however the download ends.
+        response = StreamingHttpResponse(pieces, content_type="application/pdf")
+        if report.size_bytes is not None:
+            response["Content-Length"] = str(report.size_bytes)
+        safe_id = re.sub(r"[^A-Za-z0-9_-]", "_", session_id)[:64]
+        return _as_download(response, f"complycube-report-{safe_id}.pdf")
+
+    def _unknown(self, request: HttpRequest, session_id: str) -> HttpResponse:
+        messages.warning(request, _("There is no session “%(id)s”.") % {"id": session_id})
+        return HttpResponseRedirect(self._after(request))
+
+
+class _AsyncReport:
+    """A report whose pieces are waited for in a thread, so that a server's loop goes on meanwhile."""
+
+    def __init__(self, report: Report) -> None:
+        self._report = report
+        self.close = report.close
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> bytes:
+        piece = await sync_to_async(self._next, thread_sensitive=False)()
+        if not piece:
+            raise StopAsyncIteration
+        return piece
+
+    def _next(self) -> bytes:
+        return next(self._report, b"")
+
+
+def report_reason(error: Exception) -> str:
+    """Return what an error means to the person who asked for the report."""
+    for kind, text in _REPORT_REASONS:
+        if isinstance(error, kind):
+            return str(text)
+    return reason(error)
+
+
+def evidence_line(session_id: str) -> SafeString | str:
+    """Return how often evidence of a session was exported, and when last; ``""`` for never."""
+    found = SessionEvidence.objects.filter(session_id=session_id).aggregate(
+        count=Count("pk"), last=Max("created_at")
+    )
+    if not found["count"]:
+        return ""
+    times = ngettext(
+        "Evidence exported %(count)d time, last:", "Evidence exported %(count)d times, last:",
+        found["count"],
+    )  # fmt: skip
+    return format_html("{} {}", times % {"count": found["count"]}, display.moment(found["last"]))
+
+
+def _as_download(response: HttpResponseBase, name: str) -> HttpResponseBase:
+    response["Content-Disposition"] = f'attachment; filename="{name}"'
+    response["X-Content-Type-Options"] = "nosniff"
+    return response

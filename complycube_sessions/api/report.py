@@ -1,0 +1,385 @@
+"""
+The vendor's own report: a PDF at an address that comes from outside, and that opens it to whoever has it.
+
+So the address is checked before anything is sent: https, port 443, no login in it, and a host all of whose
+addresses are public. The connection goes to the very address that was checked, which no second look at the
+name system can change, and TLS verifies the host's name. The API key is not sent, no redirect is followed,
+size and time are bounded, and no error names the address.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import ipaddress
+import os
+import re
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Final, Self
+from urllib.parse import SplitResult, unquote, urlsplit
+
+import requests
+import urllib3
+from urllib3.connection import HTTPConnection, HTTPSConnection, ProxyConfig
+
+from complycube_sessions.conf import Account
+from complycube_sessions.exceptions import (
+    ComplyCubeConfigurationError,
+    ComplyCubeConnectionError,
+    ComplyCubeReportError,
+)
+
+MAX_BYTES: Final = 50 * 1024 * 1024
+# From the first byte sent to the last one that the reader took.
+TOTAL_SECONDS: Final = 180.0
+READ_BYTES: Final = 64 * 1024
+MAX_URL_LENGTH: Final = 8_192
+HTTPS_PORT: Final = 443
+PDF_START: Final = b"%PDF-"
+USER_AGENT: Final = "django-complycube-sessions"
+
+# Storage services name no better type for what they were given without one.
+_TYPES: Final = frozenset(
+    {"application/pdf", "application/octet-stream", "binary/octet-stream", ""}
+)
+_HOST: Final = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_.-]{0,251}[A-Za-z0-9_.])?")
+_BROKEN: Final = (urllib3.exceptions.HTTPError, http.client.HTTPException, OSError)
+
+IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
+# Addresses of version 6 that lead to one of version 4 which stands in their last 32 bits.
+_NAT64: Final = (
+    ipaddress.IPv6Network("64:ff9b::/96"),
+    ipaddress.IPv6Network("::/96"),
+)
+# The same for use inside a network; not every Python knows that it is not global.
+_LOCAL_NAT64: Final = ipaddress.IPv6Network("64:ff9b:1::/48")
+
+
+@dataclass(frozen=True, slots=True)
+class ReportUrl:
+    """The address of a report; whoever knows it may read the report, so ``repr`` hides it."""
+
+    url: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class _Target:
+    """Where a request goes: to an address that was checked, under the name of its host."""
+
+    host: str
+    port: int
+    path: str = field(repr=False)
+    address: str
+    is_https: bool
+
+
+class Report(Iterator[bytes]):
+    """
+    The bytes of a report as they come, in pieces of at most 64 KiB.
+
+    Close it in every case. Reading raises ``ComplyCubeConnectionError`` where it breaks off or takes too
+    long, and ``ComplyCubeReportError`` where it grows larger than 50 MB.
+    """
+
+    def __init__(
+        self,
+        connection: HTTPConnection,
+        response: urllib3.BaseHTTPResponse,
+        watchdog: _Watchdog,
+    ) -> None:
+        self._connection = connection
+        self._response = response
+        self._watchdog = watchdog
+        self._received = 0
+        self._first = b""
+        self.size_bytes = _size(response)
+
+    def begin(self) -> Self:
+        """Read on until it is certain that a PDF begins here."""
+        while len(self._first) < len(PDF_START) and (piece := self._read()):
+            self._first += piece
+        if not self._first.startswith(PDF_START):
+            raise ComplyCubeReportError("What is at the address of the report is no PDF.")
+        return self
+
+    def __next__(self) -> bytes:
+        piece, self._first = self._first, b""
+        piece = piece or self._read()
+        if not piece:
+            self.close()
+            raise StopIteration
+        return piece
+
+    def close(self) -> None:
+        self._watchdog.cancel()
+        self._response.close()
+        self._connection.close()
+
+    def _read(self) -> bytes:
+        try:
+            piece = self._response.read1(READ_BYTES)
+        except _BROKEN as error:
+            self.close()
+            raise _broken(error) from None
+        self._received += len(piece)
+        if self._received > MAX_BYTES:
+            self.close()
+            raise ComplyCubeReportError(f"The report is larger than {MAX_BYTES} bytes.")
+        if self._watchdog.has_bitten:
+            # The end of a body without a length looks the same as a connection that was cut.
+            self.close()
+            raise ComplyCubeConnectionError("The report took too long to arrive.")
+        return piece
+
+
+def open_report(report_url: ReportUrl, account: Account) -> Report:
+    """
+    Ask for a report and return its bytes, of which the first were seen to be a PDF's.
+
+    Args:
+        report_url: The address that the API named.
+        account: Whose proxies, certificates and timeout are used; its key is not.
+
+    Raises:
+        ComplyCubeReportError: The address may not be asked, or what is there is not the report.
+        ComplyCubeConnectionError: No complete answer arrived in time.
+        ComplyCubeConfigurationError: The account's proxy or certificates cannot be used.
+    """
+    target = _checked_target(report_url.url, account)
+    connection = _connection(target, account)
+    watchdog = _Watchdog(connection)
+    try:
+        return _begin(connection, target, watchdog)
+    except _BROKEN as error:
+        _give_up(connection, watchdog)
+        raise _broken(error) from None
+    except BaseException:
+        _give_up(connection, watchdog)
+        raise
+
+
+def is_public(address: IPAddress) -> bool:
+    """Return whether an address, and the one that may be wrapped in it, is on the public internet."""
+    inner = _embedded(address)
+    if inner is not None:
+        return is_public(inner)
+    if address in _LOCAL_NAT64:
+        return False
+    return (
+        address.is_global
+        and not address.is_multicast
+        and not address.is_reserved
+        and not getattr(address, "is_site_local", False)
+    )
+
+
+def _begin(connection: HTTPConnection, target: _Target, watchdog: _Watchdog) -> Report:
+    connection.connect()
+    watchdog.start()
+    connection.request(
+        "GET",
+        target.path,
+        headers={
+            "Host": _host_header(target),
+            "User-Agent": USER_AGENT,
+            "Accept": "application/pdf",
+            # What is packed may be small on the way and without measure here.
+            "Accept-Encoding": "identity",
+        },
+        preload_content=False,
+        decode_content=False,
+    )
+    response = connection.getresponse()
+    _check_answer(response)
+    return Report(connection, response, watchdog).begin()
+
+
+def _check_answer(response: urllib3.BaseHTTPResponse) -> None:
+    if 300 <= response.status < 400:
+        raise ComplyCubeReportError("The address of the report redirects; that is not followed.")
+    if response.status != 200:
+        raise ComplyCubeReportError(f"The address of the report answered {response.status}.")
+    if response.headers.get("Content-Encoding", "identity").strip().lower() != "identity":
+        raise ComplyCubeReportError("The report came in an encoding that was not asked for.")
+    kind = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+    if kind not in _TYPES:
+        raise ComplyCubeReportError("What is at the address of the report is no PDF.")
+    if (_size(response) or 0) > MAX_BYTES:
+        raise ComplyCubeReportError(f"The report is larger than {MAX_BYTES} bytes.")
+
+
+def _size(response: urllib3.BaseHTTPResponse) -> int | None:
+    """Return the length that the answer promises and that its end is held to, or None."""
+    if response.headers.get("Transfer-Encoding"):
+        return None
+    value = response.headers.get("Content-Length", "").strip()
+    return int(value) if re.fullmatch(r"[0-9]{1,15}", value) else None
+
+
+def _checked_target(url: str, account: Account) -> _Target:
+    if len(url) > MAX_URL_LENGTH or not re.fullmatch(r"[!-\[\]-~]+", url):
+        raise _refused("it is too long, or has characters that no address has")
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        raise _refused("it cannot be read") from None
+    if "@" in parts.netloc:
+        raise _refused("it has a login in it")
+    host = parts.hostname or ""
+    path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+    if _is_of_local_stand_in(parts, account.base_url):
+        address = _addresses(host, port or 80)[0]
+        if address.is_loopback:
+            return _Target(host, port or 80, path, str(address), is_https=False)
+    if parts.scheme != "https":
+        raise _refused("it is not https")
+    if (port or HTTPS_PORT) != HTTPS_PORT:
+        raise _refused("it is on another port than 443")
+    # Square brackets are for addresses of version 6 alone, and these stand in no other way.
+    if not (_is_ipv6(host) if "[" in parts.netloc else _HOST.fullmatch(host)):
+        raise _refused("its host has characters that no host has")
+    addresses = _addresses(host, HTTPS_PORT)
+    if not all(is_public(address) for address in addresses):
+        raise _refused("its host is not on the public internet")
+    return _Target(host, HTTPS_PORT, path, str(addresses[0]), is_https=True)
+
+
+def _is_of_local_stand_in(parts: SplitResult, base_url: str) -> bool:
+    """
+    Return whether the address lies under a ``BASE_URL`` that is plain http on this machine.
+
+    Such is a stand-in for the API, as in the demo. The key itself goes there, so nothing is opened that
+    was not open before; with the vendor's address, or any other on a network, this is never true.
+    """
+    base = urlsplit(base_url)
+    same = (parts.scheme, parts.netloc) == (base.scheme, base.netloc)
+    is_local = base.scheme == "http" and base.hostname in {"localhost", "127.0.0.1", "::1"}
+    has_dots = bool(re.search(r"(^|/)(\.|%2e){1,2}(/|$)", parts.path, re.IGNORECASE))
+    return same and is_local and not has_dots and parts.path.startswith(f"{base.path}/")
+
+
+def _is_ipv6(host: str) -> bool:
+    try:
+        ipaddress.IPv6Address(host)
+    except ValueError:
+        return False
+    return "%" not in host
+
+
+def _addresses(host: str, port: int) -> list[IPAddress]:
+    """Return all addresses of a host; the decimal and hexadecimal forms are read here too."""
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError) as error:
+        name = type(error).__name__
+        raise ComplyCubeConnectionError(
+            f"The host of the report's address was not found ({name})."
+        ) from None
+    texts = [str(entry[4][0]) for entry in found]
+    if not texts or any("%" in text for text in texts):
+        raise _refused("its host is not on the public internet")
+    return [ipaddress.ip_address(text) for text in texts]
+
+
+def _embedded(address: IPAddress) -> ipaddress.IPv4Address | None:
+    """Return the address of version 4 to which one of version 6 leads in the end, or None."""
+    if not isinstance(address, ipaddress.IPv6Address):
+        return None
+    if address.ipv4_mapped is not None:
+        return address.ipv4_mapped
+    if address.sixtofour is not None:
+        return address.sixtofour
+    if address.teredo is not None:
+        return address.teredo[1]
+    if any(address in network for network in _NAT64):
+        return ipaddress.IPv4Address(int(address) & 0xFFFF_FFFF)
+    return None
+
+
+def _connection(target: _Target, account: Account) -> HTTPConnection:
+    timeout = account.timeout_seconds
+    if not target.is_https:
+        return HTTPConnection(target.address, port=target.port, timeout=timeout)
+    bundle = account.ca_bundle or requests.utils.DEFAULT_CA_BUNDLE_PATH
+    if not os.path.exists(bundle):
+        raise ComplyCubeConfigurationError("The CA_BUNDLE of the account names no readable file.")
+    proxy = requests.utils.select_proxy(f"https://{target.host}/", dict(account.proxies or {}))
+    proxy_url = _proxy_url(proxy) if proxy else None
+    connection = HTTPSConnection(
+        str(proxy_url.host) if proxy_url else target.address,
+        port=(proxy_url.port or 80) if proxy_url else target.port,
+        timeout=timeout,
+        # The name that TLS verifies, whatever address is behind it.
+        server_hostname=target.host,
+        cert_reqs="CERT_REQUIRED",
+        ca_certs=None if os.path.isdir(bundle) else bundle,
+        ca_cert_dir=bundle if os.path.isdir(bundle) else None,
+        proxy=proxy_url,
+        proxy_config=ProxyConfig(None, False, None, None) if proxy_url else None,
+    )
+    if proxy_url:
+        login = unquote(proxy_url.auth) if proxy_url.auth else None
+        headers = urllib3.make_headers(proxy_basic_auth=login)
+        connection.set_tunnel(target.address, target.port, headers)
+    return connection
+
+
+def _proxy_url(proxy: str) -> urllib3.util.Url:
+    """Return the address of a proxy that can open a tunnel to the checked address."""
+    try:
+        url = urllib3.util.parse_url(proxy if "://" in proxy else f"http://{proxy}")
+    except urllib3.exceptions.LocationParseError:
+        url = urllib3.util.Url()
+    if url.scheme != "http" or not url.host:
+        raise ComplyCubeConfigurationError(
+            "The report can be fetched through a proxy at an http:// address only; see PROXIES."
+        )
+    return url
+
+
+class _Watchdog:
+    """Cut a connection when its time is up, whatever it waits for: an answer may trickle for ever."""
+
+    def __init__(self, connection: HTTPConnection) -> None:
+        self._connection = connection
+        self._began = time.monotonic()
+        self._timer = threading.Timer(TOTAL_SECONDS, self._bite)
+        self._timer.daemon = True
+        self.has_bitten = False
+
+    def start(self) -> None:
+        self._timer.start()
+
+    def cancel(self) -> None:
+        self._timer.cancel()
+
+    def _bite(self) -> None:
+        self.has_bitten = True
+        sock = self._connection.sock
+        if sock is not None:
+            # Not the method of the TLS socket, which would take its state from under the reader.
+            with contextlib.suppress(OSError):
+                socket.socket.shutdown(sock, socket.SHUT_RDWR)
+
+
+def _give_up(connection: HTTPConnection, watchdog: _Watchdog) -> None:
+    watchdog.cancel()
+    connection.close()
+
+
+def _host_header(target: _Target) -> str:
+    host = f"[{target.host}]" if ":" in target.host else target.host
+    return host if target.is_https else f"{host}:{target.port}"
+
+
+def _refused(why: str) -> ComplyCubeReportError:
+    return ComplyCubeReportError(f"The address of the report was refused: {why}.")
+
+
+def _broken(error: Exception) -> ComplyCubeConnectionError:
+    return ComplyCubeConnectionError(f"The report did not arrive ({type(error).__name__}).")

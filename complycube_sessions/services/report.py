@@ -1,0 +1,52 @@
+"""The vendor's own report of a session: fetched when somebody asks for it, handed on, and kept nowhere."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+
+from complycube_sessions.api.client import ComplyCubeClient
+from complycube_sessions.api.payloads import check_id_is_safe
+from complycube_sessions.api.report import Report, open_report
+from complycube_sessions.conf import get_account
+from complycube_sessions.exceptions import ComplyCubeReportError
+from complycube_sessions.services.budget import shared_throttle
+from complycube_sessions.services.refresh import refuse_foreign, refuse_open_transaction
+
+logger = logging.getLogger("complycube_sessions.api")
+
+
+def open_session_report(session_id: str, *, account: str = "default") -> Report:
+    """
+    Have the vendor make the report of a session and return its bytes as they come.
+
+    Call it outside of a transaction, and close what it returns. Nothing is tried twice: somebody waits.
+
+    Args:
+        session_id: The vendor's id.
+        account: A name of ``COMPLYCUBE_ACCOUNTS``.
+
+    Raises:
+        ComplyCubeNotFoundError: The API does not know the session, or has no report of it.
+        ComplyCubeOwnershipError: The stored row belongs to another account or environment than the key.
+        ComplyCubeReportError: The address may not be asked, or what is there is not the report.
+        ComplyCubeError: Any other error of ``exceptions.py``.
+        ComplyCubeConfigurationError: The account's settings are missing or wrong.
+
+    Source:
+        API reference, "Generate a workflow session report".
+    """
+    found = replace(get_account(account), max_retries=0)
+    check_id_is_safe(session_id)
+    refuse_open_transaction()
+    refuse_foreign(found, session_id)
+    client = ComplyCubeClient(found, shared_throttle(found))
+    try:
+        answer = client.get_session_report_url(session_id)
+    finally:
+        client.close()
+    try:
+        return open_report(answer.value, found)
+    except ComplyCubeReportError as error:
+        logger.warning("%s: %s", session_id, error)
+        raise
