@@ -7,10 +7,13 @@ from typing import Any
 
 import pytest
 from django.contrib.admin.models import LogEntry
+from django.contrib.auth.models import User
+from django.db.models.deletion import ProtectedError
 from django.test import Client
 from django.utils import timezone
 from pytest_django import Settings
 
+from complycube_sessions.admin import actions
 from complycube_sessions.exceptions import ComplyCubeErasedError
 from complycube_sessions.models import (
     Erasure,
@@ -19,8 +22,10 @@ from complycube_sessions.models import (
     WebhookEvent,
     WorkflowSession,
 )
+from complycube_sessions.querysets import WorkflowSessionQuerySet
 from complycube_sessions.services import (
     events,
+    evidence,
     inbox,
     refresh_session,
     refresh_sessions,
@@ -447,3 +452,59 @@ def test_batches__large_client(api: FakeAPI, monkeypatch: pytest.MonkeyPatch) ->
     assert erase_client("big").rows["WorkflowSession"] == 1100
     assert WorkflowSession.objects.get().pk == "other"
     assert Erasure.objects.count() == 1101
+
+
+def test_evidence__of_a_person_who_is_erased_meanwhile(
+    person: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An export that has read the session before the erasure records it without its id."""
+
+    def read(*args: Any) -> Any:
+        document = read_before(*args)
+        erase_client(person.client_id)
+        return document
+
+    read_before = evidence._read
+    monkeypatch.setattr(evidence, "_read", read)
+    exported = evidence.export_evidence(person.sessions[0])
+    assert exported.record.session_id == ""
+    assert evidence.verify_evidence(exported.json)[0].record == exported.record
+    assert_nowhere(person)
+
+
+def test_admin_log__of_a_person_who_is_erased_meanwhile(
+    person: Person, sign_in: SignIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A refresh from the admin that ends after the erasure leaves no line in the admin's log."""
+
+    def refresh(session_id: str, **kwargs: Any) -> WorkflowSession:
+        session = refresh_session(session_id, **kwargs)
+        erase_client(person.client_id)
+        return session
+
+    monkeypatch.setattr(actions, "refresh_session", refresh)
+    client = sign_in("refresh_workflowsession")
+    client.post(f"/admin/complycube_sessions/workflowsession/{person.sessions[0]}/refresh/")
+    assert Erasure.objects.exists()
+    assert not LogEntry.objects.exists()
+
+
+def test_erase__rows_of_the_project_protect(
+    person: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A row of the project that forbids to delete a session is named; the hashes are there already."""
+    delete = WorkflowSessionQuerySet.delete
+
+    def refused(rows: Any) -> Any:
+        raise ProtectedError("protected", {User(pk=1)})
+
+    monkeypatch.setattr(WorkflowSessionQuerySet, "delete", refused)
+    said = run(ERASE, person.client_id)
+    assert (said.code, said.err) == (
+        1,
+        "Rows of auth.User protect rows of WorkflowSession: remove those first, and run this again.",
+    )
+    refresh_sessions(full=True)
+    monkeypatch.setattr(WorkflowSessionQuerySet, "delete", delete)
+    assert run(ERASE, person.client_id).code == 0
+    assert_nowhere(person)
