@@ -10,11 +10,14 @@ from __future__ import annotations
 
 import importlib
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict
-from typing import Any, Final
+from typing import Any, Final, Literal
+
+from django.core.exceptions import ImproperlyConfigured
 
 from complycube_sessions import services
+from complycube_sessions.conf import conf
 from complycube_sessions.exceptions import ComplyCubeRefreshRunningError
 from complycube_sessions.models import RefreshRun
 from complycube_sessions.services import inbox
@@ -46,9 +49,46 @@ def has_task_engine() -> bool:
         return False
     try:
         backend = _framework.task_backends["default"]
-    except ImportError:  # what an unknown backend raises is one
+    except ImproperlyConfigured:  # of an unknown backend, which the framework's own check names
         return False
     return type(backend).__name__ not in {"ImmediateBackend", "DummyBackend"}
+
+
+def engine() -> Literal["celery", "tasks", ""]:
+    """Return which task engine works for this app, or ``""`` for none."""
+    if conf.COMPLYCUBE_WEBHOOK_PROCESSING == "celery":
+        return "celery"
+    return "tasks" if has_task_engine() else ""
+
+
+def refresh_in_background(account: str, session_ids: Iterable[str]) -> bool:
+    """
+    Let the project's workers refresh these sessions; the rows that say so are stored first.
+
+    Returns:
+        Whether the engine took the tasks. If not, the next refresh run fetches the sessions.
+
+    Raises:
+        ComplyCubeConfigurationError: The account's settings are missing or wrong.
+    """
+    chunks = inbox.hand_out(account, session_ids)
+    try:
+        for _ in range(chunks):
+            _enqueue_chunk(account)
+    except Exception as error:  # noqa: BLE001 - engines share no class of errors, and the work is stored
+        logger.warning("Sessions wait for the next refresh run: %s.", type(error).__name__)
+        return False
+    return True
+
+
+def _enqueue_chunk(account: str) -> None:
+    if engine() == "celery":
+        # Only a project that asks for it has Celery.
+        from complycube_sessions import celery_tasks
+
+        celery_tasks.refresh_chunk.apply_async((account,), retry=False)
+    else:
+        refresh_chunk.enqueue(account)
 
 
 def run_refresh(account: str, **options: Any) -> dict[str, Any]:

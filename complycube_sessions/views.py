@@ -108,28 +108,32 @@ def _process_soon(account: str, event: int) -> None:
         return
     if mode == "off":
         return
-    if mode == "celery":
-        # Only a project that asks for it has Celery.
-        from complycube_sessions import celery_tasks
-
-        _tolerantly(lambda: celery_tasks.process_webhook_event.apply_async((event,), retry=False))
-        return
-    # Importing the tasks asks the project's engine whether it can run them.
-    from complycube_sessions import tasks
-
-    if mode == "tasks" or (mode == "auto" and tasks.has_task_engine()):
-        _tolerantly(lambda: tasks.process_webhook_event.enqueue(event))
-    else:
-        process_here(account)
-
-
-def _tolerantly(enqueue: Callable[[], object]) -> None:
     try:
-        enqueue()
+        is_enqueued = mode != "process" and _enqueue(mode, event)
     except Exception as error:  # noqa: BLE001 - engines share no class of errors, and the event is stored
         log_unqueued(
             f"A webhook event waits in the inbox: {type(error).__name__} of the task engine."
         )
+        return
+    if not is_enqueued:
+        process_here(account)
+
+
+def _enqueue(mode: str, event: int) -> bool:
+    """Give an event to the project's task engine; return whether there is one."""
+    if mode == "celery":
+        # Only a project that asks for it has Celery.
+        from complycube_sessions import celery_tasks
+
+        celery_tasks.process_webhook_event.apply_async((event,), retry=False)
+        return True
+    # Importing the tasks asks the project's engine whether it can run them.
+    from complycube_sessions import tasks
+
+    if mode == "auto" and not tasks.has_task_engine():
+        return False
+    tasks.process_webhook_event.enqueue(event)
+    return True
 
 
 def _bounded_body(request: HttpRequest) -> bytes:

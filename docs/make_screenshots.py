@@ -44,7 +44,7 @@ def serve(scratch: Path, port: int) -> tuple[subprocess.Popen[bytes], str]:
     }
     with log.open("wb") as output:
         demo = subprocess.Popen(  # noqa: S603 - a command of our own
-            [sys.executable, "manage.py", "demo", "--port", str(port)],
+            [sys.executable, "manage.py", "demo", "--port", str(port), "--live-minutes", "0"],
             cwd=ROOT,
             env=environment,
             stdout=output,

@@ -17,6 +17,8 @@ MANAGE: Final = Path(__file__).resolve().parent.parent / "manage.py"
 START_SECONDS: Final = 60
 STOP_SECONDS: Final = 10
 POLL_SECONDS: Final = 0.1
+# For the first refresh, and for those who are under way at the end.
+LIVE_MARGIN_SECONDS: Final = 45
 
 
 class DemoServerError(Exception):
@@ -27,12 +29,17 @@ class DemoServer:
     """
     The site on one port, up from the start of a ``with`` block to its end.
 
+    Args:
+        port: Where to serve.
+        live_seconds: For how long its lists show by themselves what is new, once they are filled.
+
     Raises:
         DemoServerError: The port is taken, or the site does not answer in time.
     """
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, *, live_seconds: float = 0) -> None:
         _refuse_taken(port)
+        self._live_seconds = live_seconds
         self.port = port
         self.url = f"http://{HOST}:{port}"
 
@@ -40,7 +47,7 @@ class DemoServer:
         # Its input is what keeps it up: closed by us, or by the system should we be killed.
         self._process = subprocess.Popen(  # noqa: S603 - our own command, and a port that is a number
             _manage("serve_demo", str(self.port)),
-            env=_environment(self.port),
+            env=_environment(self.port, live_until=self._live_until()),
             stdin=subprocess.PIPE,
         )
         try:
@@ -57,6 +64,11 @@ class DemoServer:
         traceback: TracebackType | None,
     ) -> None:
         self._stop()
+
+    def _live_until(self) -> float:
+        if not self._live_seconds:
+            return 0
+        return time.time() + self._live_seconds + LIVE_MARGIN_SECONDS
 
     def wait(self) -> None:
         """
@@ -129,6 +141,6 @@ def _manage(*arguments: str) -> list[str]:
     return [sys.executable, str(MANAGE), *arguments]
 
 
-def _environment(port: int) -> dict[str, str]:
+def _environment(port: int, *, live_until: float = 0) -> dict[str, str]:
     # In sandbox mode the port is part of the address of the API.
-    return {**os.environ, "DEMO_PORT": str(port)}
+    return {**os.environ, "DEMO_PORT": str(port), "DEMO_LIVE_UNTIL": str(live_until)}

@@ -27,6 +27,8 @@ SECRET_KEY = env.str("SECRET_KEY", default="") or read_or_create(
 COMPLYCUBE_API_KEY = env.str("COMPLYCUBE_API_KEY", default="")
 SANDBOX = not COMPLYCUBE_API_KEY
 DEMO_PORT = env.int("DEMO_PORT", default=8000)
+# Seconds since 1970 until which the lists of the demo show by themselves what is new.
+DEMO_LIVE_UNTIL = env.float("DEMO_LIVE_UNTIL", default=0)
 
 COMPLYCUBE_ACCOUNTS: dict[str, dict[str, Any]] = {
     "default": {
@@ -96,6 +98,7 @@ TEMPLATES = [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
+                "project.live.live_until",
             ]
         },
     }

@@ -11,7 +11,7 @@ from pytest_django import Settings
 
 from complycube_sessions import database_checks
 from complycube_sessions.database_checks import check_events_arrive
-from complycube_sessions.models import SessionChange, WebhookEvent
+from complycube_sessions.models import SessionChange, WebhookEvent, WorkflowSession
 from tests.builders import session_row
 from tests.fake_api import KEY
 
@@ -40,6 +40,18 @@ def event(ago: timedelta) -> None:
 
 def found() -> list[str | None]:
     return [message.id for message in check_events_arrive(databases=["default"])]
+
+
+def test_check__accounts_are_apart(settings: Settings) -> None:
+    """Each account is told of its own events."""
+    account = settings.COMPLYCUBE_ACCOUNTS["default"]
+    settings.COMPLYCUBE_ACCOUNTS = {"other": account, "default": account}
+    event(timedelta(minutes=5))
+    changed(3)
+    assert found() == []
+    WorkflowSession.objects.update(account="other")
+    (message,) = check_events_arrive(databases=["default"])
+    assert "'other'" in message.msg
 
 
 def test_check__quiet_account() -> None:

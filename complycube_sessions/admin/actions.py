@@ -6,7 +6,7 @@ The views are POST only and run outside of transactions, since they wait for the
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Final, TypeVar, cast
 
 from django import forms
@@ -42,7 +42,9 @@ from complycube_sessions.exceptions import (
 from complycube_sessions.models import ID_LENGTH, WorkflowSession
 from complycube_sessions.services import erasures, refresh_session
 
+# Refreshed while the person waits; more of them go to the project's task engine, if it has one.
 MAX_SELECTED: Final = 20
+MAX_HANDED_OVER: Final = 10_000
 
 # What the next session of a selection would run into as well.
 _STOPS: Final = (
@@ -160,14 +162,53 @@ class RefreshActions(ReadOnlyAdmin):
         permissions=["refresh"], description=gettext_lazy("Refresh selected from ComplyCube")
     )
     def refresh_selected(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
-        chosen = list(queryset.order_by().values_list("pk", "account")[: MAX_SELECTED + 1])
-        if len(chosen) > MAX_SELECTED:
+        # Importing the tasks asks the project's engine whether it can run them.
+        from complycube_sessions import tasks
+
+        most = MAX_HANDED_OVER if tasks.engine() else MAX_SELECTED
+        chosen = list(queryset.order_by("pk").values_list("pk", "account")[: most + 1])
+        if len(chosen) > most:
             hint = _(
                 "At most %(count)d sessions can be refreshed here at once. Choose fewer, or ask an "
                 "operator to run the command refresh_workflow_sessions."
             )
-            messages.error(request, hint % {"count": MAX_SELECTED})
-            return
+            messages.error(request, hint % {"count": most})
+        elif len(chosen) > MAX_SELECTED:
+            self._hand_over(request, chosen)
+        else:
+            self._refresh_now(request, chosen)
+
+    def _hand_over(self, request: HttpRequest, chosen: list[tuple[str, str]]) -> None:
+        """Let the project's workers refresh sessions, and log for each that this was asked for."""
+        from complycube_sessions import tasks
+
+        by_account: dict[str, list[str]] = {}
+        for session_id, account in chosen:
+            by_account.setdefault(account, []).append(session_id)
+        for account, ids in by_account.items():
+            try:
+                is_taken = tasks.refresh_in_background(account, ids)
+            except ComplyCubeConfigurationError as error:
+                messages.error(request, f"{account}: {reason(error)}")
+                continue
+            log_each(request, ids, "Handed over for a refresh from ComplyCube.")
+            count = {"count": len(ids)}
+            if is_taken:
+                text = ngettext(
+                    "%(count)d session is refreshed in the background.",
+                    "%(count)d sessions are refreshed in the background.",
+                    len(ids),
+                )
+                messages.success(request, text % count)
+            else:
+                text = ngettext(
+                    "The task engine does not answer. The next refresh run fetches %(count)d session.",
+                    "The task engine does not answer. The next refresh run fetches %(count)d sessions.",
+                    len(ids),
+                )
+                messages.warning(request, text % count)
+
+    def _refresh_now(self, request: HttpRequest, chosen: list[tuple[str, str]]) -> None:
         refreshed = 0
         for session_id, account in chosen:
             error = self._refresh(request, session_id, account)
@@ -278,5 +319,27 @@ def log(
         change_message=message,
     )
     # An erasure that came before the line has not seen it; one that comes after will.
-    if session is not None and erasures.is_erased_anywhere(session.pk):
+    if session is not None and erasures.erased_anywhere([session.pk]):
         line.delete()
+
+
+def log_each(request: HttpRequest, session_ids: Iterable[str], message: str) -> None:
+    """Write a line of the admin's own log for each session that was not erased meanwhile."""
+    session_ids = list(session_ids)
+    content_type = ContentType.objects.get_for_model(WorkflowSession)
+    LogEntry.objects.bulk_create(
+        [
+            LogEntry(
+                user_id=cast("int", request.user.pk),
+                content_type=content_type,
+                object_id=session_id,
+                object_repr=session_id[:200],
+                action_flag=CHANGE,
+                change_message=message,
+            )
+            for session_id in session_ids
+        ],
+        batch_size=500,
+    )
+    if erased := erasures.erased_anywhere(session_ids):
+        LogEntry.objects.filter(content_type=content_type, object_id__in=erased).delete()

@@ -7,16 +7,19 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.contrib import admin, messages
+from django.contrib.admin.options import IncorrectLookupParameters
 from django.contrib.admin.utils import quote, unquote
 from django.contrib.admin.views.main import ChangeList
-from django.core.exceptions import PermissionDenied
+from django.core.exceptions import BadRequest, PermissionDenied
 from django.db import models
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
 from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.text import capfirst
 from django.utils.translation import gettext as _
+
+from complycube_sessions.models import PendingRefresh
 
 APP_LABEL = "complycube_sessions"
 
@@ -95,9 +98,18 @@ class ReadOnlyAdmin(admin.ModelAdmin):
             for field in self.opts.concrete_fields
         )
 
+    def get_changelist_instance(self, request: HttpRequest) -> ChangeList:
+        # PostgreSQL raises an error for what no row can hold.
+        if holds_nul(request.GET):
+            raise IncorrectLookupParameters
+        changelist: ChangeList = super().get_changelist_instance(request)
+        return changelist
+
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
+        if holds_nul(request.POST):
+            raise BadRequest("An id holds a NUL.")
         context = {
             "title": capfirst(self.opts.verbose_name_plural),
             "zone": timezone.get_current_timezone_name(),
@@ -166,9 +178,20 @@ class ReadOnlyAdmin(admin.ModelAdmin):
             current_app=self.admin_site.name,
         )
 
+    def failing_url(self, request: HttpRequest) -> str:
+        """Return the address of the list of sessions that still fail, or ``""`` for one who may not see it."""
+        if not allowed(request, "view_pendingrefresh"):
+            return ""
+        return f"{self.url('changelist', model=PendingRefresh)}?failing=yes"
+
     def row_url(self, row: models.Model) -> str:
         """Return the address of the page of a row."""
         return self.url("change", row.pk, model=type(row))
+
+
+def holds_nul(values: QueryDict) -> bool:
+    """Return whether a query or a form holds a NUL, which no text of a database does."""
+    return any("\0" in text for name, texts in values.lists() for text in (name, *texts))
 
 
 def allowed(request: HttpRequest, codename: str) -> bool:

@@ -33,6 +33,9 @@ TONES: Final = (
     "waiting",
     "none",
 )
+# A text that is longer is folded; so much of it is seen.
+FOLDED_LENGTH: Final = 400
+BEGINNING_LENGTH: Final = 120
 DASH: Final = "\N{EN DASH}"
 
 
@@ -146,6 +149,21 @@ def badge(look: Look) -> SafeString:
 def status_pill(status: str) -> SafeString:
     """Return a status as an outlined pill, which no one takes for an outcome."""
     return format_html('<span class="ccs-status"><bdi>{}</bdi></span>', status_label(status))
+
+
+def folded(text: str, css_class: str = "") -> SafeString:
+    """Return a text; one that would fill the page is folded behind its beginning."""
+    if len(text) <= FOLDED_LENGTH:
+        return format_html('<bdi class="{}">{}</bdi>', css_class, text)
+    rest = _("… (%(count)d more characters)") % {"count": len(text) - BEGINNING_LENGTH}
+    return format_html(
+        '<details class="ccs-long"><summary><bdi class="{0}">{1}</bdi> <span class="ccs-quiet">{2}</span>'
+        '</summary><bdi class="{0}">{3}</bdi></details>',
+        css_class,
+        text[:BEGINNING_LENGTH],
+        rest,
+        text,
+    )
 
 
 def moment(when: datetime | None, *, with_zone: bool = True) -> SafeString | str:

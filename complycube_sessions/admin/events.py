@@ -31,6 +31,12 @@ STATE_LABELS = {
     "processed": gettext_lazy("Processed"),
     "given_up": gettext_lazy("Given up"),
 }
+STATE_MARKS = {
+    "waiting": ("waiting", "…"),
+    "failing": ("attention", "!"),
+    "processed": ("clear", "✓"),
+    "given_up": ("refused", "✕"),
+}
 
 
 class EventStateListFilter(filters.ChoiceListFilter):
@@ -97,8 +103,8 @@ class WebhookEventAdmin(ReadOnlyAdmin):
         )
 
     @column(gettext_lazy("state"))
-    def state(self, event: WebhookEvent) -> str:
-        return str(STATE_LABELS[state_of(event)])
+    def state(self, event: WebhookEvent) -> SafeString:
+        return state_look(event).badge
 
     @column(gettext_lazy("next try"), ordering="next_try_at")
     def next_try(self, event: WebhookEvent) -> SafeString | str:
@@ -115,6 +121,7 @@ class WebhookEventAdmin(ReadOnlyAdmin):
         return {
             "subtitle": row.event_id,
             "heading": row.type,
+            "badges": [state_look(row).badge],
             "fields": [
                 (_("Event"), row.event_id),
                 (_("Account"), row.account),
@@ -124,13 +131,19 @@ class WebhookEventAdmin(ReadOnlyAdmin):
                 (_("Outcome"), row.outcome or display.DASH),
                 (_("Occurred"), display.moment(row.occurred_at)),
                 (_("Received"), display.moment(row.received_at)),
-                (_("State"), STATE_LABELS[state_of(row)]),
                 (_("Processed"), display.moment(row.processed_at)),
                 (_("Attempts"), row.attempts),
                 (_("Next try"), display.moment(row.next_try_at)),
                 (_("Error"), row.error or display.DASH),
             ],
         }
+
+
+def state_look(event: WebhookEvent) -> display.Look:
+    """Return how the state of an event looks."""
+    state = state_of(event)
+    tone, glyph = STATE_MARKS[state]
+    return display.Look(tone, glyph, STATE_LABELS[state])
 
 
 def state_of(event: WebhookEvent) -> str:

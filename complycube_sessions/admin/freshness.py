@@ -9,10 +9,16 @@ from django.utils import timezone
 from complycube_sessions.admin import display
 from complycube_sessions.models import RefreshRun
 from complycube_sessions.services import figures
+from complycube_sessions.services.silence import silent_accounts
 
 
-def freshness_line() -> dict[str, Any]:
-    """Return what the line shows: the last run, what still fails, and which accounts are late."""
+def freshness_line(failing_url: str = "") -> dict[str, Any]:
+    """
+    Return what the line shows: the last run, what still fails, which accounts are late or silent.
+
+    Args:
+        failing_url: The address of the list of what still fails, for one who may see it.
+    """
     found = figures.freshness()
     run = found.last_run
     is_running = run is not None and run.state == RefreshRun.State.RUNNING
@@ -24,5 +30,7 @@ def freshness_line() -> dict[str, Any]:
         "succeeded": display.moment(found.last_success_at) if found.last_success_at else "",
         "late_accounts": ", ".join(found.late_accounts),
         "failing": found.failing,
+        "failing_url": failing_url if found.failing else "",
+        "silent_accounts": ", ".join(silent_accounts()),
         "zone": timezone.get_current_timezone_name(),
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from typing import Any, Final
@@ -25,6 +26,8 @@ PERIODS: Final = (30, 90)
 CHART_HEIGHT: Final = 120
 CHART_WIDTH: Final = 900
 BAR_WIDTH: Final = 1_000
+# A check's outcome and status.
+Words = tuple[str, str]
 _STEPS: Final = ("started", "processing", "complete", "abandoned", "cancelled")
 
 
@@ -84,9 +87,9 @@ class Overview(ReadOnlyAdmin):
             "list_url": self.url("changelist"),
             "days": days,
             "periods": PERIODS,
-            "first": first,
-            "last": last,
-            "freshness": freshness_line(),
+            "first": first.isoformat(),
+            "last": last.isoformat(),
+            "freshness": freshness_line(self.failing_url(request)),
             "overview_url": self.url("overview"),
             "ages": ages,
             "waiting": sum(row.cells[0].count for row in ages),
@@ -196,41 +199,47 @@ class Overview(ReadOnlyAdmin):
         ]
 
     def _check_table(self, request: HttpRequest, first: date, last: date) -> dict[str, Any]:
-        """Return the checks by type and what came out; a failed check is a column of its own."""
+        """Return the checks by type and what came out; each outcome and status is a column of its own."""
         may_open = allowed(request, "view_relatedcheck")
         address = self.url("changelist", model=RelatedCheck)
         days = {"created_from": first.isoformat(), "created_to": last.isoformat()}
-        cells: dict[str, dict[tuple[str, str], Cell]] = {}
-        looks: dict[tuple[str, str], display.Look] = {}
+        cells: dict[str, dict[Words, Cell]] = {}
+        looks: dict[Words, display.Look] = {}
         for entry in figures.check_counts(first, last):
             # The same check is shown with the same mark here and on the page of its session.
             check = RelatedCheck(status=entry.status, outcome=entry.outcome)
-            look = display.check_look(check)
-            column = (look.tone, str(look.label))
-            looks[column] = look
+            words = (entry.outcome, entry.status)
+            looks[words] = display.check_look(check)
             query = {
                 "type": entry.type or NO_WORD,
                 "outcome": entry.outcome or NO_WORD,
                 "status": entry.status or NO_WORD,
                 **days,
             }
-            old = cells.setdefault(entry.type, {}).get(column)
             url = f"{address}?{urlencode(query)}" if may_open else ""
-            # Two statuses under one mark have no list in common.
-            cells[entry.type][column] = Cell(
-                entry.count + (old.count if old else 0), "" if old else url, look.tone
-            )
-        order = sorted(looks, key=lambda column: (display.TONES.index(column[0]), column[1]))
+            cells.setdefault(entry.type, {})[words] = Cell(entry.count, url, looks[words].tone)
+        order = sorted(looks, key=lambda words: (display.TONES.index(looks[words].tone), *words))
         return {
-            "check_looks": [looks[column] for column in order],
+            "check_heads": check_heads([(looks[words], words) for words in order]),
             "checks": [
                 Row(
                     display.check_type_label(check_type),
-                    [found.get(column, Cell(0)) for column in order],
+                    [found.get(words, Cell(0)) for words in order],
                 )
                 for check_type, found in sorted(cells.items())
             ],
         }
+
+
+def check_heads(columns: list[tuple[display.Look, Words]]) -> list[tuple[display.Look, str]]:
+    """Return each column's look, with the vendor's words where two columns look the same."""
+    labels = Counter(str(look.label) for look, _words in columns)
+    return [
+        (look, " / ".join(word or display.DASH for word in words))
+        if labels[str(look.label)] > 1
+        else (look, "")
+        for look, words in columns
+    ]
 
 
 def share(count: int, total: int) -> int:

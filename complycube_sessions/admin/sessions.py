@@ -134,7 +134,6 @@ class WorkflowSessionAdmin(EvidenceActions, RefreshActions, ExportActions, Overv
         "check_marks",
         "created",
         "time_to_complete",
-        "updated",
         "fetched",
     ]
     list_display_links = ["who"]
@@ -196,7 +195,9 @@ class WorkflowSessionAdmin(EvidenceActions, RefreshActions, ExportActions, Overv
             "fetch_url": self.url("fetch") if may_refresh else "",
             "export_url": f"{self.url('export')}?{query}" if may_export else "",
             "has_xlsx": xlsx_is_there(),
-            "freshness": freshness_line() if self.has_view_permission(request) else None,
+            "freshness": freshness_line(self.failing_url(request))
+            if self.has_view_permission(request)
+            else None,
         }
         response: HttpResponse = super().changelist_view(request, context | (extra_context or {}))
         return response
@@ -259,10 +260,6 @@ class WorkflowSessionAdmin(EvidenceActions, RefreshActions, ExportActions, Overv
     @column(gettext_lazy("time to complete"))
     def time_to_complete(self, session: WorkflowSession) -> str:
         return display.duration(display.between(session.created_at, session.completed_at))
-
-    @column(gettext_lazy("updated"), ordering="updated_at")
-    def updated(self, session: WorkflowSession) -> SafeString | str:
-        return display.moment(session.updated_at, with_zone=False)
 
     @column(gettext_lazy("fetched"), ordering="fetched_at")
     def fetched(self, session: WorkflowSession) -> SafeString | str:
@@ -433,7 +430,7 @@ def _value(session: WorkflowSession, name: str) -> Any:
         return _("yes") if value else _("no")
     if isinstance(value, datetime):
         return display.moment(value)
-    return display.DASH if value in (None, "") else value
+    return display.DASH if value in (None, "") else display.folded(str(value))
 
 
 def portal_url(session: WorkflowSession) -> str:

@@ -17,7 +17,7 @@ from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from complycube_sessions.admin.display import Look, badge, outcome_look
+from complycube_sessions.admin.display import Look, badge, folded, outcome_look
 from complycube_sessions.models import RelatedCheck, WorkflowSession
 
 MAX_DEPTH: Final = 100
@@ -129,8 +129,10 @@ def _items(value: Any) -> Iterator[tuple[str, Any]]:
 
 
 def _holds_verdicts(value: Any) -> bool:
-    """Tell whether a branch lists outcomes, so that an unknown word in it is one too."""
-    return isinstance(value, Mapping) and any(is_verdict(item) for item in value.values())
+    """Tell whether a branch lists outcomes by name, so that an unknown word in it is one too."""
+    return isinstance(value, Mapping) and any(
+        is_verdict(item) for key, item in value.items() if key not in _VERDICT_KEYS
+    )
 
 
 def _size(value: Mapping[str, Any] | Sequence[Any]) -> str:
@@ -175,10 +177,8 @@ def _write(nodes: list[Node], parts: list[str], open_levels: int) -> None:
         elif node.look is not None:
             parts.append(f"<li{concern}>{key} {badge(node.look)}</li>")
         else:
-            kind = escape(node.kind)
-            parts.append(
-                f'<li>{key} <bdi class="ccs-value ccs-kind-{kind}">{escape(node.text)}</bdi></li>'
-            )
+            value = folded(node.text, f"ccs-value ccs-kind-{node.kind}")
+            parts.append(f"<li>{key} {value}</li>")
     parts.append("</ul>")
 
 

@@ -119,10 +119,17 @@ def refuse(account: str, session_id: str) -> None:
         raise ComplyCubeErasedError(reason(session_id))
 
 
-def is_erased_anywhere(session_id: str) -> bool:
-    """Return whether a session of that id was erased, of whatever account."""
-    rows = _rows().filter(kind=SESSION, digest__in=list(digests(SESSION, [session_id])))
-    return rows.exists()
+def erased_anywhere(session_ids: Iterable[str]) -> set[str]:
+    """Return those of the sessions that were erased, of whatever account."""
+    rows = _rows().filter(kind=SESSION)
+    if not rows.exists():
+        return set()
+    found: set[str] = set()
+    for some in chunks(digests(SESSION, session_ids).items()):
+        by_digest = dict(some)
+        hashes = rows.filter(digest__in=list(by_digest)).values_list("digest", flat=True)
+        found.update(by_digest[hashed] for hashed in hashes)
+    return found
 
 
 def subject(session_id: str) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -103,6 +103,20 @@ def process_chunk(account: str = "default") -> Processed:
         lambda r: r.run_due(most=CHUNK_SIZE, reason=events.CHUNK, go_on=lambda: next(steps, False)),
         source="refresh",
     )
+
+
+def hand_out(account: str, session_ids: Iterable[str]) -> int:
+    """
+    Make sessions due for whoever works next: a worker by ``process_chunk``, or else the next refresh run.
+
+    Returns:
+        How many calls of ``process_chunk`` all sessions need that are handed out.
+
+    Raises:
+        ComplyCubeConfigurationError: The account's settings are missing or wrong.
+    """
+    events.queue_sessions(get_account(account), session_ids, events.CHUNK)
+    return count_chunks(account)
 
 
 def count_chunks(account: str = "default") -> int:

@@ -7,6 +7,7 @@ from django.contrib.admin.models import LogEntry
 from django.test import Client
 from django.urls import resolve, reverse
 
+from complycube_sessions import tasks
 from complycube_sessions.admin import actions
 from complycube_sessions.exceptions import (
     ComplyCubeAuthenticationError,
@@ -20,7 +21,7 @@ from complycube_sessions.exceptions import (
     ComplyCubeRateLimitError,
     ComplyCubeServerError,
 )
-from complycube_sessions.models import WorkflowSession
+from complycube_sessions.models import PendingRefresh, WorkflowSession
 from tests.admin.builders import make_session
 from tests.admin.conftest import VIEWS, SignIn
 from tests.fake_api import FakeAPI
@@ -161,6 +162,54 @@ def test_selection__too_large(lead: Client, monkeypatch: pytest.MonkeyPatch) -> 
     assert "At most 20 sessions" in text
     assert "refresh_workflow_sessions" in text
     assert asked == []
+
+
+@pytest.mark.parametrize("is_taken", [True, False])
+def test_selection__large_goes_to_the_engine(
+    lead: Client, monkeypatch: pytest.MonkeyPatch, is_taken: bool
+) -> None:
+    """With a task engine, more than the bound are handed over, by account, and each is logged."""
+    asked = fail_with(monkeypatch, AssertionError())
+    monkeypatch.setattr(tasks, "engine", lambda: "tasks")
+    handed: dict[str, list[str]] = {}
+
+    def take(account: str, ids: list[str]) -> bool:
+        handed[account] = ids
+        return is_taken
+
+    monkeypatch.setattr(tasks, "refresh_in_background", take)
+    ids = [make_session().pk for _ in range(actions.MAX_SELECTED)]
+    other = make_session(account="other").pk
+    text = select(lead, ids[:1], select_across="1")
+    assert handed == {"default": sorted(ids), "other": [other]}
+    assert asked == []
+    for words in ("20 sessions", "1 session"):
+        expected = f"{words} {'are' if words[0] == '2' else 'is'} refreshed in the background."
+        assert (expected in text) is is_taken
+    assert ("The next refresh run fetches 20 sessions." in text) is not is_taken
+    assert set(LogEntry.objects.values_list("object_id", flat=True)) == {*ids, other}
+
+
+def test_selection__larger_than_an_engine_takes(
+    lead: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A bound holds for the engine too."""
+    monkeypatch.setattr(tasks, "engine", lambda: "tasks")
+    monkeypatch.setattr(actions, "MAX_SELECTED", 1)
+    monkeypatch.setattr(actions, "MAX_HANDED_OVER", 2)
+    ids = [make_session().pk for _ in range(3)]
+    assert "At most 2 sessions" in select(lead, ids)
+    assert not PendingRefresh.objects.exists()
+    assert not LogEntry.objects.exists()
+
+
+def test_selection__account_that_is_gone(lead: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sessions of an account without settings are named, and nothing is logged for them."""
+    monkeypatch.setattr(tasks, "engine", lambda: "tasks")
+    monkeypatch.setattr(actions, "MAX_SELECTED", 1)
+    ids = [make_session(account="gone").pk for _ in range(2)]
+    assert "one: The account has no usable API key." in select(lead, ids)
+    assert not LogEntry.objects.exists()
 
 
 def test_selection__stops_at_what_hits_all(lead: Client, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,8 +7,11 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
+from pytest_django import Settings
 
-from complycube_sessions.models import PendingRefresh, RefreshRun
+from complycube_sessions.models import PendingRefresh, RefreshRun, SessionChange
+from tests.admin.builders import make_session
+from tests.admin.conftest import SignIn
 from tests.admin.test_sessions import LIST
 
 LATE = "No refresh has succeeded"
@@ -89,3 +92,36 @@ def test_line__failing(viewer: Client) -> None:
     PendingRefresh.objects.create(account="default", session_id="a", reason="failed", attempts=2)
     PendingRefresh.objects.create(account="default", session_id="b", reason="webhook")
     assert "1 session still fails to refresh" in line(viewer)
+
+
+def test_line__events_have_stopped(reviewer: Client, settings: Settings) -> None:
+    """Where polling finds changes of which no event told, the line warns; without a secret it does not."""
+    account = settings.COMPLYCUBE_ACCOUNTS["default"]
+    settings.COMPLYCUBE_ACCOUNTS = {"default": {**account, "WEBHOOK_SECRETS": ["a secret"]}}
+    session = make_session()
+    warning = "Webhook events have stopped (account default)"
+    assert warning not in line(reviewer)
+    for _ in range(3):
+        SessionChange.objects.create(
+            session=session,
+            field="status",
+            new="complete",
+            changed_at=timezone.now(),
+            observed_at=timezone.now(),
+            source="refresh",
+        )
+    assert warning in line(reviewer)
+    settings.COMPLYCUBE_ACCOUNTS = {"default": account}
+    assert warning not in line(reviewer)
+
+
+def test_line__failing_is_a_link_for_operators(sign_in: SignIn) -> None:
+    """What still fails is one click away for those who may see it, and the list has as many rows."""
+    PendingRefresh.objects.create(account="default", session_id="s1", reason="failed", attempts=1)
+    PendingRefresh.objects.create(account="default", session_id="s2", reason="chunk")
+    address = f"{reverse('admin:complycube_sessions_pendingrefresh_changelist')}?failing=yes"
+    assert address not in line(sign_in("view_workflowsession"))
+    client = sign_in("view_workflowsession", "view_pendingrefresh")
+    text = line(client)
+    assert f'<a href="{address}">1 session still fails' in text
+    assert client.get(address).context["cl"].result_count == 1

@@ -53,6 +53,8 @@ def _some_of_everything(db: None, now: datetime) -> None:
         make_check(session, status="pending", outcome="")
         make_check(session, type="odd & new", outcome="odd one")
         make_check(session, type="identity_check", outcome="not_processed")
+        make_check(session, type="identity_check", outcome="not_processed", status="pending")
+        make_check(session, status="failed", outcome="attention")
         make_check(session, type="", outcome="clear")
     make_session(created_at=None, needs_review=True)
     make_session(created_at=now + timedelta(days=2), needs_review=True)
@@ -90,6 +92,16 @@ def test_nothing_unknown_is_clear(viewer: Client) -> None:
     tones = {str(look.label): look.tone for look, _cell in response.context["legend"]}
     assert [label for label, tone in tones.items() if tone == "clear"] == ["Clear"]
     assert tones["brand new & odd"] == "unknown"
+
+
+@pytest.mark.usefixtures("_some_of_everything")
+def test_checks__every_figure_has_a_list(viewer: Client) -> None:
+    """Checks that look alike and are not are columns of their own, so that each figure has its list."""
+    response = viewer.get(reverse(OVERVIEW))
+    cells = [cell for row in response.context["checks"] for cell in row.cells]
+    assert all(cell.url for cell in cells if cell.count)
+    words = [words for look, words in response.context["check_heads"] if look.tone == "unprocessed"]
+    assert words == ["not_processed / complete", "not_processed / pending"]
 
 
 @pytest.mark.usefixtures("_some_of_everything")

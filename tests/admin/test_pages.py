@@ -22,6 +22,7 @@ from complycube_sessions.models import (
     RefreshRun,
     RelatedCheck,
     SessionChange,
+    WebhookEvent,
     WorkflowSession,
 )
 from complycube_sessions.services.evidence import export_evidence
@@ -43,6 +44,8 @@ PAGES = (
     "refreshrun_change",
     "pendingrefresh_changelist",
     "pendingrefresh_change",
+    "webhookevent_changelist",
+    "webhookevent_change",
     "app_list",
 )
 MARKUP = "<img src=x onerror=alert(1)>"
@@ -126,6 +129,17 @@ def store_hostile(text: str, *, depth: int = 50, length: int = 10_000) -> dict[s
         "pendingrefresh": PendingRefresh.objects.create(
             account="default", session_id=session.pk, reason=word, error=text, attempts=3
         ),
+        "webhookevent": WebhookEvent.objects.create(
+            account="default",
+            event_id=text,
+            type=text,
+            resource_id=text,
+            client_id=text,
+            status=word,
+            outcome=word,
+            error=text,
+            received_at=now,
+        ),
     }
 
 
@@ -202,9 +216,11 @@ def test_policy__nothing_inline(root: Client, page: str) -> None:
 @pytest.mark.parametrize("page", PAGES)
 @pytest.mark.parametrize("rows", [10, 100])
 def test_queries__few_and_constant(
-    root: Client, page: str, rows: int, django_assert_max_num_queries: Any
+    root: Client, page: str, rows: int, django_assert_max_num_queries: Any, settings: Any
 ) -> None:
     """A page takes at most 12 queries, whether it has 10 or 100 rows."""
+    account = {**settings.COMPLYCUBE_ACCOUNTS["default"], "WEBHOOK_SECRETS": ["a secret"]}
+    settings.COMPLYCUBE_ACCOUNTS = dict.fromkeys(("default", "second", "third"), account)
     first = store_hostile("plain")
     session = first["workflowsession"]
     for number in range(rows):
@@ -220,6 +236,12 @@ def test_queries__few_and_constant(
         )
         RefreshRun.objects.create(account="default", mode="full", state="succeeded")
         PendingRefresh.objects.create(account="default", session_id=f"p{number}", reason="x")
+        WebhookEvent.objects.create(
+            account="default",
+            event_id=f"e{number}",
+            type="check.completed",
+            received_at=timezone.now(),
+        )
     # One who is no superuser has two more queries, for what he may do.
     client = Client()
     everything = [
@@ -230,6 +252,7 @@ def test_queries__few_and_constant(
             "sessionchange",
             "refreshrun",
             "pendingrefresh",
+            "webhookevent",
         )
     ]
     rights = ("refresh", "export", "view_sensitive", "evidence")
@@ -244,6 +267,38 @@ def test_queries__few_and_constant(
                 r'"(raw|result|tasks|compliance_policies|policy_assurance|errors)"', query["sql"]
             )
             assert not large, query["sql"]
+
+
+@pytest.mark.parametrize(
+    ("model", "name"),
+    [
+        ("workflowsession", "q"),
+        ("workflowsession", "outcome"),
+        ("workflowsession", "check_type"),
+        ("workflowsession", "client_id"),
+        ("relatedcheck", "type"),
+        ("sessionchange", "source"),
+        ("refreshrun", "state"),
+        ("webhookevent", "account"),
+    ],
+)
+def test_nul__is_no_filter(root: Client, model: str, name: str) -> None:
+    """A NUL in an address, which a database may refuse, leads back to the list."""
+    store_hostile("plain")
+    address = reverse(f"admin:complycube_sessions_{model}_changelist")
+    response = root.get(address, {name: "a\0b"})
+    assert response.status_code == 302
+    assert response["Location"] == f"{address}?e=1"
+
+
+def test_nul__is_no_choice(root: Client) -> None:
+    """A NUL among the chosen ids, or in the address of an export, is refused without an error page."""
+    store_hostile("plain")
+    address = reverse("admin:complycube_sessions_workflowsession_changelist")
+    data = {"action": "refresh_selected", "_selected_action": ["a\0b"]}
+    assert root.post(address, data).status_code == 400
+    export = reverse("admin:complycube_sessions_workflowsession_export")
+    assert root.post(f"{export}?status=%00").status_code == 302
 
 
 def test_search__queries(root: Client, django_assert_max_num_queries: Any) -> None:
@@ -319,7 +374,9 @@ def test_models__rows_name_ids_only(root: Client) -> None:
     for row in rows.values():
         shown = str(row)
         if not isinstance(row, RelatedCheck):  # its id is the hostile text
-            assert "Ann" not in shown or isinstance(row, SessionChange | PendingRefresh)
+            assert "Ann" not in shown or isinstance(
+                row, SessionChange | PendingRefresh | WebhookEvent
+            )
     session: WorkflowSession = rows["workflowsession"]
     html = root.get(address("workflowsession_change", rows)).content.decode()
     title = re.search(r"<title>([^<]*)</title>", html)

@@ -22,6 +22,7 @@ from complycube_sessions.models import (
     RefreshRun,
     RelatedCheck,
     SessionChange,
+    WebhookEvent,
     WorkflowSession,
 )
 from tests.admin.builders import make_check, make_session, make_staff
@@ -52,6 +53,7 @@ MATRIX: list[tuple[str, str, str, tuple[str, ...]]] = [
             ("pendingrefresh", RUNS),
             ("erasure", RUNS),
             ("prunerun", RUNS),
+            ("webhookevent", RUNS),
         )
         for page, method in (
             ("changelist", "get"),
@@ -65,7 +67,14 @@ MATRIX: list[tuple[str, str, str, tuple[str, ...]]] = [
     ],
     *[
         (model, "change", "post", NOBODY)
-        for model in ("workflowsession", "relatedcheck", "sessionchange", "refreshrun")
+        for model in (
+            "workflowsession",
+            "relatedcheck",
+            "sessionchange",
+            "refreshrun",
+            "pendingrefresh",
+            "webhookevent",
+        )
     ],
     ("workflowsession", "overview", "get", SESSIONS),
     ("workflowsession", "refresh", "post", REFRESH),
@@ -96,6 +105,13 @@ def rows(db: None) -> dict[str, Any]:
             account="default", kind="client", digest="0" * 64, actor="command"
         ),
         "prunerun": PruneRun.objects.create(actor="command"),
+        "webhookevent": WebhookEvent.objects.create(
+            account="default",
+            event_id="e1",
+            type="check.completed",
+            received_at=now,
+            processed_at=now,
+        ),
     }
 
 
@@ -186,6 +202,22 @@ def test_action__only_for_those_who_may(
     may = action == "refresh_selected" and person in set(REFRESH) & set(SESSIONS)
     assert asked == ([session.pk] if may else [])
     assert WorkflowSession.objects.count() == RelatedCheck.objects.count() == 1
+
+
+@pytest.mark.parametrize("person", PEOPLE)
+@pytest.mark.parametrize("action", ["process_again", "delete_selected"])
+def test_action__on_events(
+    rows: dict[str, Any], as_person: Callable[[str], Client], person: str, action: str
+) -> None:
+    """Only those who see the inbox and may refresh have an event processed again."""
+    event = rows["webhookevent"]
+    as_person(person).post(
+        reverse("admin:complycube_sessions_webhookevent_changelist"),
+        {"action": action, "_selected_action": [event.pk], "post": "yes"},
+    )
+    event.refresh_from_db()
+    may = action == "process_again" and person in RUNS
+    assert (event.processed_at is None) is may
 
 
 @pytest.mark.parametrize(

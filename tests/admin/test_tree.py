@@ -42,6 +42,21 @@ def test_breakdown__unknown_or_missing_among_verdicts(verdict: str | None) -> No
     assert html.count("ccs-tone-clear") == 1
 
 
+def test_breakdown__word_beside_an_outcome() -> None:
+    """A word beside an ``outcome`` describes what was looked at; it is no outcome itself."""
+    html = tree([{"feature": "hologram", "outcome": "clear"}], verdicts=True)
+    assert opened(html) == []
+    assert html.count("ccs-badge") == 1
+
+
+def test_long_text__is_folded() -> None:
+    """A text that would fill the page is folded behind its beginning, and all of it is there."""
+    html = tree({"image": "x" * 400, "scan": "y" * 399 + "zz"})
+    assert html.count('<details class="ccs-long">') == 1
+    assert "y" * 399 + "zz" in html
+    assert "(281 more characters)" in html
+
+
 def test_breakdown__unknown_outcome() -> None:
     """The key ``outcome`` holds a verdict, whatever the word."""
     assert opened(tree({"a": {"outcome": "brand_new"}}, verdicts=True)) == ["a"]

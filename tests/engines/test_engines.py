@@ -12,6 +12,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -131,6 +132,7 @@ def store(number, session_id):
     return store_event("default", EventPayload(
         f"evt{number}", "workflow.session.completed", session_id, "", "", "", None))
 """
+MIGRATE = "from django.core.management import call_command\ncall_command('migrate', verbosity=0)"
 WAITING = "WebhookEvent.objects.filter(processed_at=None).count()"
 
 
@@ -141,43 +143,58 @@ def engine(request: pytest.FixtureRequest, database: str) -> Iterator[Any]:
     api = FakeAPI()
     with served(api) as url:
         environment = {"DATABASE_URL": database, "ENGINE_API": url, "ENGINE": name}
-        if name == "tasks":
-            need_package("django_tasks_db")
-            enqueue = "from complycube_sessions.tasks import *\ndef send(t, *a): t.enqueue(*a)\n"
-            command: tuple[str, ...] = (
-                "django",
-                "db_worker",
-                "--interval",
-                "0.1",
-                "--no-startup-delay",
-            )
-        else:
-            need_package("celery")
-            need_service(BROKERS[name])
-            environment["ENGINE_BROKER"] = BROKERS[name]
-            environment["ENGINE_QUEUE"] = f"ccs-{uuid.uuid4().hex[:12]}"
-            enqueue = (
-                "import tests.engines.celery_app\n"
-                "from complycube_sessions.celery_tasks import *\ndef send(t, *a): t.delay(*a)\n"
-            )
-            command = ("celery", "-A", "tests.engines.celery_app", "worker", "-P", "solo")
-            command += ("--without-gossip", "--without-mingle", "--without-heartbeat")
+        own = tasks_engine() if name == "tasks" else celery_engine(environment, name)
         site = Site(environment)
-        site.run(
-            "from django.core.management import call_command\ncall_command('migrate', verbosity=0)"
-        )
+        site.run(MIGRATE)
 
-        def start(number: int) -> subprocess.Popen[bytes]:
-            own = () if name == "tasks" else ("-n", f"w{number}@%h")
-            return site.start(*command, *own)
-
-        yield site, api, enqueue, start
+        yield site, api, own.enqueue, own.starter(site)
         if name != "tasks":
-            queue = environment["ENGINE_QUEUE"]
-            site.run(
-                "from tests.engines.celery_app import app\n"
-                f"with app.connection_for_write() as c: c.default_channel.queue_delete('{queue}')"
-            )
+            delete_queue(site)
+
+
+@dataclass(frozen=True)
+class Engine:
+    """How to give an engine a task, and the command of its worker."""
+
+    enqueue: str
+    command: tuple[str, ...]
+    is_named: bool = False
+
+    def starter(self, site: Site) -> Callable[[int], subprocess.Popen[bytes]]:
+        def start(number: int) -> subprocess.Popen[bytes]:
+            return site.start(*self.command, *(("-n", f"w{number}@%h") if self.is_named else ()))
+
+        return start
+
+
+def tasks_engine() -> Engine:
+    need_package("django_tasks_db")
+    return Engine(
+        "from complycube_sessions.tasks import *\ndef send(t, *a): t.enqueue(*a)\n",
+        ("django", "db_worker", "--interval", "0.1", "--no-startup-delay"),
+    )
+
+
+def celery_engine(environment: dict[str, str], broker: str) -> Engine:
+    need_package("celery")
+    need_service(BROKERS[broker])
+    environment["ENGINE_BROKER"] = BROKERS[broker]
+    environment["ENGINE_QUEUE"] = f"ccs-{uuid.uuid4().hex[:12]}"
+    options = ("-P", "solo", "--without-gossip", "--without-mingle", "--without-heartbeat")
+    return Engine(
+        "import tests.engines.celery_app\n"
+        "from complycube_sessions.celery_tasks import *\ndef send(t, *a): t.delay(*a)\n",
+        ("celery", "-A", "tests.engines.celery_app", "worker", *options),
+        is_named=True,
+    )
+
+
+def delete_queue(site: Site) -> None:
+    queue = site.environment["ENGINE_QUEUE"]
+    site.run(
+        "from tests.engines.celery_app import app\n"
+        f"with app.connection_for_write() as c: c.default_channel.queue_delete('{queue}')"
+    )
 
 
 def test_engine__events_of_a_burst(engine: Any) -> None:
@@ -221,19 +238,17 @@ def test_engine__killed_workers_lose_nothing(engine: Any) -> None:
     assert (left, count) == ("0", "30")
 
 
-def test_engine__chunks_share_one_key(engine: Any) -> None:
-    """Four workers with one key draw no 429 from a server that counts, and use nine tenths of the budget."""
-    site, api, enqueue, start = engine
-    rate, sessions = 20, 400
-    site.environment["ENGINE_RATE"] = str(rate)
-    api.limit_per_second = rate * 10 // 8  # as the default for a live key is to the vendor's limit
+HAND_OUT = "from complycube_sessions import services\nservices.refresh_sessions(hand_out=True)\n"
+CHUNK_RATE, CHUNK_SESSIONS = 20, 400
+
+
+def prepare_chunks(site: Site, api: FakeAPI) -> list[float]:
+    """Let the API count at the vendor's limit, and return when its requests come."""
+    site.environment["ENGINE_RATE"] = str(CHUNK_RATE)
+    api.limit_per_second = CHUNK_RATE * 10 // 8  # as the default of a live key is to the vendor's
     api.latency_seconds = 0.05
-    for number in range(sessions):
+    for number in range(CHUNK_SESSIONS):
         api.add_session(number, checks=0)
-    hand_out = (
-        "from complycube_sessions import services\nservices.refresh_sessions(hand_out=True)\n"
-    )
-    site.run(enqueue + hand_out + "for _ in range(4): send(refresh_chunk, 'default')")
     stamps: list[float] = []
     answer = api.answer
 
@@ -241,13 +256,48 @@ def test_engine__chunks_share_one_key(engine: Any) -> None:
         stamps.append(time.monotonic())
         return answer(target, headers)
 
-    api.answer = stamped
-    with workers(start):
-        site.wait_for("PendingRefresh.objects.count()")
+    api.answer = stamped  # type: ignore[method-assign]
+    return stamps
+
+
+def check_budget(api: FakeAPI, stamps: list[float]) -> None:
+    """Assert that there was no 429, and nine tenths of the budget were used while all had work."""
     assert api.refused_for_rate == 0
     stamps.sort()
     # From when all workers are up to when the first one runs out of work.
     middle = stamps[len(stamps) // 5 : -len(stamps) // 5]
-    used = (len(middle) - 1) / (middle[-1] - middle[0]) / rate
-    print(f"{used:.1%} of {rate} requests a second, {len(stamps)} requests, no 429")  # noqa: T201
+    used = (len(middle) - 1) / (middle[-1] - middle[0]) / CHUNK_RATE
+    print(f"{used:.1%} of {CHUNK_RATE} requests a second, {len(stamps)} requests, no 429")  # noqa: T201
     assert used >= 0.9
+
+
+def test_engine__chunks_share_one_key(engine: Any) -> None:
+    """Four workers with one key draw no 429 from a server that counts, and use nine tenths of the budget."""
+    site, api, enqueue, start = engine
+    stamps = prepare_chunks(site, api)
+    site.run(enqueue + HAND_OUT + "for _ in range(4): send(refresh_chunk, 'default')")
+    stamps.clear()
+    with workers(start):
+        site.wait_for("PendingRefresh.objects.count()")
+    check_budget(api, stamps)
+
+
+@pytest.mark.parametrize("broker", ["rabbitmq", "redis"])
+def test_two_engines__share_one_key(database: str, broker: str) -> None:
+    """Two workers of django-tasks-db and two of Celery at the same time share the key as well."""
+    api = FakeAPI()
+    with served(api) as url:
+        environment = {"DATABASE_URL": database, "ENGINE_API": url, "ENGINE": "tasks"}
+        engines = [tasks_engine(), celery_engine(environment, broker)]
+        site = Site(environment)
+        site.run(MIGRATE)
+        stamps = prepare_chunks(site, api)
+        site.run(HAND_OUT)
+        for one in engines:
+            site.run(one.enqueue + "for _ in range(2): send(refresh_chunk, 'default')")
+        stamps.clear()
+        starters = [one.starter(site) for one in engines]
+        with workers(lambda number: starters[number % 2](number)):
+            site.wait_for("PendingRefresh.objects.count()")
+        delete_queue(site)
+    check_budget(api, stamps)

@@ -72,7 +72,10 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Demo:
     url = f"http://127.0.0.1:{port}"
     output, page = "", ""
     with subprocess.Popen(
-        [*BACKGROUND_JOB, sys.executable, "manage.py", "demo", "--port", str(port)],
+        [
+            *(*BACKGROUND_JOB, sys.executable, "manage.py", "demo"),
+            *("--port", str(port), "--live-minutes", "0"),
+        ],
         cwd=ROOT,
         env=environment(folder),
         stdout=subprocess.PIPE,

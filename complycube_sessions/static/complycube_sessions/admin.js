@@ -23,6 +23,7 @@ for (const area of document.querySelectorAll("[data-ccs-search]")) {
             row.classList.toggle("ccs-match", match);
             if (!match) continue;
             found += 1;
+            for (const long of row.querySelectorAll(":scope > .ccs-long")) long.open = true;
             for (let up = own.parentElement; up && up !== area; up = up.parentElement) {
                 if (up.matches("details")) up.open = true;
             }

@@ -11,7 +11,9 @@ from django.conf import settings
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import connection
+from django.urls import reverse
 
+from complycube_sessions.conf import webhook_secrets
 from project.demo_server import DemoServer, DemoServerError, free_port, run_manage
 from project.demo_users import create_users
 
@@ -32,20 +34,31 @@ class Command(BaseCommand):
             action="store_true",
             help="stop the site after the refresh and return; uses any free port unless told",
         )
+        parser.add_argument(
+            "--live-minutes",
+            type=float,
+            default=5,
+            help="for how long people walk through the sandbox while you watch; 0 for not at all",
+        )
 
-    def handle(self, *, port: int | None, no_serve: bool, **options: Any) -> None:
+    def handle(
+        self, *, port: int | None, no_serve: bool, live_minutes: float, **options: Any
+    ) -> None:
         port = port or (free_port() if no_serve else _default_port())
         serving = False
         try:
             with _signals_as_interrupt():
-                server = DemoServer(port)
+                is_live = not no_serve and live_minutes > 0 and _has_sandbox()
+                live_seconds = 60 * live_minutes if is_live else 0
+                server = DemoServer(port, live_seconds=live_seconds)
                 passwords = self._prepare()
                 with server:
                     self._refresh(port, stay_up=not no_serve)
-                    self._show(server.url, passwords, stay_up=not no_serve)
+                    self._show(server.url, passwords, live_minutes if is_live else 0, not no_serve)
                     if not no_serve:
                         serving = True
-                        server.wait()
+                        with _live(server.url, live_seconds):
+                            server.wait()
         except DemoServerError as error:
             raise CommandError(str(error)) from error
         except KeyboardInterrupt:
@@ -55,7 +68,7 @@ class Command(BaseCommand):
 
     def _prepare(self) -> dict[str, str]:
         if (
-            not apps.is_installed("project.sandbox")
+            not _has_sandbox()
             and "sandbox_sandboxsession" in connection.introspection.table_names()
         ):
             raise CommandError(
@@ -64,12 +77,12 @@ class Command(BaseCommand):
             )
         self.stdout.write("Preparing the database …")
         call_command("migrate", verbosity=0)
-        if apps.is_installed("project.sandbox"):
+        if _has_sandbox():
             call_command("load_sandbox", stdout=self.stdout)
         return create_users()
 
     def _refresh(self, port: int, *, stay_up: bool) -> None:
-        source = "the sandbox" if apps.is_installed("project.sandbox") else "ComplyCube"
+        source = "the sandbox" if _has_sandbox() else "ComplyCube"
         self.stdout.write(f"Refreshing from {source} …")
         self.stdout.flush()
         # A process of its own, as cron would start it: it talks to the site over HTTP.
@@ -81,7 +94,9 @@ class Command(BaseCommand):
                 f"The refresh ended with exit code {returncode}.", returncode=returncode
             )
 
-    def _show(self, url: str, passwords: dict[str, str], *, stay_up: bool) -> None:
+    def _show(
+        self, url: str, passwords: dict[str, str], live_minutes: float, stay_up: bool
+    ) -> None:
         width = max(map(len, passwords))
         lines = [
             "",
@@ -89,11 +104,39 @@ class Command(BaseCommand):
             *(f"  {name:<{width}}    password {password}" for name, password in passwords.items()),
             "",
         ]
+        if live_minutes:
+            lines += [
+                f"For {live_minutes:g} minutes the first sessions of the list move by themselves.",
+                "",
+            ]
         lines.append(
             "Ctrl-C stops the site." if stay_up else "Start it with: python manage.py demo"
         )
         self.stdout.write("\n".join(lines))
         self.stdout.flush()
+
+
+def _has_sandbox() -> bool:
+    return apps.is_installed("project.sandbox")
+
+
+@contextlib.contextmanager
+def _live(url: str, seconds: float) -> Iterator[None]:
+    """Let people walk through the sandbox meanwhile, for so many seconds at most."""
+    secrets = webhook_secrets("default")
+    if not seconds or not secrets:
+        yield
+        return
+    # A model of an app that is installed only where there is a sandbox.
+    from project.sandbox.live import LiveSandbox
+
+    receiver = reverse("complycube_sessions:webhook", args=["default"])
+    live = LiveSandbox(f"{url}{receiver}", secrets[0], seconds=seconds)
+    live.start()
+    try:
+        yield
+    finally:
+        live.stop()
 
 
 def _default_port() -> int:
