@@ -9,7 +9,7 @@ import pytest
 from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import User
 from django.db.models.deletion import ProtectedError
-from django.test import Client
+from django.test import Client, RequestFactory
 from django.utils import timezone
 from pytest_django import Settings
 
@@ -34,6 +34,7 @@ from complycube_sessions.services import (
 from complycube_sessions.services.privacy import erase_client
 from complycube_sessions.services.runs import RunRecord
 from complycube_sessions.services.store import store_batch
+from tests.admin.builders import make_staff
 from tests.admin.conftest import SignIn
 from tests.builders import default_account, session_row
 from tests.fake_api import KEY, FakeAPI
@@ -508,3 +509,12 @@ def test_erase__rows_of_the_project_protect(
     monkeypatch.setattr(WorkflowSessionQuerySet, "delete", delete)
     assert run(ERASE, person.client_id).code == 0
     assert_nowhere(person)
+
+
+def test_admin_log__of_a_selection(person: Person, rf: RequestFactory) -> None:
+    """The lines of a selection leave out those who were erased meanwhile."""
+    erase_client(person.client_id)
+    request = rf.post("/")
+    request.user = make_staff()
+    actions.log_each(request, [person.sessions[0], f"{1:024x}"], "Handed over.")
+    assert LogEntry.objects.get().object_id == f"{1:024x}"
