@@ -14,7 +14,11 @@ class ComplyCubeSessionsConfig(AppConfig):
 
     def ready(self) -> None:
         # Its imports need the models, which are not there before.
-        from complycube_sessions.database_checks import check_events_arrive
+        from complycube_sessions.database_checks import (
+            check_erasures_are_comparable,
+            check_events_arrive,
+        )
 
         checks.register(check_settings)
         checks.register(check_events_arrive, checks.Tags.database)
+        checks.register(check_erasures_are_comparable, checks.Tags.database)

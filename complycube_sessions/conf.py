@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, Final, Literal, cast
 from urllib.parse import SplitResult, urlsplit
 
 from django.conf import settings
+from django.utils.module_loading import import_string
 
 from complycube_sessions.exceptions import ComplyCubeConfigurationError
 
@@ -24,6 +25,8 @@ WEBHOOK_PROCESSING: Final[tuple[WebhookProcessing, ...]] = (
     "celery",
     "off",
 )
+# What may be given an age; all else goes with its session, or is work that is still to be done.
+RETAINED: Final = ("WorkflowSession", "SessionChange", "RefreshRun", "WebhookEvent")
 DEFAULT_BASE_URL: Final = "https://api.complycube.com/v1"
 LIVE_REQUESTS_PER_SECOND: Final = 8.0  # of the vendor's 10: the project's own calls need room
 OTHER_REQUESTS_PER_SECOND: Final = 4.0  # of the vendor's 5
@@ -111,6 +114,45 @@ class Settings:
         if fault := webhook_processing_fault(value):
             raise ComplyCubeConfigurationError(f"{fault.message} {fault.hint}")
         return cast("WebhookProcessing", value)
+
+    @property
+    def COMPLYCUBE_RETENTION(self) -> Mapping[str, timedelta]:
+        """How long rows are kept, by model name; what is left out is kept for ever."""
+        value = getattr(settings, "COMPLYCUBE_RETENTION", {})
+        if fault := retention_fault(value):
+            raise ComplyCubeConfigurationError(f"{fault.message} {fault.hint}")
+        return cast("Mapping[str, timedelta]", value)
+
+    @property
+    def COMPLYCUBE_MINIMUM_RETENTION(self) -> timedelta | None:
+        """For how long the law forbids to remove a session, or None."""
+        value = getattr(settings, "COMPLYCUBE_MINIMUM_RETENTION", None)
+        if fault := minimum_retention_fault(value):
+            raise ComplyCubeConfigurationError(f"{fault.message} {fault.hint}")
+        return cast("timedelta | None", value)
+
+    @property
+    def COMPLYCUBE_LEGAL_HOLD(self) -> Callable[[Any], object] | None:
+        """The project's function that tells of a session why it must not be removed, or None."""
+        hold = self._function("COMPLYCUBE_LEGAL_HOLD", legal_hold_fault)
+        return cast("Callable[[Any], object] | None", hold)
+
+    @property
+    def COMPLYCUBE_SCRUBBER(self) -> Callable[[str, dict[str, Any]], object] | None:
+        """The project's function that takes out of an answer what must not be stored, or None."""
+        scrubber = self._function("COMPLYCUBE_SCRUBBER", scrubber_fault)
+        return cast("Callable[[str, dict[str, Any]], object] | None", scrubber)
+
+    @property
+    def hash_keys(self) -> Sequence[str | bytes]:
+        """The keys of hashes that are kept: the one in use, then those that it replaced."""
+        return [settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS]
+
+    def _function(self, name: str, find_fault: Callable[[object], Fault | None]) -> Any:
+        value = getattr(settings, name, None)
+        if fault := find_fault(value):
+            raise ComplyCubeConfigurationError(f"{fault.message} {fault.hint}")
+        return import_string(value) if value else None
 
 
 conf = Settings()
@@ -246,6 +288,70 @@ def portal_url_fault(value: object) -> Fault | None:
         "E021",
         "COMPLYCUBE_PORTAL_SESSION_URL is not an https address with one {id} in its path.",
         'Write "https://portal.example/sessions/{id}", or leave it out.',
+    )
+
+
+def retention_fault(value: object) -> Fault | None:
+    """Return what is wrong with a value of ``COMPLYCUBE_RETENTION``, or None."""
+    if isinstance(value, Mapping) and all(
+        name in RETAINED and isinstance(age, timedelta) and age > timedelta(0)
+        for name, age in value.items()
+    ):
+        return None
+    return Fault(
+        "E040",
+        "COMPLYCUBE_RETENTION is not a dictionary of model names and positive timedeltas.",
+        f'Write {{"WorkflowSession": timedelta(days=1826)}}; the names are {", ".join(RETAINED)}.',
+    )
+
+
+def minimum_retention_fault(value: object) -> Fault | None:
+    """Return what is wrong with a value of ``COMPLYCUBE_MINIMUM_RETENTION``, or None."""
+    if value is None or (isinstance(value, timedelta) and value > timedelta(0)):
+        return None
+    return Fault(
+        "E041",
+        "COMPLYCUBE_MINIMUM_RETENTION is not a positive timedelta.",
+        "Write timedelta(days=1826), or leave it out.",
+    )
+
+
+def retention_conflict(retention: object, minimum: object) -> Fault | None:
+    """Return a warning where sessions are to be pruned before they may be."""
+    age = retention.get("WorkflowSession") if isinstance(retention, Mapping) else None
+    if not isinstance(age, timedelta) or not isinstance(minimum, timedelta) or age >= minimum:
+        return None
+    return Fault(
+        "W040",
+        "COMPLYCUBE_RETENTION is shorter for sessions than COMPLYCUBE_MINIMUM_RETENTION, so that each "
+        "run of prune_complycube refuses some.",
+        "Make the retention of WorkflowSession at least as long as the minimum.",
+    )
+
+
+def legal_hold_fault(value: object) -> Fault | None:
+    """Return what is wrong with a value of ``COMPLYCUBE_LEGAL_HOLD``, or None."""
+    return _function_fault("E042", "COMPLYCUBE_LEGAL_HOLD", value)
+
+
+def scrubber_fault(value: object) -> Fault | None:
+    """Return what is wrong with a value of ``COMPLYCUBE_SCRUBBER``, or None."""
+    return _function_fault("E043", "COMPLYCUBE_SCRUBBER", value)
+
+
+def _function_fault(number: str, name: str, value: object) -> Fault | None:
+    if value is None or value == "":
+        return None
+    try:
+        found = import_string(value) if isinstance(value, str) else None
+    except ImportError:
+        found = None
+    if callable(found):
+        return None
+    return Fault(
+        number,
+        f"{name} is not the dotted path of a function that can be imported.",
+        'Write "your_project.privacy.your_function", or leave it out.',
     )
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from django.core import checks
 from django.db import DatabaseError
 
+from complycube_sessions.services import erasures
 from complycube_sessions.services.database import write_alias
 from complycube_sessions.services.silence import silent_accounts
 
@@ -31,4 +32,27 @@ def check_events_arrive(
             id="complycube_sessions.W030",
         )
         for name in silent
+    ]
+
+
+def check_erasures_are_comparable(
+    databases: Sequence[str] | None = None, **kwargs: Any
+) -> list[checks.CheckMessage]:
+    """Return a warning where erased persons would come back, since the key of their hashes is gone."""
+    if write_alias() not in (databases or ()):
+        return []
+    try:
+        count = erasures.orphaned()
+    except DatabaseError:  # before the first migrate
+        return []
+    if not count:
+        return []
+    return [
+        checks.Warning(
+            f"{count} hashes of erased persons were made with a SECRET_KEY that is neither SECRET_KEY nor in "
+            "SECRET_KEY_FALLBACKS, so that these persons would be stored again.",
+            hint="Put the old key back at the end of SECRET_KEY_FALLBACKS, or erase these persons again: "
+            "see docs/privacy.md.",
+            id="complycube_sessions.W041",
+        )
     ]

@@ -6,6 +6,9 @@ Every error the app raises on purpose.
     ComplyCubeError                       a loop over sessions may log it and go on, unless marked "stop"
     ├── ComplyCubeInvalidIdError          an id that must not be put into an address (also a ValueError)
     ├── ComplyCubeOwnershipError          the row belongs to another account or environment
+    ├── ComplyCubeErasedError             the person was erased, and is not fetched again
+    ├── ComplyCubeProtectedError          a hold or a minimum retention forbids to remove; .reasons
+    ├── ComplyCubeScrubberError           the project's scrubber failed on the record
     ├── ComplyCubeFilterError             a list left out a row that it must hold; stop
     ├── ComplyCubeRefreshRunningError     another run of the account holds the lock; stop
     ├── ComplyCubeStorageError            the database refused the record
@@ -40,6 +43,22 @@ class ComplyCubeInvalidIdError(ComplyCubeError, ValueError):
 
 class ComplyCubeOwnershipError(ComplyCubeError):
     """The stored row belongs to another account or environment than the key."""
+
+
+class ComplyCubeErasedError(ComplyCubeError):
+    """The id is that of an erased person; the message does not repeat it."""
+
+
+class ComplyCubeProtectedError(ComplyCubeError):
+    """A legal hold or a minimum retention protects what was to be removed; nothing was."""
+
+    def __init__(self, message: str, *, reasons: dict[str, str]) -> None:
+        super().__init__(message)
+        self.reasons = reasons
+
+
+class ComplyCubeScrubberError(ComplyCubeError):
+    """The project's scrubber raised, or returned what may not be stored."""
 
 
 class ComplyCubeFilterError(ComplyCubeError):

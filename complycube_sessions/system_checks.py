@@ -12,8 +12,13 @@ from complycube_sessions.conf import (
     account_faults,
     check_results_fault,
     conf,
+    legal_hold_fault,
+    minimum_retention_fault,
     portal_url_fault,
     refresh_interval_fault,
+    retention_conflict,
+    retention_fault,
+    scrubber_fault,
     webhook_processing_fault,
 )
 from complycube_sessions.exceptions import ComplyCubeConfigurationError
@@ -51,12 +56,24 @@ def _other_faults() -> list[Fault]:
         ("COMPLYCUBE_EXPECTED_REFRESH_INTERVAL", refresh_interval_fault(None)),
         ("COMPLYCUBE_PORTAL_SESSION_URL", portal_url_fault(None)),
         ("COMPLYCUBE_WEBHOOK_PROCESSING", webhook_processing_fault(None)),
+        ("COMPLYCUBE_RETENTION", retention_fault(None)),
+        ("COMPLYCUBE_MINIMUM_RETENTION", minimum_retention_fault(0)),
+        ("COMPLYCUBE_LEGAL_HOLD", legal_hold_fault(0)),
+        ("COMPLYCUBE_SCRUBBER", scrubber_fault(0)),
     ):
         try:
             getattr(conf, name)
         except ComplyCubeConfigurationError:
             faults += [fault] if fault else []
-    return faults
+    return [*faults, *_conflicts()]
+
+
+def _conflicts() -> list[Fault]:
+    try:
+        fault = retention_conflict(conf.COMPLYCUBE_RETENTION, conf.COMPLYCUBE_MINIMUM_RETENTION)
+    except ComplyCubeConfigurationError:  # it is named above
+        return []
+    return [fault] if fault else []
 
 
 def _message(fault: Fault) -> checks.CheckMessage:

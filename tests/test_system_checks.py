@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from datetime import timedelta
 from io import StringIO
 from typing import Any
 
@@ -8,8 +9,11 @@ from django.core.management import call_command
 from django.core.management.base import SystemCheckError
 from pytest_django import Settings
 
+from complycube_sessions.conf import conf
+from complycube_sessions.exceptions import ComplyCubeConfigurationError
 from complycube_sessions.system_checks import check_settings
 
+YEAR = timedelta(days=365)
 KEY = "test_a-key-that-is-secret"
 
 
@@ -75,6 +79,43 @@ def test_check_settings__check_results(settings: Settings) -> None:
     """An unknown word in COMPLYCUBE_CHECK_RESULTS is an error."""
     settings.COMPLYCUBE_CHECK_RESULTS = "some"
     assert [message.id for message in check_settings()] == ["complycube_sessions.E011"]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "number"),
+    [
+        ("COMPLYCUBE_RETENTION", [], "E040"),
+        ("COMPLYCUBE_RETENTION", {"Erasure": timedelta(days=1)}, "E040"),
+        ("COMPLYCUBE_RETENTION", {"WorkflowSession": 30}, "E040"),
+        ("COMPLYCUBE_RETENTION", {"WorkflowSession": timedelta(0)}, "E040"),
+        ("COMPLYCUBE_MINIMUM_RETENTION", 365, "E041"),
+        ("COMPLYCUBE_MINIMUM_RETENTION", timedelta(days=-1), "E041"),
+        ("COMPLYCUBE_LEGAL_HOLD", "nowhere.to_be_found", "E042"),
+        ("COMPLYCUBE_LEGAL_HOLD", "tests.test_system_checks.KEY", "E042"),
+        ("COMPLYCUBE_LEGAL_HOLD", len, "E042"),
+        ("COMPLYCUBE_SCRUBBER", "tests", "E043"),
+        ("COMPLYCUBE_SCRUBBER", ["x"], "E043"),
+    ],
+)
+def test_check_settings__privacy(settings: Settings, name: str, value: object, number: str) -> None:
+    """Each wrong setting of what is kept is found under an id of its own, with a hint."""
+    setattr(settings, name, value)
+    (message,) = check_settings()
+    assert message.id == f"complycube_sessions.{number}"
+    assert name in message.msg
+    assert message.hint
+    with pytest.raises(ComplyCubeConfigurationError, match=name):
+        getattr(conf, name)
+
+
+def test_check_settings__privacy_right(settings: Settings) -> None:
+    """Right values are found right; a retention shorter than the minimum is a warning."""
+    settings.COMPLYCUBE_SCRUBBER = settings.COMPLYCUBE_LEGAL_HOLD = "builtins.len"
+    settings.COMPLYCUBE_RETENTION = {"WorkflowSession": timedelta(days=9), "RefreshRun": YEAR}
+    settings.COMPLYCUBE_MINIMUM_RETENTION = timedelta(days=9)
+    assert check_settings() == []
+    settings.COMPLYCUBE_MINIMUM_RETENTION = YEAR
+    assert [message.id for message in check_settings()] == ["complycube_sessions.W040"]
 
 
 @pytest.mark.django_db  # Django 6.1 checks the database too

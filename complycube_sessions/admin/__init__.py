@@ -11,6 +11,7 @@ from django.contrib import admin
 
 from complycube_sessions import models
 from complycube_sessions.admin.checks import RelatedCheckAdmin
+from complycube_sessions.admin.erasures import ErasureAdmin, PruneRunAdmin
 from complycube_sessions.admin.events import WebhookEventAdmin
 from complycube_sessions.admin.history import (
     PendingRefreshAdmin,
@@ -28,6 +29,8 @@ def register(site: admin.AdminSite) -> None:
     site.register(models.RefreshRun, RefreshRunAdmin)
     site.register(models.PendingRefresh, PendingRefreshAdmin)
     site.register(models.WebhookEvent, WebhookEventAdmin)
+    site.register(models.Erasure, ErasureAdmin)
+    site.register(models.PruneRun, PruneRunAdmin)
 
 
 register(admin.site)

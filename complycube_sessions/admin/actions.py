@@ -27,6 +27,7 @@ from complycube_sessions.exceptions import (
     ComplyCubeAuthenticationError,
     ComplyCubeConfigurationError,
     ComplyCubeConnectionError,
+    ComplyCubeErasedError,
     ComplyCubeError,
     ComplyCubeInvalidIdError,
     ComplyCubeNotFoundError,
@@ -35,10 +36,11 @@ from complycube_sessions.exceptions import (
     ComplyCubePaymentError,
     ComplyCubePermissionError,
     ComplyCubeRateLimitError,
+    ComplyCubeScrubberError,
     ComplyCubeServerError,
 )
 from complycube_sessions.models import ID_LENGTH, WorkflowSession
-from complycube_sessions.services import refresh_session
+from complycube_sessions.services import erasures, refresh_session
 
 # Refreshed while the person waits; more of them go to the project's task engine, if it has one.
 MAX_SELECTED: Final = 20
@@ -97,6 +99,17 @@ _REASONS: Final[tuple[tuple[type[Exception], Any], ...]] = (
         ComplyCubeOwnershipError,
         gettext_lazy(
             "The stored session belongs to another account or environment than the API key."
+        ),
+    ),
+    (
+        ComplyCubeErasedError,
+        gettext_lazy("This person was erased and is not stored again. Nothing was kept."),
+    ),
+    (
+        ComplyCubeScrubberError,
+        gettext_lazy(
+            "The scrubber of this site failed on the answer. Nothing of it was stored. "
+            "An operator has to look at it."
         ),
     ),
     (
@@ -296,8 +309,8 @@ def log(
     session: WorkflowSession | None = None,
     flag: int = CHANGE,
 ) -> None:
-    """Write a line of the admin's own log; it names ids, never people."""
-    LogEntry.objects.create(
+    """Write a line of the admin's own log; it names ids, never people, and none of the erased."""
+    line = LogEntry.objects.create(
         user_id=cast("int", request.user.pk),
         content_type=ContentType.objects.get_for_model(WorkflowSession),
         object_id=session.pk if session else None,
@@ -305,10 +318,14 @@ def log(
         action_flag=flag,
         change_message=message,
     )
+    # An erasure that came before the line has not seen it; one that comes after will.
+    if session is not None and erasures.erased_anywhere([session.pk]):
+        line.delete()
 
 
 def log_each(request: HttpRequest, session_ids: Iterable[str], message: str) -> None:
-    """Write a line of the admin's own log for each session."""
+    """Write a line of the admin's own log for each session that was not erased meanwhile."""
+    session_ids = list(session_ids)
     content_type = ContentType.objects.get_for_model(WorkflowSession)
     LogEntry.objects.bulk_create(
         [
@@ -324,3 +341,5 @@ def log_each(request: HttpRequest, session_ids: Iterable[str], message: str) -> 
         ],
         batch_size=500,
     )
+    if erased := erasures.erased_anywhere(session_ids):
+        LogEntry.objects.filter(content_type=content_type, object_id__in=erased).delete()

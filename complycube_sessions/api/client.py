@@ -34,9 +34,10 @@ from complycube_sessions.api.payloads import (
     parse_session_page,
 )
 from complycube_sessions.api.report import ReportUrl
+from complycube_sessions.api.scrubbing import CHECK, SESSION, scrubbed
 from complycube_sessions.api.throttle import Throttle
 from complycube_sessions.api.transport import BoundedAdapter
-from complycube_sessions.conf import Account
+from complycube_sessions.conf import Account, conf
 from complycube_sessions.exceptions import (
     ComplyCubeAPIError,
     ComplyCubeAuthenticationError,
@@ -111,6 +112,7 @@ class ComplyCubeClient:
         self._account = account
         self.throttle = throttle or Throttle(account.requests_per_second)
         self._backoff = backoff
+        self._scrubber = conf.COMPLYCUBE_SCRUBBER
         self._local = threading.local()
         self._sessions: list[requests.Session] = []
         self._lock = threading.Lock()
@@ -137,7 +139,9 @@ class ComplyCubeClient:
         return self._get(
             path,
             subject=session_id,
-            parse=lambda data, at: parse_session(data, session_id=session_id, answered_at=at),
+            parse=lambda data, at: parse_session(
+                self._scrubbed(SESSION, data, session_id), session_id=session_id, answered_at=at
+            ),
         )
 
     def get_check(self, check_id: str) -> Answer[CheckPayload]:
@@ -156,7 +160,9 @@ class ComplyCubeClient:
         return self._get(
             path,
             subject=check_id,
-            parse=lambda data, at: parse_check(data, check_id=check_id, answered_at=at),
+            parse=lambda data, at: parse_check(
+                self._scrubbed(CHECK, data, check_id), check_id=check_id, answered_at=at
+            ),
         )
 
     def list_sessions(
@@ -226,6 +232,9 @@ class ComplyCubeClient:
             sessions, self._sessions = self._sessions, []
         for session in sessions:
             session.close()
+
+    def _scrubbed(self, kind: str, data: Any, subject: str) -> Any:
+        return scrubbed(self._scrubber, kind, data, subject=subject)
 
     def _get(
         self,

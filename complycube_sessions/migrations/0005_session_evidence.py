@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('complycube_sessions', '0002_webhook_event_turns'),
+        ('complycube_sessions', '0004_privacy'),
     ]
 
     operations = [

@@ -103,6 +103,7 @@ def upsert(
     alias: str,
     unique: Sequence[str] = (),
     update: Sequence[str] = (),
+    shares: int | None = None,
 ) -> None:
     """
     Insert rows, or update the named fields of those that exist, in one statement.
@@ -115,6 +116,7 @@ def upsert(
         alias: The database.
         unique: The fields of the unique constraint that finds a row that exists; none: insert only.
         update: The fields to update there; none: leave it as it is (MySQL locks it all the same).
+        shares: An advisory lock of PostgreSQL that the same statement shares; nothing elsewhere.
     """
     if not rows:
         return
@@ -134,7 +136,11 @@ def upsert(
             # One parameter, whose types the table itself tells: to take thousands of parameters apart
             # costs the driver and the planner several times what the rows cost.
             source = f"SELECT {names} FROM json_populate_recordset(NULL::{table}, %s::json)"  # noqa: S608 - our own names
-            cursor.execute(insert + source + conflict, [_as_json(rows, fields)])
+            parameters: list[Any] = [_as_json(rows, fields)]
+            if shares is not None:
+                source += ", pg_advisory_xact_lock_shared(%s)"
+                parameters.append(shares)
+            cursor.execute(insert + source + conflict, parameters)
             return
         times: dict[datetime, Any] = {}
         values = [_prepared(row, fields, connection, times) for row in rows]

@@ -26,6 +26,7 @@ from complycube_sessions.api.webhooks import (
 from complycube_sessions.conf import Account
 from complycube_sessions.exceptions import ComplyCubeInvalidIdError
 from complycube_sessions.models import PendingRefresh, RelatedCheck, WebhookEvent
+from complycube_sessions.services import erasures
 from complycube_sessions.services.database import retry_transient, upsert, write_alias
 from complycube_sessions.services.runs import FIRST_DELAY, MAX_DELAY
 from complycube_sessions.services.stored import own_sessions
@@ -70,10 +71,10 @@ class Held:
 
 def store_event(account: str, event: EventPayload) -> int | None:
     """
-    Store an event durably, unless it is stored already.
+    Store an event durably, unless it is stored already or names an erased person.
 
     Returns:
-        The row's primary key while the event waits to be processed, or None once it is.
+        The row's primary key while the event waits to be processed, or None once it is, or is not kept.
 
     Raises:
         RuntimeError: A transaction is open, so that a later error would lose the event.
@@ -92,13 +93,26 @@ def store_event(account: str, event: EventPayload) -> int | None:
         received_at=timezone.now(),
     )
 
-    def write() -> None:
-        with transaction.atomic(using=alias, durable=True):
-            upsert([row], unique=["account", "event_id"], alias=alias)
+    named = {
+        erasures.CLIENT: [event.client_id, event.resource_id],
+        erasures.SESSION: [event.resource_id],
+        erasures.CHECK: [event.resource_id],
+    }
+    stored = WebhookEvent.objects.using(alias).filter(account=account, event_id=event.id)
 
-    retry_transient(write, alias=alias)
-    waiting = _open_events(account).filter(event_id=event.id)
-    return waiting.values_list("pk", flat=True).first()
+    def write() -> int | None:
+        with transaction.atomic(using=alias, durable=True):
+            shares = erasures.advisory_key(account)
+            upsert([row], unique=["account", "event_id"], alias=alias, shares=shares)
+            any_erased = erasures.any_erased(account, alias, named)
+            found = stored.values_list("pk", "processed_at", any_erased)
+            pk, processed_at, answer = found.get()
+            if erasures.is_erased(answer, account, alias) and erasures.names_erased(account, named):
+                stored.delete()
+                return None
+        return pk if processed_at is None else None
+
+    return retry_transient(write, alias=alias)
 
 
 def take_events(account: Account, *, most: int, only: int | None = None) -> list[WebhookEvent]:
@@ -132,7 +146,12 @@ def count_pending(account: Account, reason: str) -> int:
 
 
 def queue_sessions(account: Account, session_ids: Iterable[str], reason: str) -> None:
-    """Make sessions due for a fetch by whoever takes them first; those that wait are due at once."""
+    """
+    Make sessions due for a fetch by whoever takes them first; those that wait are due at once.
+
+    Sessions of erased persons are left out.
+    """
+    alias = write_alias()
     now = timezone.now()
     rows = [
         PendingRefresh(
@@ -144,13 +163,16 @@ def queue_sessions(account: Account, session_ids: Iterable[str], reason: str) ->
         )
         for session_id in sorted(session_ids)
     ]
-    for start in range(0, len(rows), WRITTEN_AT_ONCE):
-        upsert(
-            rows[start : start + WRITTEN_AT_ONCE],
-            unique=["account", "session_id"],
-            update=["reason", "requested_at", "next_try_at"],
-            alias=write_alias(),
-        )
+    for some in erasures.chunks(rows, WRITTEN_AT_ONCE):
+        with transaction.atomic(using=alias):
+            erasures.share_gate(account.name, alias)
+            erased = erasures.find(account.name, sessions=[row.session_id for row in some]).sessions
+            upsert(
+                [row for row in some if row.session_id not in erased],
+                unique=["account", "session_id"],
+                update=["reason", "requested_at", "next_try_at"],
+                alias=alias,
+            )
 
 
 def plan(account: Account, events: Sequence[WebhookEvent]) -> Plan:
@@ -232,6 +254,20 @@ def hold(account: Account, session_ids: Sequence[str]) -> Held:
     return Held(found)
 
 
+def forget(account: Account, client_id: str, check_id: str, events: Iterable[int]) -> None:
+    """Remove events of a check that turned out to be an erased client's, and know the check from now on."""
+    alias = write_alias()
+
+    def write() -> None:
+        with transaction.atomic(using=alias):
+            erasures.share_gate(account.name, alias)
+            named = {erasures.CHECK: [check_id]}
+            erasures.bury_with_client(account.name, client_id, named, alias=alias)
+            _events(events).delete()
+
+    retry_transient(write, alias=alias)
+
+
 def settle(events: Iterable[int]) -> None:
     """Note that events are processed."""
     _update(events, processed_at=timezone.now(), next_try_at=None, error="")
@@ -258,6 +294,9 @@ def fail(events: Iterable[int], reason: str) -> None:
 
 def put_off(events: Iterable[int], reason: str) -> None:
     """Let events wait a little for what is no fault of theirs: a refused key, a used-up quota."""
+    # It names the session that met the fault, which may be another's than the events'.
+    account = _events(events).values_list("account", flat=True).first()
+    reason = erasures.without_erased(account or "", {"": reason})[""]
     _events(events).update(next_try_at=timezone.now() + FIRST_DELAY, error=reason)
 
 

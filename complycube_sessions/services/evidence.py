@@ -22,6 +22,7 @@ from django.utils import timezone
 
 from complycube_sessions import __version__
 from complycube_sessions.models import SessionEvidence, WorkflowSession
+from complycube_sessions.services import erasures
 from complycube_sessions.services.database import retry_transient, write_alias
 from complycube_sessions.services.evidence_page import render_page
 
@@ -198,7 +199,8 @@ def export_evidence(
         actor=actor,
         app_version=__version__,
     )
-    retry_transient(lambda: _save(record, alias), alias=alias)
+    account = document["copy"]["account"]
+    retry_transient(lambda: _save(record, account, alias), alias=alias)
     return Evidence(record, stem, written, page)
 
 
@@ -357,8 +359,12 @@ def _stem(session_id: str, when: datetime, sha256: str) -> str:
     return f"evidence-{safe}-{when.astimezone(UTC):%Y%m%dT%H%M%SZ}-{sha256[:8]}"
 
 
-def _save(record: SessionEvidence, alias: str) -> None:
+def _save(record: SessionEvidence, account: str, alias: str) -> None:
     with transaction.atomic(using=alias, durable=True):
+        erasures.share_gate(account, alias)
+        # The person may have been erased since the session was read.
+        if erasures.find(account, sessions=[record.session_id]):
+            record.session_id = ""
         record.save(using=alias, force_insert=True)
 
 

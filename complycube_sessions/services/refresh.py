@@ -21,6 +21,7 @@ from complycube_sessions.exceptions import (
     ComplyCubeAuthenticationError,
     ComplyCubeConfigurationError,
     ComplyCubeConnectionError,
+    ComplyCubeErasedError,
     ComplyCubeError,
     ComplyCubeInvalidIdError,
     ComplyCubeNotFoundError,
@@ -31,6 +32,7 @@ from complycube_sessions.exceptions import (
     ComplyCubeStorageError,
 )
 from complycube_sessions.models import RefreshRun, WorkflowSession
+from complycube_sessions.services import erasures
 from complycube_sessions.services.budget import shared_throttle
 from complycube_sessions.services.database import is_connected, write_alias
 from complycube_sessions.services.fetch import fetch_everything
@@ -65,6 +67,7 @@ def refresh_session(
         ComplyCubeInvalidIdError: The id cannot be one; nothing was sent.
         ComplyCubeNotFoundError: The API does not know it; a stored row is now marked as missing.
         ComplyCubeOwnershipError: The row belongs to another account or environment.
+        ComplyCubeErasedError: The person was erased; nothing is stored.
         ComplyCubeError: Any other error of ``exceptions.py``; what was stored before stays.
         ComplyCubeConfigurationError: The account's settings are missing or wrong.
 
@@ -75,6 +78,7 @@ def refresh_session(
     check_id_is_safe(session_id)
     refuse_open_transaction()
     refuse_foreign(found, session_id)
+    erasures.refuse(found.name, session_id)
     client = ComplyCubeClient(found, shared_throttle(found))
     began_at = datetime.now(UTC)
     try:
@@ -86,6 +90,8 @@ def refresh_session(
         client.close()
     assert copy.session is not None  # noqa: S101 - a 404 was raised above
     stored = store_batch(found, [copy.session], source=source)
+    if session_id in stored.erased:
+        raise ComplyCubeErasedError(erasures.reason(session_id))
     if session_id in stored.failed:
         raise ComplyCubeStorageError(stored.failed[session_id])
     if copy.problems:

@@ -15,6 +15,7 @@ from django.utils import timezone
 from complycube_sessions.conf import Account
 from complycube_sessions.exceptions import ComplyCubeRefreshRunningError
 from complycube_sessions.models import PendingRefresh, RefreshLease, RefreshRun
+from complycube_sessions.services import erasures
 from complycube_sessions.services.database import (
     database_now,
     retry_transient,
@@ -108,6 +109,7 @@ class RunRecord:
         for effect in stored.effects.values():
             setattr(self.run, effect, getattr(self.run, effect) + 1)
         self.run.fetched += fetched
+        self.run.unchanged += len(stored.erased)
         for session_id, reason in stored.failed.items():
             self.fail(session_id, reason, retry="Ownership" not in reason)
 
@@ -120,6 +122,11 @@ class RunRecord:
             reason: The error's own text.
             retry: Whether it becomes due again, later each time.
         """
+        # It may have been erased since the request for it began, and is not to be named from then on.
+        if erasures.find(self.run.account, sessions=[session_id]):
+            if self.told is not None:
+                self.told[session_id] = None
+            return
         self.run.failed += 1
         self.name_error(session_id, reason)
         if self.told is not None:
@@ -206,7 +213,14 @@ class RunRecord:
 
     def _save(self, names: Sequence[str]) -> None:
         # A run that was taken over is marked as interrupted: its counts may move, its state may not.
-        self.run.save(using=self._alias, update_fields=list(names))
+        if not self.run.errors:
+            self.run.save(using=self._alias, update_fields=list(names))
+            return
+        # What it has named may have been erased since.
+        with transaction.atomic(using=self._alias):
+            erasures.share_gate(self.run.account, self._alias)
+            self.run.errors = erasures.without_erased(self.run.account, self.run.errors)
+            self.run.save(using=self._alias, update_fields=list(names))
 
 
 def last_watermark(account: Account) -> datetime | None:
@@ -233,6 +247,12 @@ def drop_pending(account: Account, session_id: str) -> None:
 
 
 def _postpone(account: str, failed: Mapping[str, str], alias: str) -> None:
+    with transaction.atomic(using=alias):
+        erasures.share_gate(account, alias)
+        _postpone_rest(account, erasures.without_erased(account, failed), alias)
+
+
+def _postpone_rest(account: str, failed: Mapping[str, str], alias: str) -> None:
     now = timezone.now()
     known = PendingRefresh.objects.using(alias).filter(account=account, session_id__in=list(failed))
     attempts = dict(known.values_list("session_id", "attempts"))

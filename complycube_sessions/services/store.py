@@ -3,7 +3,7 @@ The only writer of mirrored rows.
 
 A batch is one transaction with a constant number of statements. It first makes sure that each row
 exists, then locks the rows in the order of their ids, so that of two processes with the same session
-one waits and compares its copy with what the other has written.
+one waits and compares its copy with what the other has written. Whoever was erased is refused there too.
 """
 
 from __future__ import annotations
@@ -25,9 +25,11 @@ from complycube_sessions.models import (
     PendingRefresh,
     RelatedCheck,
     SessionNameWord,
+    WebhookEvent,
     WorkflowSession,
 )
 from complycube_sessions.names import name_words
+from complycube_sessions.services import erasures
 from complycube_sessions.services.database import (
     is_connected,
     is_transient,
@@ -65,6 +67,7 @@ class StoredBatch:
     effects: dict[str, Effect] = field(default_factory=dict)
     failed: dict[str, str] = field(default_factory=dict)
     changes: int = 0
+    erased: set[str] = field(default_factory=set)
 
 
 def store_batch(
@@ -164,6 +167,7 @@ def _store_halves(account: Account, fetched: Sequence[FetchedSession], source: s
         whole.effects |= part.effects
         whole.failed |= part.failed
         whole.changes += part.changes
+        whole.erased |= part.erased
     return whole
 
 
@@ -172,7 +176,8 @@ def _write(
 ) -> tuple[StoredBatch, list[MergedSession]]:
     seen = Observation(source=source, observed_at=timezone.now())
     with transaction.atomic(using=alias, durable=True):
-        rows = _lock_rows(account, fetched, alias)
+        rows, touches_erased = _lock_rows(account, fetched, alias)
+        erased = _refuse_erased(account, fetched, rows, alias) if touches_erased else set()
         stored, merged = _merge_all(account, fetched, rows, seen)
         _write_sessions(account, merged, alias)
         _write_checks(merged, alias)
@@ -180,6 +185,7 @@ def _write(
         changes = [change for m in merged for change in m.changes]
         upsert(changes, alias=alias)
         stored.changes = len(changes)
+        stored.erased = erased
         complete = [f for f in fetched if f.payload is not None and f.session_id in stored.effects]
         if complete:
             _settle(
@@ -193,21 +199,73 @@ def _write(
 
 def _lock_rows(
     account: Account, fetched: Sequence[FetchedSession], alias: str
-) -> dict[str, MergedSession]:
-    """Insert what is new, then lock all rows of the batch and return them with their checks."""
+) -> tuple[dict[str, MergedSession], bool]:
+    """
+    Insert what is new, then lock all rows of the batch.
+
+    Returns:
+        The rows with their checks, and whether anything of the batch is an erased person's.
+    """
     ids = sorted({f.session_id for f in fetched})
     new = sorted({f.session_id for f in fetched if f.payload is not None})
     # A write comes first: SQLite would refuse a transaction that reads and then finds others writing.
-    upsert([_placeholder(account, pk, _NOT_FETCHED) for pk in new], unique=["id"], alias=alias)
+    # It also shares the gate of the erasures: only a row that is not there yet could escape one.
+    upsert(
+        [_placeholder(account, pk, _NOT_FETCHED) for pk in new],
+        unique=["id"],
+        alias=alias,
+        shares=erasures.advisory_key(account.name),
+    )
     sessions = WorkflowSession.objects.using(alias).filter(pk__in=ids).order_by("pk")
+    if new:
+        clients = {f.payload.client_id for f in fetched if f.payload is not None}
+        named = {erasures.CLIENT: clients, erasures.SESSION: new}
+        any_erased = erasures.any_erased(account.name, alias, named)
+        sessions = sessions.annotate(any_erased=any_erased)
     found = {row.pk: row for row in sessions.select_for_update()}
     checks: dict[str, dict[str, RelatedCheck]] = {pk: {} for pk in found}
     for check in RelatedCheck.objects.using(alias).filter(session__in=list(found)):
         checks[check.session_id][check.check_id] = check
-    return {
+    rows = {
         pk: MergedSession(row=row, checks=checks[pk], is_new=row.fetched_at == _NOT_FETCHED)
         for pk, row in found.items()
     }
+    # It is the same for every row; a batch without anything new has not asked.
+    answer = next((getattr(row, "any_erased", False) for row in found.values()), False)
+    return rows, erasures.is_erased(answer, account.name, alias)
+
+
+def _refuse_erased(
+    account: Account,
+    fetched: Sequence[FetchedSession],
+    rows: dict[str, MergedSession],
+    alias: str,
+) -> set[str]:
+    """Take erased persons out of the batch, with all that has named them meanwhile; return their ids."""
+    erasures.share_gate(account.name, alias)
+    copies = [(f.session_id, f.payload) for f in fetched if f.payload is not None]
+    found = erasures.find(
+        account.name,
+        clients=[payload.client_id for _, payload in copies],
+        sessions=[session_id for session_id, _ in copies],
+    )
+    refused: set[str] = set()
+    for session_id, payload in copies:
+        if session_id not in found.sessions and payload.client_id not in found.clients:
+            continue
+        refused.add(session_id)
+        checks = [reference.check_id for reference in payload.related_checks]
+        named = {erasures.SESSION: [session_id], erasures.CHECK: checks}
+        erasures.bury_with_client(account.name, payload.client_id, named, alias=alias)
+        pending = PendingRefresh.objects.using(alias).filter(session_id=session_id)
+        pending.filter(account=account.name).delete()
+        events = WebhookEvent.objects.using(alias).filter(account=account.name)
+        events.filter(resource_id__in=[session_id, *checks]).delete()
+    new = [pk for pk in refused if pk in rows and rows[pk].is_new]
+    WorkflowSession.objects.using(alias).filter(pk__in=new).delete()
+    for pk in refused:
+        rows.pop(pk, None)
+    return refused
 
 
 def _placeholder(

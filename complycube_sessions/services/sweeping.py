@@ -8,7 +8,7 @@ sessions that are new or moved, and on breakdowns that a reviewer will look at.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -24,6 +24,7 @@ from complycube_sessions.api.throttle import Throttle, ThrottleClosedError
 from complycube_sessions.conf import Account, CheckResults
 from complycube_sessions.exceptions import (
     ComplyCubeConnectionError,
+    ComplyCubeErasedError,
     ComplyCubeError,
     ComplyCubeFilterError,
     ComplyCubeNotFoundError,
@@ -31,7 +32,7 @@ from complycube_sessions.exceptions import (
     ComplyCubeServerError,
 )
 from complycube_sessions.models import RefreshRun, WebhookEvent
-from complycube_sessions.services import events, stored
+from complycube_sessions.services import erasures, events, retention, stored
 from complycube_sessions.services.fetch import (
     STOP_ERRORS,
     CheckSource,
@@ -145,8 +146,8 @@ class Refresh:
         """Fetch the named sessions; the outcomes of their checks come from their clients' lists."""
         self._expected = len(ids)
         self.record.run.listed = len(ids)
-        foreign = self._refuse_foreign(ids)
-        own = [session_id for session_id in ids if session_id not in foreign]
+        refused = {*self._refuse_foreign(ids), *self._refuse_erased(ids)}
+        own = [session_id for session_id in ids if session_id not in refused]
         self._fetch(own, CheckSource(self._ledger, True, self._results))
         return RunEnd(self._state())
 
@@ -322,9 +323,20 @@ class Refresh:
 
     def _find_clients(self, checks: dict[tuple[str, str], list[int]]) -> None:
         """Make the sessions of those clients due whose checks no stored session names."""
+        erased = erasures.find(
+            self.account.name,
+            clients=[client_id for _, client_id in checks],
+            checks=[check_id for check_id, _ in checks],
+        )
         for (check_id, client_id), pks in checks.items():
+            if check_id in erased.checks or client_id in erased.clients:
+                events.forget(self.account, client_id, check_id, pks)
+                continue
             try:
                 owner = client_id or self._pump.call(partial(self._client_of, check_id))
+                if erasures.find(self.account.name, clients=[owner]):
+                    events.forget(self.account, owner, check_id, pks)
+                    continue
                 also = () if stored.knows_client(self.account, owner) else self._list_client(owner)
             except STOP_ERRORS:
                 raise
@@ -342,8 +354,9 @@ class Refresh:
         answer = self._pump.call(
             lambda: self._client.list_sessions(page=1, filters={"clientId": client_id})
         )
+        keeps = retention.Keeps()
         # A filter that the API does not understand may also answer with everything.
-        return [item.id for item in answer.value.items if item.client_id == client_id]
+        return [i.id for i in answer.value.items if i.client_id == client_id and keeps(i)]
 
     def _refuse_foreign(self, ids: list[str]) -> dict[str, str]:
         """Name those of the ids whose rows belong to another account or environment, and why."""
@@ -352,6 +365,14 @@ class Refresh:
         for session_id, reason in foreign.items():
             self.record.fail(session_id, reason, retry=False)
         return foreign
+
+    def _refuse_erased(self, ids: list[str]) -> frozenset[str]:
+        """Name those of the ids that belong to erased persons by the hash that is left of them."""
+        erased = erasures.find(self.account.name, sessions=ids).sessions
+        for session_id in sorted(erased):
+            reason = f"{ComplyCubeErasedError.__name__}: {erasures.reason(session_id)}"
+            self.record.fail(erasures.subject(session_id), reason, retry=False)
+        return erased
 
     def _list_checks(
         self, begin: datetime | None, sessions_listed: int
@@ -405,15 +426,32 @@ class Refresh:
         self.record.run.listed += len(page)
         known = stored.session_states(self.account, [item.id for item in page])
         foreign = self._refuse_foreign([item.id for item in page if item.id not in known])
-        wanted = [
-            item.id
+        moved = [
+            item
             for item in page
             if item.id not in foreign and stored.is_moved(known.get(item.id), item)
         ]
+        wanted = self._wanted_here(moved, known)
         waiting = not_yet_due(self.account, wanted)
         self.record.run.unchanged += len(page) - len(wanted) - len(foreign)
         wanted = [session_id for session_id in wanted if session_id not in waiting]
         self._fetch(wanted, source)
+
+    def _wanted_here(self, items: list[SessionSummary], known: Collection[str]) -> list[str]:
+        """Return the ids of those sessions that were not erased, and that retention would not remove."""
+        erased = erasures.find(
+            self.account.name,
+            clients=[item.client_id for item in items],
+            sessions=[item.id for item in items],
+        )
+        keeps = retention.Keeps()
+        return [
+            item.id
+            for item in items
+            if item.id not in erased.sessions
+            and item.client_id not in erased.clients
+            and (item.id in known or keeps(item))
+        ]
 
     def _refresh_moved_checks(self) -> None:
         """Store the listed checks that moved in sessions that did not."""
@@ -476,6 +514,8 @@ class Refresh:
 
     def _prove_sessions(self, sweep: Sweep[SessionSummary], newest: list[stored.Newest]) -> None:
         """Make sure that the window held the newest session stored, or that this one is gone."""
+        erased = erasures.find(self.account.name, sessions=[n.id for n in newest]).sessions
+        newest = [candidate for candidate in newest if candidate.id not in erased]
         for candidate in newest:
             if self._ledger.has_session(candidate.id):
                 return
@@ -497,6 +537,8 @@ class Refresh:
         self._note_unproven(SESSION_LIST, newest)
 
     def _prove_checks(self, sweep: Sweep[CheckPayload], newest: list[stored.Newest]) -> None:
+        erased = erasures.find(self.account.name, checks=[n.id for n in newest]).checks
+        newest = [candidate for candidate in newest if candidate.id not in erased]
         for candidate in newest:
             if self._ledger.check(candidate.id) is not None:
                 return
@@ -607,6 +649,7 @@ class Refresh:
         they bring is not lost.
         """
         stop: ComplyCubeError | None = None
+        jobs = erasures.spared(self.account.name, jobs, lambda job: job[0])
         for done in self._pump.each(takewhile(lambda _: not self._pump.is_stopped, jobs)):
             try:
                 copy = self._result(done)

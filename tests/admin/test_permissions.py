@@ -16,7 +16,9 @@ from django.utils import timezone
 from complycube_sessions.admin import actions
 from complycube_sessions.exceptions import ComplyCubeServerError
 from complycube_sessions.models import (
+    Erasure,
     PendingRefresh,
+    PruneRun,
     RefreshRun,
     RelatedCheck,
     SessionChange,
@@ -49,6 +51,8 @@ MATRIX: list[tuple[str, str, str, tuple[str, ...]]] = [
             ("sessionchange", SESSIONS),
             ("refreshrun", RUNS),
             ("pendingrefresh", RUNS),
+            ("erasure", RUNS),
+            ("prunerun", RUNS),
             ("webhookevent", RUNS),
         )
         for page, method in (
@@ -97,6 +101,10 @@ def rows(db: None) -> dict[str, Any]:
         "pendingrefresh": PendingRefresh.objects.create(
             account="default", session_id=session.pk, reason="failed"
         ),
+        "erasure": Erasure.objects.create(
+            account="default", kind="client", digest="0" * 64, actor="command"
+        ),
+        "prunerun": PruneRun.objects.create(actor="command"),
         "webhookevent": WebhookEvent.objects.create(
             account="default",
             event_id="e1",
@@ -267,6 +275,8 @@ def test_groups__can_be_created_again(db: None) -> None:
         "view_refreshrun",
         "view_webhookevent",
         "view_pendingrefresh",
+        "view_erasure",
+        "view_prunerun",
         "refresh_workflowsession",
     }
     assert Group.objects.count() == 3

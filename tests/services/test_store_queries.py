@@ -12,7 +12,9 @@ from django.test.utils import CaptureQueriesContext
 from complycube_sessions.api.payloads import parse_check, parse_session
 from complycube_sessions.conf import get_account
 from complycube_sessions.models import RelatedCheck, SessionChange, WorkflowSession
+from complycube_sessions.services.erasures import bury as bury_ids
 from complycube_sessions.services.merge import FetchedCheck, FetchedSession
+from complycube_sessions.services.privacy import erase_client
 from complycube_sessions.services.store import store_batch
 from tests.fake_api import FakeAPI
 
@@ -69,6 +71,12 @@ def fetched(api: FakeAPI, at: datetime) -> list[FetchedSession]:
     ]
 
 
+def bury(number: int) -> None:
+    """Leave the hashes of some persons, of whom none is in the batch."""
+    ids = {"session": [f"s{index}" for index in range(number)]}
+    bury_ids("default", "erased-client", ids, actor="x", reason="", alias="default")
+
+
 def store(api: FakeAPI, at: datetime) -> list[str]:
     """Store all of it as one batch and return the statements."""
     batch = fetched(api, at)
@@ -80,10 +88,16 @@ def store(api: FakeAPI, at: datetime) -> list[str]:
     return [query["sql"] for query in queries.captured_queries]
 
 
+@pytest.mark.parametrize("erased", [0, 700])
 @pytest.mark.parametrize("change", [first, every_session, every_check, renamed, mixed])
-def test_store_queries__batch_of_500(change: Change) -> None:
-    """Storing 500 sessions with 3 checks each takes at most 12 statements, whatever changed in them."""
+def test_store_queries__batch_of_500(change: Change, erased: int) -> None:
+    """
+    Storing 500 sessions with 3 checks each takes at most 12 statements, whatever changed in them.
+
+    That nobody of them was erased is asked in the same transaction, and takes none of its own.
+    """
     api = FakeAPI()
+    bury(erased)
     ids = [api.add_session(number) for number in range(500)]
 
     new = store(api, FETCHED_AT)
@@ -102,6 +116,9 @@ def test_store_queries__batch_of_500(change: Change) -> None:
 def test_store_queries__constant(change: Change) -> None:
     """The number of statements does not depend on the number of sessions."""
     counts = []
+    warm = FakeAPI()
+    warm.add_session(999)
+    store(warm, FETCHED_AT)  # the very first batch of an account makes its gate on MariaDB
     for size in (20, 300):
         WorkflowSession.objects.all().delete()
         api = FakeAPI()
@@ -144,3 +161,17 @@ def test_store_queries__same_session_twice_in_a_batch() -> None:
     assert stored.effects == {session_id: "created"}
     assert WorkflowSession.objects.get().outcome == "attention"
     assert not SessionChange.objects.exists()
+
+
+def test_store_queries__an_erased_person_in_the_batch() -> None:
+    """An erased person is taken out of a batch, and the others are stored."""
+    api = FakeAPI()
+    ids = [api.add_session(number) for number in range(20)]
+    erase_client(api.sessions[ids[3]]["clientId"])
+    bury_ids("default", "another", {"session": [ids[5]]}, actor="x", reason="", alias="default")
+
+    stored = store_batch(get_account(), fetched(api, FETCHED_AT))
+
+    assert stored.erased == {ids[3], ids[5]}
+    assert set(WorkflowSession.objects.values_list("pk", flat=True)) == set(ids) - stored.erased
+    assert stored.effects.keys() == set(ids) - stored.erased

@@ -21,6 +21,8 @@ GROUPS: Final = {
         "view_refreshrun",
         "view_webhookevent",
         "view_pendingrefresh",
+        "view_erasure",
+        "view_prunerun",
         "refresh_workflowsession",
     ),
 }
