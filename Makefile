@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 PORT ?= 8000
 # What runs the tests; .ci/run measures the coverage on the way.
-TEST_RUNNER ?= -m pytest -n auto
+TEST_RUNNER ?= -m pytest -q -n auto
 
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
@@ -12,7 +12,7 @@ DEMO_STAMP := $(VENV)/.installed-demo
 # Without compiling: Python compiles the few modules that are used, when they are.
 INSTALL = @$(VENV)/bin/python -m pip install --quiet --no-compile --requirement
 
-.PHONY: demo test lint matrix screenshots messages
+.PHONY: demo test lint matrix release-check screenshots messages
 
 demo: $(DEMO_STAMP)
 	@$(VENV)/bin/python manage.py demo --port $(PORT)
@@ -24,10 +24,15 @@ lint: $(STAMP)
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/mypy complycube_sessions project tests
+	$(VENV)/bin/python .ci/audit.py
 
 # Every Python, Django and database that this machine has: see tox.ini.
 matrix: $(STAMP)
-	$(VENV)/bin/tox
+	$(VENV)/bin/python .ci/matrix.py
+
+# Builds what a release would publish, looks into it and tries it in a bare environment.
+release-check: $(STAMP)
+	$(VENV)/bin/python .ci/check_release.py
 
 $(DEMO_STAMP): requirements-demo.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; choose one with make PYTHON=python3.12")'
