@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
+from pathlib import Path
 from typing import Any, Final, Literal, cast
 from urllib.parse import urlsplit
 
@@ -73,6 +74,14 @@ class Fault:
 
 class Settings:
     """One property a setting, with its default beside it."""
+
+    @property
+    def DEBUG(self) -> bool:
+        return bool(settings.DEBUG)
+
+    @property
+    def USE_TZ(self) -> bool:
+        return bool(settings.USE_TZ)
 
     @property
     def COMPLYCUBE_ACCOUNTS(self) -> Any:
@@ -292,14 +301,25 @@ def _base_url(where: str, entry: Mapping[str, Any]) -> Fault | None:
     url = entry.get("BASE_URL")
     if url is None:
         return None
-    parts = urlsplit(url) if isinstance(url, str) else None
-    if parts and parts.scheme in {"http", "https"} and parts.hostname and not parts.query:
+    if isinstance(url, str) and _is_plain_address(url):
         return None
     return Fault(
         "E008",
         f"{where} has a BASE_URL that is not an http or https address.",
         f'Leave it out, or write "BASE_URL": "{DEFAULT_BASE_URL}".',
     )
+
+
+def _is_plain_address(url: str) -> bool:
+    """Return whether an address is one of a host and a path, with nothing that is secret or cut off."""
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+    except ValueError:
+        return False
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        return False
+    return not (parts.query or parts.fragment or "@" in parts.netloc or " " in url)
 
 
 def _positive(where: str, entry: Mapping[str, Any], key: str, number: str) -> Fault | None:
@@ -349,8 +369,16 @@ def _proxies(where: str, entry: Mapping[str, Any]) -> Fault | None:
 
 def _ca_bundle(where: str, entry: Mapping[str, Any]) -> Fault | None:
     value = entry.get("CA_BUNDLE")
-    if value is None or (isinstance(value, str) and value):
+    if value is None:
         return None
+    if isinstance(value, str) and value:
+        if Path(value).exists():
+            return None
+        return Fault(
+            "E062",
+            f"{where} has a CA_BUNDLE that does not exist.",
+            "Write the path of a PEM file that the site can read, or leave it out.",
+        )
     return Fault(
         "E012",
         f"{where} has a CA_BUNDLE that is not the path of a file.",
