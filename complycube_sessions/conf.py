@@ -138,17 +138,23 @@ def get_account(name: str = "default") -> Account:
     Raises:
         ComplyCubeConfigurationError: There is no such account, it has no key, or one of its values is wrong.
     """
+    # An error page shows the variables of this function: none of them may hold a key.
+    if fault := _first_fault(name):
+        raise ComplyCubeConfigurationError(fault)
+    return _build_account(name, conf.COMPLYCUBE_ACCOUNTS[name])
+
+
+def _first_fault(name: str) -> str:
+    """Return why there is no usable account of that name, or ``""``."""
     accounts = conf.COMPLYCUBE_ACCOUNTS
     if not isinstance(accounts, Mapping) or name not in accounts:
         known = ", ".join(sorted(map(str, accounts))) if isinstance(accounts, Mapping) else ""
-        raise ComplyCubeConfigurationError(
+        return (
             f"COMPLYCUBE_ACCOUNTS has no account {name!r} (known: {known or 'none'}). "
             f'Add COMPLYCUBE_ACCOUNTS = {{"{name}": {{"API_KEY": "test_…"}}}} to your settings.'
         )
     faults = account_faults(name, accounts[name])
-    if faults:
-        raise ComplyCubeConfigurationError(f"{faults[0].message} {faults[0].hint}")
-    return _build_account(name, accounts[name])
+    return f"{faults[0].message} {faults[0].hint}" if faults else ""
 
 
 def webhook_secrets(name: str) -> tuple[str, ...]:
