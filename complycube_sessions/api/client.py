@@ -233,7 +233,16 @@ class ComplyCubeClient:
 
     def _wait_after(self, error: ComplyCubeError, attempt: int) -> None:
         seconds = backoff_seconds(error, attempt)
-        logger.info("%s; trying again in %.1f s.", error, seconds)
+        logger.info(
+            "%s; trying again in %.1f s.",
+            error,
+            seconds,
+            extra={
+                "account": self._account.name,
+                "status_code": getattr(error, "status_code", None),
+                "wait_seconds": seconds,
+            },
+        )
         if isinstance(error, ComplyCubeRateLimitError):
             self.throttle.pause(seconds)
         else:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import logging
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from io import StringIO
 from typing import Any
@@ -52,7 +52,7 @@ ANSWERS = {
     "redirect to no address": Hostile(302, {"Location": "http://[{key}"}, ""),
     "status without meaning": Hostile(599, {}, ECHO),
 }
-ADDRESSES = {
+ADDRESSES: dict[str, Callable[[], str]] = {
     "refused": lambda: f"http://127.0.0.1:{free_port()}/v1",
     "no such host": lambda: "http://no-such-host.invalid/v1",
     "empty label": lambda: "http://a..b/v1",
