@@ -23,8 +23,8 @@ def names() -> list[str]:
 
 
 def leaf() -> tuple[str, str]:
-    (found,) = MigrationLoader(None, ignore_no_migrations=True).graph.leaf_nodes(APP)
-    return found
+    ((app, name),) = MigrationLoader(None, ignore_no_migrations=True).graph.leaf_nodes(APP)
+    return app, name
 
 
 def test_migrations__are_linear() -> None:

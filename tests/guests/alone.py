@@ -71,8 +71,13 @@ settings.configure(
     COMPLYCUBE_ACCOUNTS={"default": {"API_KEY": "test_x"}},
 )
 django.setup()
-socket.socket.connect = socket.getaddrinfo = refuse  # type: ignore[method-assign, assignment]
-DatabaseWrapper.connect = DatabaseWrapper.cursor = refuse
+for place, name in (
+    (socket.socket, "connect"),
+    (socket, "getaddrinfo"),
+    (DatabaseWrapper, "connect"),
+    (DatabaseWrapper, "cursor"),
+):
+    setattr(place, name, refuse)
 before, loggers_before = functions(), loggers(ours=False)
 
 apps.set_installed_apps([*APPS, "complycube_sessions"])
