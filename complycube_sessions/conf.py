@@ -29,6 +29,8 @@ WEBHOOK_PROCESSING: Final[tuple[WebhookProcessing, ...]] = (
 DEFAULT_BASE_URL: Final = "https://api.complycube.com/v1"
 LIVE_REQUESTS_PER_SECOND: Final = 8.0  # of the vendor's 10: the project's own calls need room
 OTHER_REQUESTS_PER_SECOND: Final = 4.0  # of the vendor's 5
+# What requests looks for; it would pass over any other key, and the proxy with it.
+PROXIED: Final = frozenset({"http", "https", "all"})
 KNOWN_KEYS: Final = frozenset(
     {
         "API_KEY",
@@ -363,12 +365,13 @@ def _proxies(where: str, entry: Mapping[str, Any]) -> Fault | None:
     if value is None:
         return None
     if isinstance(value, Mapping) and all(
-        isinstance(k, str) and isinstance(v, str) for k, v in value.items()
+        isinstance(k, str) and k.split("://")[0] in PROXIED and isinstance(v, str) and v
+        for k, v in value.items()
     ):
         return None
     return Fault(
         "E010",
-        f"{where} has PROXIES that are not a dictionary of texts.",
+        f"{where} has PROXIES that are not a dictionary of schemes and addresses.",
         'Write "PROXIES": {"https": "http://proxy.example:3128"}, or leave it out.',
     )
 

@@ -57,6 +57,14 @@ def _risks(account: Account) -> list[Fault]:
                 "Set DEBUG = False wherever real customers are processed.",
             )
         )
+    if not account.environment:
+        found.append(
+            Fault(
+                "W064",
+                f"{where} has an API_KEY that begins with neither test_ nor live_.",
+                "Compare it with the key that the ComplyCube portal shows; its rows cannot be told apart.",
+            )
+        )
     if not account.webhook_secrets:
         found.append(
             Fault(

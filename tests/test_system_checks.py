@@ -54,6 +54,8 @@ def test_check_settings__defaults(settings: Settings) -> None:
         ({"default": {"API_KEY": KEY, "BASE_URL": "https://x/v1#part"}}, "E008"),
         ({"default": {"API_KEY": KEY, "MAX_RETRIES": -1}}, "E009"),
         ({"default": {"API_KEY": KEY, "PROXIES": ["http://x"]}}, "E010"),
+        ({"default": {"API_KEY": KEY, "PROXIES": {"HTTPS": "http://x"}}}, "E010"),
+        ({"default": {"API_KEY": KEY, "PROXIES": {"https": ""}}}, "E010"),
         ({"default": {"API_KEY": KEY, "CA_BUNDLE": False}}, "E012"),
         ({"n" * 65: {"API_KEY": KEY}}, "E013"),
         ({"one": {"API_KEY": KEY}, "two": {"API_KEY": KEY}}, "E061"),
@@ -113,6 +115,21 @@ def test_check_deployment__live_key_with_debug(settings: Settings) -> None:
     settings.DEBUG = True
     assert risks(settings) == ["W060"]
     assert risks(settings, API_KEY=KEY) == []
+
+
+def test_check_deployment__key_of_no_environment(settings: Settings) -> None:
+    """A key without its prefix may be cut off or another vendor's."""
+    assert risks(settings, API_KEY="a-key-that-is-secret") == ["W064"]
+
+
+def test_check_settings__proxies_as_requests_knows_them(settings: Settings) -> None:
+    """A scheme, or a scheme with a host, is a key of PROXIES."""
+    proxies = {
+        "https": "http://x:3128",
+        "all": "socks5://x",
+        "https://api.complycube.com": "http://y",
+    }
+    assert found(settings, {"default": {"API_KEY": KEY, "PROXIES": proxies}}) == []
 
 
 @pytest.mark.parametrize("secrets", [None, [], ()])
