@@ -373,13 +373,21 @@ def _read(response: requests.Response, subject: str, deadline: float) -> bytes:
     # `read1` returns what one read of the socket brought; `iter_content` would wait for a full chunk.
     while chunk := response.raw.read1(READ_BYTES, decode_content=True):
         body += chunk
-        if len(body) > MAX_BODY_BYTES:
-            raise ComplyCubePayloadError(
-                f"{subject}: the answer is larger than {MAX_BODY_BYTES} bytes."
-            )
-        if time.monotonic() > deadline:
-            raise ComplyCubeConnectionError(f"{subject}: the answer took too long to arrive.")
+        if fault := _fault_of_reading(len(body), subject, deadline):
+            # An error page shows the variables of this function.
+            del body, chunk
+            raise fault
     return bytes(body)
+
+
+def _fault_of_reading(size_bytes: int, subject: str, deadline: float) -> ComplyCubeError | None:
+    if size_bytes > MAX_BODY_BYTES:
+        return ComplyCubePayloadError(
+            f"{subject}: the answer is larger than {MAX_BODY_BYTES} bytes."
+        )
+    if time.monotonic() > deadline:
+        return ComplyCubeConnectionError(f"{subject}: the answer took too long to arrive.")
+    return None
 
 
 def _read_error(response: requests.Response) -> bytes:

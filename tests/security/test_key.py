@@ -18,6 +18,7 @@ from django.urls import reverse
 from django.views.debug import ExceptionReporter
 from pytest_django import Settings
 
+from complycube_sessions.api.client import MAX_BODY_BYTES
 from complycube_sessions.conf import get_account
 from complycube_sessions.exceptions import ComplyCubeConfigurationError, ComplyCubeError
 from complycube_sessions.models import PendingRefresh, RefreshRun
@@ -45,6 +46,7 @@ ANSWERS = {
     "200 in HTML": Hostile(200, {"Content-Type": "text/html"}, HTML),
     "bad JSON": Hostile(200, {}, '{"id": "{key}", '),
     "another id": Hostile(200, {}, ECHO),
+    "too large": Hostile(200, {}, "{key}" * (MAX_BODY_BYTES // len(KEY) + 1)),
     "a list": Hostile(200, {}, '["{key}"]'),
     "a broken encoding": Hostile(200, {"Content-Encoding": "gzip"}, "{key}"),
     "redirect": Hostile(302, {"Location": "https://{key}.example/{key}"}, HTML),
