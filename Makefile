@@ -8,6 +8,7 @@ TEST_RUNNER ?= -m pytest -q -n auto
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 STAMP := $(VENV)/.installed
+TEST_STAMP := $(VENV)/.installed-test
 DEMO_STAMP := $(VENV)/.installed-demo
 # Without compiling: Python compiles the few modules that are used, when they are.
 INSTALL = @$(VENV)/bin/python -m pip install --quiet --no-compile --requirement
@@ -17,7 +18,7 @@ INSTALL = @$(VENV)/bin/python -m pip install --quiet --no-compile --requirement
 demo: $(DEMO_STAMP)
 	@$(VENV)/bin/python manage.py demo --port $(PORT)
 
-test: $(STAMP)
+test: $(TEST_STAMP)
 	$(VENV)/bin/python $(TEST_RUNNER)
 
 lint: $(STAMP)
@@ -51,7 +52,12 @@ messages: $(STAMP)
 screenshots: $(STAMP)
 	$(VENV)/bin/python docs/make_screenshots.py
 
-$(STAMP): requirements.txt $(DEMO_STAMP)
+$(TEST_STAMP): requirements-test.txt $(DEMO_STAMP)
+	@echo "Installing what the tests need …"
+	$(INSTALL) requirements-test.txt
+	@touch $@
+
+$(STAMP): requirements.txt $(TEST_STAMP)
 	@echo "Installing the tools for development …"
 	$(INSTALL) requirements.txt
 	@touch $@
