@@ -3,21 +3,22 @@ PYTHON ?= python3
 VENV ?= .venv
 PORT ?= 8000
 # What runs the tests; .ci/run measures the coverage on the way.
-TEST_RUNNER ?= -m pytest -n auto
+TEST_RUNNER ?= -m pytest -q -n auto
 
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 STAMP := $(VENV)/.installed
+TEST_STAMP := $(VENV)/.installed-test
 DEMO_STAMP := $(VENV)/.installed-demo
 # Without compiling: Python compiles the few modules that are used, when they are.
 INSTALL = @$(VENV)/bin/python -m pip install --quiet --no-compile --requirement
 
-.PHONY: demo test lint docs matrix screenshots messages
+.PHONY: demo test lint docs matrix release-check screenshots messages
 
 demo: $(DEMO_STAMP)
 	@$(VENV)/bin/python manage.py demo --port $(PORT)
 
-test: $(STAMP)
+test: $(TEST_STAMP)
 	$(VENV)/bin/python $(TEST_RUNNER)
 
 lint: $(STAMP)
@@ -25,6 +26,7 @@ lint: $(STAMP)
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/mypy complycube_sessions project tests
 	$(VENV)/bin/mypy --config-file tests/typing/mypy.ini
+	$(VENV)/bin/python .ci/audit.py
 
 # The pages of docs/ as HTML, in docs/_build/html; a warning is an error.
 docs: $(STAMP)
@@ -32,7 +34,11 @@ docs: $(STAMP)
 
 # Every Python, Django and database that this machine has: see tox.ini.
 matrix: $(STAMP)
-	$(VENV)/bin/tox
+	$(VENV)/bin/python .ci/matrix.py
+
+# Builds what a release would publish, looks into it and tries it in a bare environment.
+release-check: $(STAMP)
+	$(VENV)/bin/python .ci/check_release.py
 
 $(DEMO_STAMP): requirements-demo.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; choose one with make PYTHON=python3.12")'
@@ -51,7 +57,12 @@ messages: $(STAMP)
 screenshots: $(STAMP)
 	$(VENV)/bin/python docs/make_screenshots.py
 
-$(STAMP): requirements.txt $(DEMO_STAMP)
+$(TEST_STAMP): requirements-test.txt $(DEMO_STAMP)
+	@echo "Installing what the tests need …"
+	$(INSTALL) requirements-test.txt
+	@touch $@
+
+$(STAMP): requirements.txt $(TEST_STAMP)
 	@echo "Installing the tools for development …"
 	$(INSTALL) requirements.txt
 	@touch $@

@@ -4,7 +4,7 @@ from django.apps import AppConfig
 from django.core import checks
 from django.utils.translation import gettext_lazy as _
 
-from complycube_sessions.system_checks import check_settings
+from complycube_sessions.system_checks import check_deployment, check_settings
 
 
 class ComplyCubeSessionsConfig(AppConfig):
@@ -15,10 +15,13 @@ class ComplyCubeSessionsConfig(AppConfig):
     def ready(self) -> None:
         # Its imports need the models, which are not there before.
         from complycube_sessions.database_checks import (
+            check_environments_apart,
             check_erasures_are_comparable,
             check_events_arrive,
         )
 
         checks.register(check_settings)
+        checks.register(check_deployment, deploy=True)
         checks.register(check_events_arrive, checks.Tags.database)
         checks.register(check_erasures_are_comparable, checks.Tags.database)
+        checks.register(check_environments_apart, checks.Tags.database, deploy=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
+from pathlib import Path
 from typing import Any, Final, Literal, cast
 from urllib.parse import SplitResult, urlsplit
 
@@ -33,6 +34,8 @@ OTHER_REQUESTS_PER_SECOND: Final = 4.0  # of the vendor's 5
 LARGEST_NUMBER: Final = (
     1_000_000  # operating systems refuse far longer timeouts, and nobody means them
 )
+# What requests looks for; it would pass over any other key, and the proxy with it.
+PROXIED: Final = frozenset({"http", "https", "all"})
 KNOWN_KEYS: Final = frozenset(
     {
         "API_KEY",
@@ -78,6 +81,14 @@ class Fault:
 
 class Settings:
     """One property a setting, with its default beside it."""
+
+    @property
+    def DEBUG(self) -> bool:
+        return bool(settings.DEBUG)
+
+    @property
+    def USE_TZ(self) -> bool:
+        return bool(settings.USE_TZ)
 
     @property
     def COMPLYCUBE_ACCOUNTS(self) -> Any:
@@ -173,17 +184,23 @@ def get_account(name: str = "default") -> Account:
     Raises:
         ComplyCubeConfigurationError: There is no such account, it has no key, or one of its values is wrong.
     """
+    # An error page shows the variables of this function: none of them may hold a key.
+    if fault := _first_fault(name):
+        raise ComplyCubeConfigurationError(fault)
+    return _build_account(name, conf.COMPLYCUBE_ACCOUNTS[name])
+
+
+def _first_fault(name: str) -> str:
+    """Return why there is no usable account of that name, or ``""``."""
     accounts = conf.COMPLYCUBE_ACCOUNTS
     if not isinstance(accounts, Mapping) or name not in accounts:
         known = ", ".join(sorted(map(str, accounts))) if isinstance(accounts, Mapping) else ""
-        raise ComplyCubeConfigurationError(
+        return (
             f"COMPLYCUBE_ACCOUNTS has no account {name!r} (known: {known or 'none'}). "
             f'Add COMPLYCUBE_ACCOUNTS = {{"{name}": {{"API_KEY": "test_…"}}}} to your settings.'
         )
     faults = account_faults(name, accounts[name])
-    if faults:
-        raise ComplyCubeConfigurationError(f"{faults[0].message} {faults[0].hint}")
-    return _build_account(name, accounts[name])
+    return f"{faults[0].message} {faults[0].hint}" if faults else ""
 
 
 def webhook_secrets(name: str) -> tuple[str, ...]:
@@ -457,20 +474,29 @@ def _proxies(where: str, entry: Mapping[str, Any]) -> Fault | None:
     if value is None:
         return None
     if isinstance(value, Mapping) and all(
-        isinstance(k, str) and isinstance(v, str) for k, v in value.items()
+        isinstance(k, str) and k.split("://")[0] in PROXIED and isinstance(v, str) and v
+        for k, v in value.items()
     ):
         return None
     return Fault(
         "E010",
-        f"{where} has PROXIES that are not a dictionary of texts.",
+        f"{where} has PROXIES that are not a dictionary of schemes and addresses.",
         'Write "PROXIES": {"https": "http://proxy.example:3128"}, or leave it out.',
     )
 
 
 def _ca_bundle(where: str, entry: Mapping[str, Any]) -> Fault | None:
     value = entry.get("CA_BUNDLE")
-    if value is None or (isinstance(value, str) and value):
+    if value is None:
         return None
+    if isinstance(value, str) and value:
+        if Path(value).exists():
+            return None
+        return Fault(
+            "E062",
+            f"{where} has a CA_BUNDLE that does not exist.",
+            "Write the path of a PEM file that the site can read, or leave it out.",
+        )
     return Fault(
         "E012",
         f"{where} has a CA_BUNDLE that is not the path of a file.",

@@ -8,9 +8,11 @@ from typing import Any
 from django.core import checks
 from django.db import DatabaseError
 
+from complycube_sessions.models import WorkflowSession
 from complycube_sessions.services import erasures
 from complycube_sessions.services.database import write_alias
 from complycube_sessions.services.silence import silent_accounts
+from complycube_sessions.system_checks import usable_accounts
 
 
 def check_events_arrive(
@@ -55,4 +57,30 @@ def check_erasures_are_comparable(
             "see docs/privacy.md.",
             id="complycube_sessions.W041",
         )
+    ]
+
+
+def check_environments_apart(
+    databases: Sequence[str] | None = None, **kwargs: Any
+) -> list[checks.CheckMessage]:
+    """Return a warning for each account whose key is a test key while live rows of it are stored."""
+    if write_alias() not in (databases or ()):
+        return []
+    rows = WorkflowSession.objects.using(write_alias()).filter(environment="live")
+    try:
+        mixed = [
+            account.name
+            for account in usable_accounts()
+            if account.environment == "test" and rows.filter(account=account.name).exists()
+        ]
+    except DatabaseError:  # before the first migrate
+        return []
+    return [
+        checks.Warning(
+            f"The account {name!r} has a test key, but live sessions of it are stored here.",
+            hint="Set its API_KEY to the live key, or give the sandbox an account or a database of "
+            "its own.",
+            id="complycube_sessions.W062",
+        )
+        for name in mixed
     ]

@@ -96,7 +96,7 @@ def run_refresh(account: str, **options: Any) -> dict[str, Any]:
     try:
         run = services.refresh_sessions(account, **options)
     except ComplyCubeRefreshRunningError as error:
-        logger.info("%s", error)
+        logger.info("%s", error, extra={"account": account})
         return {"state": RefreshRun.State.RUNNING.value}
     return {
         "run": run.pk,

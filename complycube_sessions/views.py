@@ -47,14 +47,20 @@ class RareLog:
         self._said_at: float | None = None
         self._silent = 0
 
-    def __call__(self, message: str) -> None:
+    def __call__(self, message: str, **extra: str) -> None:
         with self._lock:
             now = time.monotonic()
             if self._said_at is not None and now - self._said_at < SECONDS_BETWEEN_WARNINGS:
                 self._silent += 1
                 return
             silent, self._silent, self._said_at = self._silent, 0, now
-        logger.log(self._level, "%s (%d more since the last such line)", message, silent)
+        logger.log(
+            self._level,
+            "%s (%d more since the last such line)",
+            message,
+            silent,
+            extra={**extra, "left_out": silent},
+        )
 
 
 log_refused = RareLog(logging.WARNING)
@@ -86,13 +92,16 @@ def webhook(request: HttpRequest, account: str) -> HttpResponse:
         verify_signature(body, signature, webhook_secrets(account))
         event = parse_event(body)
     except (ComplyCubeSignatureError, ComplyCubePayloadError) as error:
-        log_refused(f"Refused a webhook request: {type(error).__name__}.")
+        # Not the account: what a stranger asks for is no name of ours.
+        name = type(error).__name__
+        log_refused(f"Refused a webhook request: {name}.", error=name)
         return _silently(HttpResponse(status=400))
     try:
         waiting = store_event(account, event)
     except (DatabaseError, InterfaceError) as error:
         # The vendor sends it again.
-        log_unstored(f"A webhook event could not be stored: {type(error).__name__}.")
+        name = type(error).__name__
+        log_unstored(f"A webhook event could not be stored: {name}.", account=account, error=name)
         return _silently(HttpResponse(status=503))
     if waiting is not None:
         _process_soon(account, waiting)
@@ -104,16 +113,15 @@ def _process_soon(account: str, event: int) -> None:
     try:
         mode = conf.COMPLYCUBE_WEBHOOK_PROCESSING
     except ComplyCubeConfigurationError as error:
-        log_unqueued(str(error))
+        log_unqueued(str(error), account=account)
         return
     if mode == "off":
         return
     try:
         is_enqueued = mode != "process" and _enqueue(mode, event)
     except Exception as error:  # noqa: BLE001 - engines share no class of errors, and the event is stored
-        log_unqueued(
-            f"A webhook event waits in the inbox: {type(error).__name__} of the task engine."
-        )
+        name = type(error).__name__
+        log_unqueued(f"A webhook event waits in the inbox: {name} of the task engine.", error=name)
         return
     if not is_enqueued:
         process_here(account)

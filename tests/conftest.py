@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import re
 import socket
 from collections.abc import Iterator
@@ -41,3 +42,13 @@ def files(monkeypatch: pytest.MonkeyPatch) -> Iterator[ReportServer]:
     with report_server() as server:
         monkeypatch.setattr(socket, "getaddrinfo", server.getaddrinfo)
         yield server
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Fail a run of which a test was skipped, where all of them have to run."""
+    if os.environ.get("COMPLYCUBE_FORBID_SKIPS") != "1":
+        return
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if reporter is not None and reporter.stats.get("skipped") and session.exitstatus == 0:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+        reporter.write_line("A test was skipped, and COMPLYCUBE_FORBID_SKIPS is set.", red=True)

@@ -9,6 +9,7 @@ import pytest
 from tests.project.site_process import ROOT, run, run_script
 
 REAL_KEY = "test_a-key-of-the-real-api"
+LIVE_KEY = "live_a-key-of-the-real-api"
 
 
 def settings_of(folder: Path, *names: str, **variables: str) -> dict[str, Any]:
@@ -29,11 +30,28 @@ def test_check__is_clean(tmp_path: Path, key: str) -> None:
     assert result.stdout == "System check identified no issues (0 silenced).\n"
 
 
-def test_check__deployment_is_clean_behind_https(tmp_path: Path) -> None:
-    """With HTTPS asked for, the deployment checks find nothing either."""
+@pytest.mark.parametrize(
+    "variables",
+    [{}, {"COMPLYCUBE_API_KEY": LIVE_KEY, "COMPLYCUBE_WEBHOOK_SECRET": "a-secret-of-the-portal"}],
+    ids=["sandbox", "live"],
+)
+def test_check__deployment_is_clean_behind_https(tmp_path: Path, variables: dict[str, str]) -> None:
+    """With HTTPS asked for, the deployment checks find nothing, in the database neither."""
+    production = {"HTTPS": "on", "ALLOWED_HOSTS": "example.com", **variables}
+    assert run(tmp_path, "manage.py", "migrate", **production).returncode == 0
     arguments = ["manage.py", "check", "--deploy", "--fail-level", "WARNING"]
-    result = run(tmp_path, *arguments, HTTPS="on", ALLOWED_HOSTS="example.com")
+    result = run(tmp_path, *arguments, "--database", "default", **production)
     assert (result.returncode, result.stderr) == (0, "")
+
+
+def test_check__deployment_with_a_live_key_and_debug(tmp_path: Path) -> None:
+    """In one that is not ready, the same command names what is wrong."""
+    arguments = ["manage.py", "check", "--deploy", "--fail-level", "WARNING"]
+    result = run(tmp_path, *arguments, DEBUG="on", COMPLYCUBE_API_KEY=LIVE_KEY)
+    assert result.returncode == 1
+    for number in ("W060", "W061"):
+        assert f"complycube_sessions.{number}" in result.stderr
+    assert LIVE_KEY not in result.stderr
 
 
 def test_migrations__are_complete(tmp_path: Path) -> None:

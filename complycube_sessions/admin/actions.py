@@ -41,6 +41,7 @@ from complycube_sessions.exceptions import (
 )
 from complycube_sessions.models import ID_LENGTH, WorkflowSession
 from complycube_sessions.services import erasures, refresh_session
+from complycube_sessions.services.database import write_alias
 
 # Refreshed while the person waits; more of them go to the project's task engine, if it has one.
 MAX_SELECTED: Final = 20
@@ -242,7 +243,7 @@ class RefreshActions(ReadOnlyAdmin):
         if not self.has_refresh_permission(request):
             raise PermissionDenied
         session_id = unquote(object_id)
-        owner = WorkflowSession.objects.filter(pk=session_id).values_list("account").first()
+        owner = _stored(session_id).values_list("account").first()
         if owner is None:
             messages.warning(request, _("There is no session “%(id)s”.") % {"id": session_id})
             return HttpResponseRedirect(self._after(request))
@@ -263,7 +264,7 @@ class RefreshActions(ReadOnlyAdmin):
         form = FetchForm(request.POST if request.method == "POST" else None)
         if form.is_valid():
             session_id = form.cleaned_data["session_id"]
-            is_new = not WorkflowSession.objects.filter(pk=session_id).exists()
+            is_new = not _stored(session_id).exists()
             error = self._refresh(request, session_id, form.cleaned_data["account"], is_new=is_new)
             if error is None:
                 messages.success(request, _("Session %(id)s is stored.") % {"id": session_id})
@@ -284,7 +285,7 @@ class RefreshActions(ReadOnlyAdmin):
         try:
             session = refresh_session(session_id, account=account, source="admin")
         except (ComplyCubeError, ComplyCubeConfigurationError) as error:
-            session_row = WorkflowSession.objects.filter(pk=session_id).only("pk").first()
+            session_row = _stored(session_id).only("pk").first()
             # An id that nobody knows is free text, and may hold a name.
             done = f"Refresh from ComplyCube failed: {type(error).__name__}."
             log(request, done, session=session_row)
@@ -297,9 +298,14 @@ class RefreshActions(ReadOnlyAdmin):
         """Return where to go on: to the session, for one who may see it."""
         if not self.has_view_permission(request):
             return self.url("fetch")
-        if session_id and WorkflowSession.objects.filter(pk=session_id).exists():
+        if session_id and _stored(session_id).exists():
             return self.url("change", session_id)
         return self.url("changelist")
+
+
+def _stored(session_id: str) -> QuerySet[WorkflowSession]:
+    """Return the session where it is written: a replica may not have it yet."""
+    return WorkflowSession.objects.using(write_alias()).filter(pk=session_id)
 
 
 def log(

@@ -89,6 +89,13 @@ class Answer(Generic[Value]):
     size_bytes: int
 
 
+class _Session(requests.Session):
+    """A session that knows of no redirects: requests would prepare the next request, key and all."""
+
+    def get_redirect_target(self, resp: requests.Response) -> str | None:
+        return None
+
+
 class ComplyCubeClient:
     """
     The calls of the API that the mirror needs, each a method.
@@ -256,7 +263,16 @@ class ComplyCubeClient:
 
     def _wait_after(self, error: ComplyCubeError, attempt: int) -> None:
         seconds = backoff_seconds(error, attempt)
-        logger.info("%s; trying again in %.1f s.", error, seconds)
+        logger.info(
+            "%s; trying again in %.1f s.",
+            error,
+            seconds,
+            extra={
+                "account": self._account.name,
+                "status_code": getattr(error, "status_code", None),
+                "wait_seconds": seconds,
+            },
+        )
         if isinstance(error, ComplyCubeRateLimitError):
             self.throttle.pause(seconds)
         else:
@@ -273,15 +289,32 @@ class ComplyCubeClient:
         status, headers, body = self._exchange(session, path, subject)
         answered_at = _date(headers.get("Date"))
         self._note(time.monotonic() - began, status)
+        found = self._understand(status, headers, body, subject, parse, answered_at)
+        size_bytes = len(body)
+        # An error page shows the variables of this function, and an answer may repeat the key.
+        del headers, body
+        if isinstance(found, ComplyCubeError):
+            raise found
+        elapsed = timedelta(seconds=time.monotonic() - began)
+        return Answer(found, began_at, answered_at, elapsed, size_bytes)
+
+    def _understand(
+        self,
+        status: int,
+        headers: Mapping[str, str],
+        body: bytes,
+        subject: str,
+        parse: Callable[[Any, datetime | None], Value],
+        answered_at: datetime | None,
+    ) -> Value | ComplyCubeError:
+        """Return what an answer says, or the error that it is."""
         if status != 200:
-            raise _api_error(status, headers, body, subject, self._account.api_key)
+            return _api_error(status, headers, body, subject, self._account.api_key)
         try:
-            value = parse(load_json(body), answered_at)
+            return parse(load_json(body), answered_at)
         except ComplyCubePayloadError as error:
             text = _without_key(f"{subject}: {error}", self._account.api_key)
-            raise ComplyCubePayloadError(text) from None
-        elapsed = timedelta(seconds=time.monotonic() - began)
-        return Answer(value, began_at, answered_at, elapsed, len(body))
+            return ComplyCubePayloadError(text)
 
     def _exchange(
         self, session: requests.Session, path: str, subject: str
@@ -318,7 +351,7 @@ class ComplyCubeClient:
     def _session(self) -> requests.Session:
         session: requests.Session | None = getattr(self._local, "session", None)
         if session is None:
-            session = requests.Session()
+            session = _Session()
             # Otherwise a .netrc entry replaces the key, and proxies of the environment see it.
             session.trust_env = False
             for scheme in ("http://", "https://"):
@@ -377,7 +410,10 @@ def _read(response: requests.Response, subject: str) -> bytes:
     # `read1` returns what one read of the socket brought; `iter_content` would wait for a full chunk.
     while chunk := response.raw.read1(READ_BYTES, decode_content=True):
         body += chunk
-        if len(body) > MAX_BODY_BYTES:
+        size_bytes = len(body)
+        if size_bytes > MAX_BODY_BYTES:
+            # An error page shows the variables of this function.
+            del body, chunk
             raise ComplyCubePayloadError(
                 f"{subject}: the answer is larger than {MAX_BODY_BYTES} bytes."
             )
@@ -398,7 +434,7 @@ def _api_error(
     """Return the error of a status; of the body only its ``type`` and the start of its ``message``."""
     said = _said(body, api_key)
     if 300 <= status < 400:
-        host = urlsplit(headers.get("Location", "")).hostname or "the same host"
+        host = _without_key(_host(headers.get("Location", "")), api_key)
         said = f", a redirect to {host[:100]!a}; not followed."
     text = _without_key(f"{subject}: the API answered {status}{said}", api_key)
     if status == 429:
@@ -414,6 +450,13 @@ def _api_error(
         404: ComplyCubeNotFoundError,
     }
     return classes.get(status, ComplyCubeAPIError)(text, status_code=status)
+
+
+def _host(location: str) -> str:
+    try:
+        return urlsplit(location).hostname or "the same host"
+    except ValueError:
+        return "an address that is none"
 
 
 def _without_key(text: str, api_key: str) -> str:

@@ -30,6 +30,7 @@ class DatabaseSlots:
         self.digest = salted_hmac(
             "complycube_sessions.budget", api_key, algorithm="sha256"
         ).hexdigest()
+        del api_key  # an error page would show it, should the router below fail
         self._alias = write_alias()
         self._end: datetime | None = None
 

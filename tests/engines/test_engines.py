@@ -21,6 +21,8 @@ import pytest
 
 from tests.fake_api import FakeAPI, served
 
+pytestmark = pytest.mark.engines
+
 ROOT = Path(__file__).parent.parent.parent
 POSTGRES = os.environ.get("POSTGRES_URL", "postgres://postgres:postgres@127.0.0.1:5432/postgres")
 BROKERS = {

@@ -65,7 +65,14 @@ class Command(BaseCommand):
                 raise CommandError(str(error), returncode=COULD_NOT_RUN) from None
             except (ComplyCubeError, DatabaseError, InterfaceError) as error:
                 said = str(error) if isinstance(error, ComplyCubeError) else "the database failed"
-                logger.warning("%s: the inbox waits: %s (%s)", name, said, type(error).__name__)
+                kind = type(error).__name__
+                logger.warning(
+                    "%s: the inbox waits: %s (%s)",
+                    name,
+                    said,
+                    kind,
+                    extra={"account": name, "error": kind},
+                )
                 wait = SECONDS_AFTER_ERROR
             else:
                 if done.taken:

@@ -1,0 +1,122 @@
+"""
+Run the legs of tox.ini that this machine can run, and print how many tests each of them ran.
+
+Usage: python .ci/matrix.py [--strict]. With ``--strict`` a leg whose interpreter or server is missing,
+and a leg that skipped a test, is a failure.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
+from xml.etree import ElementTree
+
+ROOT: Final = Path(__file__).resolve().parent.parent
+WORK: Final = ROOT / ".tox"
+PYENV: Final = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv") / "versions"
+SERVERS: Final = {
+    "postgres": os.environ.get("POSTGRES_URL", "postgres://postgres@127.0.0.1:5432/postgres"),
+    "mariadb": os.environ.get("MARIADB_URL", "mysql://root@127.0.0.1:3306/test"),
+}
+
+
+def main(*, strict: bool) -> int:
+    """Return 0 where every leg that ran is green, and with ``strict`` where none was left out."""
+    legs = expected_legs()
+    interpreters = {name: find_python(name) for name in {leg.split("-")[0] for leg in legs}}
+    left_out = {leg: lack for leg in legs if (lack := lacking(leg, interpreters))}
+    for leg, lack in left_out.items():
+        say(f"{leg}: not run, there is no {lack}")
+    if strict and left_out:
+        say("Every leg has to run.")
+        return 1
+    chosen = [leg for leg in legs if leg not in left_out]
+    for leg in chosen:
+        (WORK / f"{leg}.xml").unlink(missing_ok=True)
+    exit_code = run_tox(chosen, [path for path in interpreters.values() if path])
+    counted = [report(leg, strict=strict) for leg in chosen]
+    return exit_code or (0 if chosen and all(counted) else 1)
+
+
+def expected_legs() -> list[str]:
+    """Return the environments of tox.ini in their order."""
+    done = subprocess.run(  # noqa: S603 - a fixed command
+        [*TOX, "list", "--no-desc", "-qq"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    return done.stdout.split()
+
+
+def find_python(name: str) -> str | None:
+    """Return the interpreter of a factor such as ``py312``, on the path or of pyenv, if it runs."""
+    version = f"{name[2]}.{name[3:]}"
+    candidates = [shutil.which(f"python{version}")]
+    candidates += sorted(map(str, PYENV.glob(f"{version}*/bin/python{version}")), reverse=True)
+    for path in filter(None, candidates):
+        # A shim of pyenv is there for versions that are not switched on, and fails.
+        told = subprocess.run(  # noqa: S603 - an interpreter of this machine
+            [path, "-c", "import sys; print(sys.executable)"],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if told.returncode == 0:
+            return told.stdout.strip()
+    return None
+
+
+def lacking(leg: str, interpreters: dict[str, str | None]) -> str:
+    """Return what a leg needs and this machine does not have, or ``""``."""
+    python, _, database = leg.split("-")
+    if interpreters[python] is None:
+        return f"Python {python[2]}.{python[3:]}"
+    if database not in SERVERS:
+        return ""
+    parts = urlsplit(SERVERS[database])
+    try:
+        socket.create_connection((parts.hostname or "", parts.port or 0), timeout=5).close()
+    except OSError:
+        return f"{database} on {parts.hostname}:{parts.port}"
+    return ""
+
+
+def run_tox(legs: list[str], interpreters: list[str]) -> int:
+    """Run the legs one after the other, for each uses all processors, and return the exit code."""
+    if not legs:
+        return 1
+    command = [*TOX, "run", "--skip-missing-interpreters", "false", "-e", ",".join(legs)]
+    # Once, with all of them: of several, tox takes the last.
+    command += ["--discover", *interpreters]
+    return subprocess.run(command, cwd=ROOT, check=False).returncode  # noqa: S603 - our own command
+
+
+def report(leg: str, *, strict: bool) -> bool:
+    """Print the counts of a leg from its report, and return whether they are good."""
+    path = WORK / f"{leg}.xml"
+    if not path.is_file():
+        say(f"{leg}: no report, so it ran no test")
+        return False
+    suites = ElementTree.parse(path).getroot()  # noqa: S314 - pytest of this machine wrote it
+    total = {
+        name: sum(int(suite.get(name, 0)) for suite in suites)
+        for name in ("tests", "failures", "errors", "skipped")
+    }
+    say(f"{leg}: " + ", ".join(f"{count} {name}" for name, count in total.items()))
+    bad = total["failures"] + total["errors"] + (total["skipped"] if strict else 0)
+    return total["tests"] > 0 and not bad
+
+
+def say(text: str) -> None:
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
+
+
+TOX: Final = (sys.executable, "-m", "tox")
+
+if __name__ == "__main__":
+    sys.exit(main(strict="--strict" in sys.argv[1:]))

@@ -1,0 +1,135 @@
+"""The way of the tables: one line, forwards and backwards, with rows in them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from django.apps import apps
+from django.core.management import call_command
+from django.db import connection
+from django.db.migrations.executor import MigrationExecutor
+from django.db.migrations.loader import MigrationLoader
+
+APP = "complycube_sessions"
+TIME = "2026-01-05T10:00:00+00:00"
+
+
+def names() -> list[str]:
+    """Return the migrations of the app in their order."""
+    loader = MigrationLoader(None, ignore_no_migrations=True)
+    return [name for app, name in loader.graph.forwards_plan(leaf()) if app == APP]
+
+
+def leaf() -> tuple[str, str]:
+    ((app, name),) = MigrationLoader(None, ignore_no_migrations=True).graph.leaf_nodes(APP)
+    return app, name
+
+
+def test_migrations__are_linear() -> None:
+    """Each migration but the first follows exactly the one before it, and numbers have no gap."""
+    loader = MigrationLoader(None, ignore_no_migrations=True)
+    on_disk = sorted(name for app, name in loader.disk_migrations if app == APP)
+    assert names() == on_disk
+    assert [name[:4] for name in on_disk] == [f"{n:04}" for n in range(1, len(on_disk) + 1)]
+    for previous, name in zip([None, *on_disk], on_disk, strict=False):
+        migration = loader.disk_migrations[APP, name]
+        own = [needed for app, needed in migration.dependencies if app == APP]
+        assert own == ([previous] if previous else [])
+        assert not migration.replaces
+
+
+def test_migrations__are_reversible() -> None:
+    """No operation lacks its way back."""
+    loader = MigrationLoader(None, ignore_no_migrations=True)
+    for name in names():
+        for operation in loader.disk_migrations[APP, name].operations:
+            assert operation.reversible, f"{name}: {operation.describe()}"
+
+
+@pytest.fixture
+def migrated() -> Iterator[None]:
+    """Leave the tables as the other tests expect them."""
+    yield
+    call_command("migrate", APP, verbosity=0)
+
+
+def migrate_to(name: str | None) -> Any:
+    """Migrate to a state, or to nothing, and return its models."""
+    executor = MigrationExecutor(connection)
+    executor.migrate([(APP, name)])
+    if name is None:
+        return None
+    executor.loader.build_graph()
+    return executor.loader.project_state([(APP, name)]).apps
+
+
+def fill(state: Any) -> dict[str, int]:
+    """Write a row into every table of a state and return how many each of them has."""
+    row = {"account": "default", "entity_name": "Łukasz 🙂", "fetched_at": TIME}
+    sessions = state.get_model(APP, "WorkflowSession").objects
+    session, _ = sessions.get_or_create(id="abc", defaults=row)
+    for model in state.get_app_config(APP).get_models():
+        if not model.objects.exists():
+            model.objects.create(**_values(model, session))
+    return counts(state)
+
+
+def _values(model: Any, session: Any) -> dict[str, Any]:
+    """Return a value for every column that has to have one."""
+    values: dict[str, Any] = {}
+    for field in model._meta.concrete_fields:
+        if field.has_default() or field.null or field.get_internal_type() == "BigAutoField":
+            continue
+        if field.is_relation:
+            if field.related_model is type(session):
+                values[field.name] = session
+            else:
+                values[field.name] = field.related_model.objects.first()
+        else:
+            values[field.name] = {
+                "DateTimeField": TIME,
+                "JSONField": {},
+                "PositiveIntegerField": 1,
+                "BigIntegerField": 1,
+            }.get(field.get_internal_type(), "x")
+    return values
+
+
+def counts(state: Any) -> dict[str, int]:
+    return {m.__name__: m.objects.count() for m in state.get_app_config(APP).get_models()}
+
+
+def tables() -> set[str]:
+    found = connection.introspection.table_names()
+    return {name for name in found if name.startswith(f"{APP}_")}
+
+
+@pytest.mark.django_db(transaction=True)
+def test_migrations__run_on_rows_forwards_and_backwards(migrated: None) -> None:
+    """From the first state on, rows survive every step to the newest, back to the first, and again."""
+    first, *later = names()
+    migrate_to(None)
+    assert tables() == set()
+    filled = fill(migrate_to(first))
+    assert filled["WorkflowSession"] == 1
+    for name in later:
+        assert counts(migrate_to(name)).items() >= filled.items(), name
+    filled_last = fill(migrate_to(later[-1]))
+    for name in reversed([first, *later[:-1]]):
+        found = counts(migrate_to(name))
+        assert found.items() <= filled_last.items(), name
+    assert counts(migrate_to(first)) == filled
+    newest = migrate_to(later[-1])
+    session = newest.get_model(APP, "WorkflowSession").objects.get()
+    assert (session.pk, session.entity_name) == ("abc", "Łukasz 🙂")
+    assert tables() == {m._meta.db_table for m in apps.get_app_config(APP).get_models()}
+
+
+@pytest.mark.django_db(transaction=True)
+def test_migrations__end_in_nothing(migrated: None) -> None:
+    """All the way back, with rows, no table is left."""
+    fill(migrate_to(names()[-1]))
+    migrate_to(None)
+    assert tables() == set()
