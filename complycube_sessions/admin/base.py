@@ -18,6 +18,8 @@ from django.utils import timezone
 from django.utils.text import capfirst
 from django.utils.translation import gettext as _
 
+from complycube_sessions.admin.paging import BoundedChangeList
+
 APP_LABEL = "complycube_sessions"
 
 
@@ -74,6 +76,9 @@ class ReadOnlyAdmin(admin.ModelAdmin):
 
     def has_sensitive_permission(self, request: HttpRequest) -> bool:
         return allowed(request, "view_sensitive_workflowsession")
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
+        return BoundedChangeList
 
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
         """

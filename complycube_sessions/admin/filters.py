@@ -27,7 +27,7 @@ from complycube_sessions.models import (
     SessionChange,
     WorkflowSession,
 )
-from complycube_sessions.querysets import NO_WORD, OTHER_WORDS, word_is
+from complycube_sessions.querysets import NO_WORD, OTHER_WORDS, with_word, word_is
 from complycube_sessions.services.figures import day_bounds
 
 NEWEST_SESSIONS: Final = 500
@@ -63,7 +63,7 @@ class WordListFilter(ShownListFilter):
         word = self.value()
         if not word:
             return queryset
-        return queryset.filter(word_is(self.field, word, [known for known, _label in self.known]))
+        return with_word(queryset, self.field, word, [known for known, _label in self.known])
 
 
 class OutcomeListFilter(WordListFilter):

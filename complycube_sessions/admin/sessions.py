@@ -23,6 +23,7 @@ from complycube_sessions.admin.base import APP_LABEL, allowed, column
 from complycube_sessions.admin.export import ExportActions, xlsx_is_there
 from complycube_sessions.admin.freshness import freshness_line
 from complycube_sessions.admin.overview import Overview
+from complycube_sessions.admin.paging import BoundedChangeList
 from complycube_sessions.admin.tree import tree
 from complycube_sessions.conf import conf
 from complycube_sessions.models import (
@@ -107,8 +108,10 @@ class Event:
         return display.moment(self.when)
 
 
-class SessionChangeList(ChangeList):
+class SessionChangeList(BoundedChangeList):
     """A page of sessions without their large columns, with what their checks need to be marked."""
+
+    completions = {"outcome": ("created_at",), "status": ("created_at",)}
 
     def __init__(self, request: HttpRequest, *args: Any, **kwargs: Any) -> None:
         self.is_queue = is_queue(request)
@@ -118,10 +121,9 @@ class SessionChangeList(ChangeList):
         """Return the order that the heading of the table shows."""
         return list(QUEUE_ORDER if self.is_queue else ORDER)
 
-    def get_queryset(self, request: HttpRequest, *args: Any) -> QuerySet[WorkflowSession]:
+    def shape(self, rows: QuerySet[WorkflowSession]) -> QuerySet[WorkflowSession]:
         checks = RelatedCheck.objects.only(*CHECK_FIELDS).order_by("position", "id")
-        sessions: QuerySet[WorkflowSession] = super().get_queryset(request, *args)
-        return sessions.only(*LIST_FIELDS).prefetch_related(Prefetch("checks", checks))
+        return rows.only(*LIST_FIELDS).prefetch_related(Prefetch("checks", checks))
 
 
 class WorkflowSessionAdmin(RefreshActions, ExportActions, Overview):
@@ -241,7 +243,7 @@ class WorkflowSessionAdmin(RefreshActions, ExportActions, Overview):
     def status_pill(self, session: WorkflowSession) -> SafeString:
         return display.status_pill(session.status)
 
-    @column(gettext_lazy("workflow"), ordering="workflow_template_name")
+    @column(gettext_lazy("workflow"))
     def workflow(self, session: WorkflowSession) -> SafeString | str:
         return workflow_text(session)
 
