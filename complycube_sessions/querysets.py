@@ -1,8 +1,8 @@
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from django.db import connections, models
 from django.db.models import Exists, F, OuterRef, Q
@@ -20,6 +20,9 @@ NO_WORD: Final = "(none)"
 OTHER_WORDS: Final = "(other)"
 # More than one person's sessions; from here on the index of the clients is the better list.
 _MANY: Final = 500
+# Up to so many sessions are gathered and sorted; of more the newest are met on the way.
+MANY: Final = 5_000
+LONG: Final = 1_000
 _MOST_WORDS: Final = 200
 
 
@@ -78,6 +81,38 @@ def with_word(
 class WorkflowSessionQuerySet(models.QuerySet["WorkflowSession"]):
     """Questions that a compliance desk or a host project asks of its sessions."""
 
+    # Whether more than ``LONG`` sessions are known to be in it, as nothing but one frequent word was asked.
+    is_long = False
+
+    def _clone(self) -> Self:
+        clone = super()._clone()  # type: ignore[misc]
+        clone.is_long = self.is_long
+        return clone  # type: ignore[no-any-return]
+
+    def _filter_or_exclude(self, *arguments: Any) -> Self:
+        narrowed = super()._filter_or_exclude(*arguments)  # type: ignore[misc]
+        narrowed.is_long = False
+        return narrowed  # type: ignore[no-any-return]
+
+    def _of(self, rows: models.QuerySet[Any], walked: Sequence[Q]) -> Self:
+        """
+        Return the sessions that rows of another table belong to.
+
+        Few are named by their ids. Many are met soon enough when the sessions are walked in their order,
+        while to gather and sort them would cost time for each. No database is left to guess which it is.
+
+        Args:
+            rows: The rows, each with its ``session``, found by an index.
+            walked: The same as conditions of a session.
+        """
+        is_all = not self.query.where
+        ids = list(rows.using(self.db).order_by().values_list("session_id", flat=True)[: MANY + 1])
+        if len(ids) <= MANY:
+            return self.filter(pk__in=set(ids))
+        found = self.filter(*walked)
+        found.is_long = is_all and len(set(ids)) > LONG
+        return found
+
     def for_client(self, client_id: str) -> WorkflowSessionQuerySet:
         """Return the sessions of one client, by the vendor's client id."""
         return self.filter(client_id=client_id)
@@ -100,6 +135,28 @@ class WorkflowSessionQuerySet(models.QuerySet["WorkflowSession"]):
 
         A session was heard of when it was fetched, or when a sweep over its whole account succeeded
         and found nothing new in it. A session whose refresh is pending was not heard of.
+        """
+        from complycube_sessions import models as app  # the models import this module
+
+        cutoff = timezone.now() - older_than
+        swept = app.RefreshRun.objects.filter(
+            account=OuterRef("account"),
+            mode__in=app.RefreshRun.SWEEPING_MODES,
+            state=app.RefreshRun.State.SUCCEEDED,
+            started_at__gte=cutoff,
+        )
+        pending = app.PendingRefresh.objects.filter(
+            account=OuterRef("account"), session_id=OuterRef("pk")
+        )
+        return self.filter(
+            ~Exists(swept) | Q(Exists(pending)), fetched_at__lt=cutoff, missing_since=None
+        )
+
+    def stale_now(self, *, older_than: timedelta) -> WorkflowSessionQuerySet:
+        """
+        Return what ``stale`` returns, planned from the accounts that were swept at this moment.
+
+        Where all of them were, it begins at what is due instead of at every session.
         """
         from complycube_sessions import models as app  # the models import this module
 
@@ -142,8 +199,8 @@ class WorkflowSessionQuerySet(models.QuerySet["WorkflowSession"]):
         """Return the sessions with a change of meaning that was observed since then."""
         from complycube_sessions import models as app  # the models import this module
 
-        changes = app.SessionChange.objects.filter(session=OuterRef("pk"), observed_at__gte=when)
-        return self.filter(Exists(changes))
+        changes = app.SessionChange.objects.filter(observed_at__gte=when)
+        return self._of(changes, [Q(Exists(changes.filter(session=OuterRef("pk"))))])
 
     def with_check(self, check_type: str = "", outcome: str = "") -> WorkflowSessionQuerySet:
         """
@@ -155,12 +212,12 @@ class WorkflowSessionQuerySet(models.QuerySet["WorkflowSession"]):
         """
         from complycube_sessions import models as app  # the models import this module
 
-        checks = app.RelatedCheck.objects.filter(session=OuterRef("pk"))
+        checks = app.RelatedCheck.objects.order_by()
         if check_type:
             checks = checks.filter(type=check_type)
         if outcome:
             checks = with_word(checks, "outcome", outcome, app.RelatedCheck.Outcome.values)
-        return self.filter(Exists(checks))
+        return self._of(checks, [Q(Exists(checks.filter(session=OuterRef("pk"))))])
 
     def search(self, text: str) -> WorkflowSessionQuerySet:
         """
@@ -190,8 +247,10 @@ class WorkflowSessionQuerySet(models.QuerySet["WorkflowSession"]):
         words = name_words(typed)
         if not words:
             return self.none()
-        named = self
-        for word in words:
-            rows = app.SessionNameWord.objects.filter(word__startswith=word)
-            named = named.filter(pk__in=rows.values("session"))
-        return named
+        # The longest is likely the rarest: it is looked up, the others are compared.
+        words.sort(key=len, reverse=True)
+        terms = [app.SessionNameWord.objects.filter(word__startswith=word) for word in words]
+        rows = terms[0]
+        for term in terms[1:]:
+            rows = rows.filter(Exists(term.filter(session=OuterRef("session"))))
+        return self._of(rows, [Q(Exists(term.filter(session=OuterRef("pk")))) for term in terms])

@@ -234,7 +234,7 @@ class StaleListFilter(ChoiceListFilter):
         older_than = conf.COMPLYCUBE_EXPECTED_REFRESH_INTERVAL
         sessions: QuerySet[Any] = queryset.none()
         if value == YES:
-            sessions = queryset.stale(older_than=older_than)
+            sessions = queryset.stale_now(older_than=older_than)
         return sessions
 
 

@@ -21,7 +21,7 @@ from django.utils.functional import cached_property
 
 from complycube_sessions import keyset
 
-COUNTED: Final = 1_000
+COUNTED: Final = 500
 AFTER_VAR: Final = "after"
 BEFORE_VAR: Final = "before"
 # Before the end: the last page.
@@ -59,7 +59,8 @@ class BoundedPaginator(Paginator):
 
     @cached_property
     def count(self) -> int:
-        return len(self.first_keys)
+        is_long = getattr(self.object_list, "is_long", False)
+        return COUNTED + 1 if is_long else len(self.first_keys)
 
     @property
     def is_bounded(self) -> bool:
@@ -70,7 +71,7 @@ class BoundedPaginator(Paginator):
         """Return the primary keys of a page and of the row behind it."""
         start = (number - 1) * self.per_page
         end = start + self.per_page + 1
-        if end <= len(self.first_keys) or not self.is_bounded:
+        if not self.is_bounded or ("first_keys" in self.__dict__ and end <= self.count):
             return self.first_keys[start:end]
         return list(self.object_list.values_list("pk", flat=True)[start:end])
 

@@ -20,17 +20,19 @@ from django.db.models import (
     F,
     Max,
     Q,
+    Subquery,
     Window,
 )
 from django.db.models.functions import RowNumber, TruncDate
 from django.utils import timezone
 
 from complycube_sessions.conf import account_names, conf
-from complycube_sessions.models import PendingRefresh, RefreshRun, RelatedCheck, WorkflowSession
+from complycube_sessions.models import PendingRefresh, RefreshLease, RefreshRun, RelatedCheck, WorkflowSession
 
 # By how many days ago a session was created: from, to.
 AGE_BANDS: Final[tuple[tuple[int, int | None], ...]] = ((0, 0), (1, 2), (3, 6), (7, None))
 TEMPLATES_SHOWN: Final = 20
+ACCOUNTS_SHOWN: Final = 20
 
 
 @dataclass(frozen=True)
@@ -197,19 +199,27 @@ def check_counts(first: date, last: date) -> list[CheckCount]:
     return [CheckCount(*row) for row in rows]
 
 
+def _newest_sweeps(accounts: Sequence[str]) -> list[int]:
+    """Return the newest sweep and the newest successful one of each account, each by an index."""
+    newest = []
+    for account in accounts:
+        for mode in RefreshRun.SWEEPING_MODES:
+            sweeps = RefreshRun.objects.filter(account=account, mode=mode).order_by("-pk")
+            succeeded = sweeps.filter(state=RefreshRun.State.SUCCEEDED)
+            newest += [Subquery(rows.values("pk")[:1]) for rows in (sweeps, succeeded)]
+    if not newest:
+        return []
+    found = RefreshRun.objects.order_by().annotate(**{f"n{i}": sub for i, sub in enumerate(newest)})
+    row = found.values_list(*(f"n{i}" for i in range(len(newest))))[:1]
+    return sorted({pk for pks in row for pk in pks if pk is not None})
+
+
 def freshness() -> Freshness:
     """Return when the accounts were last swept, what fails, and which of them are late."""
-    sweeps = RefreshRun.objects.filter(mode__in=RefreshRun.SWEEPING_MODES).order_by()
-    succeeded = sweeps.filter(state=RefreshRun.State.SUCCEEDED)
-    newest = [
-        runs.values("account").annotate(newest=Max("pk")).values("newest")
-        for runs in (sweeps, succeeded)
-    ]
-    rows = (
-        RefreshRun.objects.filter(Q(pk__in=newest[0]) | Q(pk__in=newest[1]))
-        .order_by("-pk")
-        .defer("errors")
+    names = account_names() or list(
+        RefreshLease.objects.order_by("account").values_list("account", flat=True)[:ACCOUNTS_SHOWN]
     )
+    rows = RefreshRun.objects.filter(pk__in=_newest_sweeps(names)).order_by("-pk").defer("errors")
     runs = list(rows)
     successes = {
         run.account: run.finished_at or run.started_at
@@ -219,7 +229,7 @@ def freshness() -> Freshness:
     expected_after = timezone.now() - conf.COMPLYCUBE_EXPECTED_REFRESH_INTERVAL
     late = [
         name
-        for name in account_names() or sorted({run.account for run in runs})
+        for name in names
         if name not in successes or successes[name] < expected_after
     ]
     return Freshness(
