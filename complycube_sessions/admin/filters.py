@@ -28,7 +28,7 @@ from complycube_sessions.models import (
     WorkflowSession,
 )
 from complycube_sessions.querysets import NO_WORD, OTHER_WORDS, with_word, word_is
-from complycube_sessions.services.figures import day_bounds
+from complycube_sessions.services.day_figures import day_bounds
 
 NEWEST_SESSIONS: Final = 500
 TEMPLATES_LISTED: Final = 20

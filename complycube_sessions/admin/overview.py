@@ -75,7 +75,8 @@ class Overview(ReadOnlyAdmin):
         days = int(asked) if asked in {str(period) for period in PERIODS} else PERIODS[0]
         last = timezone.localdate()
         first = last - timedelta(days=days - 1)
-        activity = figures.activity(first, last)
+        period = figures.period(first, last)
+        activity = period.activity
         outcomes = self._outcome_columns(activity)
         ages = self._ages()
         context = {
@@ -107,8 +108,8 @@ class Overview(ReadOnlyAdmin):
             "bars": bars(activity, outcomes),
             "chart": (CHART_WIDTH, CHART_HEIGHT),
             "highest": max((day.total() for day in activity.by_day.values()), default=0),
-            "completions": self._completions(first, last),
-            **self._check_table(request, first, last),
+            "completions": self._completions(period, first, last),
+            **self._check_table(request, period, first, last),
         }
         return self.render(request, "overview.html", context)
 
@@ -175,7 +176,9 @@ class Overview(ReadOnlyAdmin):
             for day, counts in sorted(activity.by_day.items(), reverse=True)
         ]
 
-    def _completions(self, first: date, last: date) -> list[Row]:
+    def _completions(
+        self, period: figures.Period, first: date, last: date
+    ) -> list[Row]:
         return [
             Row(
                 entry.template_name or entry.template_id or _("No template"),
@@ -192,17 +195,19 @@ class Overview(ReadOnlyAdmin):
                 ],
                 texts=[display.duration(entry.median), display.duration(entry.ninetieth)],
             )
-            for entry in figures.completions(first, last)
+            for entry in period.completions
         ]
 
-    def _check_table(self, request: HttpRequest, first: date, last: date) -> dict[str, Any]:
+    def _check_table(
+        self, request: HttpRequest, period: figures.Period, first: date, last: date
+    ) -> dict[str, Any]:
         """Return the checks by type and what came out; a failed check is a column of its own."""
         may_open = allowed(request, "view_relatedcheck")
         address = self.url("changelist", model=RelatedCheck)
         days = {"created_from": first.isoformat(), "created_to": last.isoformat()}
         cells: dict[str, dict[tuple[str, str], Cell]] = {}
         looks: dict[tuple[str, str], display.Look] = {}
-        for entry in figures.check_counts(first, last):
+        for entry in period.check_counts:
             # The same check is shown with the same mark here and on the page of its session.
             check = RelatedCheck(status=entry.status, outcome=entry.outcome)
             look = display.check_look(check)

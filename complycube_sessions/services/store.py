@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from django.db import DatabaseError, InterfaceError, transaction
-from django.db.models import F, Q
+from django.db.models import Exists, F, OuterRef, Q
 from django.utils import timezone
 
 from complycube_sessions import signals
@@ -35,6 +35,7 @@ from complycube_sessions.services.database import (
     upsert,
     write_alias,
 )
+from complycube_sessions.services.day_figures import mark_changed
 from complycube_sessions.services.merge import (
     SESSION_CONTENT,
     Effect,
@@ -173,6 +174,7 @@ def _write(
     seen = Observation(source=source, observed_at=timezone.now())
     with transaction.atomic(using=alias, durable=True):
         rows = _lock_rows(account, fetched, alias)
+        created = {pk: found.row.created_at for pk, found in rows.items()}
         stored, merged = _merge_all(account, fetched, rows, seen)
         _write_sessions(account, merged, alias)
         _write_checks(merged, alias)
@@ -180,14 +182,14 @@ def _write(
         changes = [change for m in merged for change in m.changes]
         upsert(changes, alias=alias)
         stored.changes = len(changes)
+        counted = [m.row for m in merged if m.effect != "unchanged"]
+        moments = [row.created_at for row in counted]
+        mark_changed([*moments, *(created[row.pk] for row in counted)], alias=alias)
+        # What became due since the rows were read was asked for after the fetch began.
+        due = {pk for pk, found in rows.items() if getattr(found.row, "is_due", False)}
         complete = [f for f in fetched if f.payload is not None and f.session_id in stored.effects]
-        if complete:
-            _settle(
-                account,
-                [f.session_id for f in complete],
-                min(f.fetched_at for f in complete),
-                alias,
-            )
+        if settled := [f.session_id for f in complete if f.session_id in due]:
+            _settle(account, settled, min(f.fetched_at for f in complete), alias)
     return stored, merged
 
 
@@ -199,8 +201,9 @@ def _lock_rows(
     new = sorted({f.session_id for f in fetched if f.payload is not None})
     # A write comes first: SQLite would refuse a transaction that reads and then finds others writing.
     upsert([_placeholder(account, pk, _NOT_FETCHED) for pk in new], unique=["id"], alias=alias)
+    due = PendingRefresh.objects.filter(account=account.name, session_id=OuterRef("pk"))
     sessions = WorkflowSession.objects.using(alias).filter(pk__in=ids).order_by("pk")
-    found = {row.pk: row for row in sessions.select_for_update()}
+    found = {row.pk: row for row in sessions.select_for_update().annotate(is_due=Exists(due))}
     checks: dict[str, dict[str, RelatedCheck]] = {pk: {} for pk in found}
     for check in RelatedCheck.objects.using(alias).filter(session__in=list(found)):
         checks[check.session_id][check.check_id] = check
