@@ -89,9 +89,9 @@ class WorkflowSessionQuerySet(models.QuerySet["WorkflowSession"]):
         clone.is_long = self.is_long
         return clone  # type: ignore[no-any-return]
 
-    def _filter_or_exclude(self, *arguments: Any) -> Self:
-        narrowed = super()._filter_or_exclude(*arguments)  # type: ignore[misc]
-        narrowed.is_long = False
+    def _filter_or_exclude(self, negate: bool, args: Any, kwargs: Any) -> Self:
+        narrowed = super()._filter_or_exclude(negate, args, kwargs)  # type: ignore[misc]
+        narrowed.is_long = self.is_long and not any(args) and not kwargs
         return narrowed  # type: ignore[no-any-return]
 
     def _of(self, rows: models.QuerySet[Any], walked: Sequence[Q]) -> Self:

@@ -118,7 +118,7 @@ class Overview(ReadOnlyAdmin):
         return f"{self.url('changelist')}?{urlencode(query)}"
 
     def _list(self, first: date, last: date, **query: Any) -> str:
-        return self.list_url(**query, created_from=first.isoformat(), created_to=last.isoformat())
+        return self.list_url(**query, **_days(first, last))
 
     def _ages(self) -> list[Row]:
         rows = []
@@ -164,17 +164,22 @@ class Overview(ReadOnlyAdmin):
         return [*known, *others, *([""] if "" in there else [])]
 
     def _by_day(self, activity: figures.Activity, outcomes: list[str]) -> list[Row]:
-        return [
-            Row(
-                day,
-                [
-                    Cell(counts[word], self._list(day, day, outcome=word or NO_WORD))
-                    for word in outcomes
-                ]
-                + [Cell(counts.total(), self._list(day, day))],
-            )
-            for day, counts in sorted(activity.by_day.items(), reverse=True)
-        ]
+        # Hundreds of addresses of one list: it is looked up once.
+        address = self.url("changelist")
+        rows = []
+        for day, counts in sorted(activity.by_day.items(), reverse=True):
+            days = _days(day, day)
+            cells = [
+                Cell(
+                    counts[word], f"{address}?{urlencode({'outcome': word or NO_WORD, **days})}"
+                )
+                if counts[word]
+                else Cell(0)
+                for word in outcomes
+            ]
+            total = Cell(counts.total(), f"{address}?{urlencode(days)}")
+            rows.append(Row(day, [*cells, total]))
+        return rows
 
     def _completions(
         self, period: figures.Period, first: date, last: date
@@ -236,6 +241,10 @@ class Overview(ReadOnlyAdmin):
                 for check_type, found in sorted(cells.items())
             ],
         }
+
+
+def _days(first: date, last: date) -> dict[str, str]:
+    return {"created_from": first.isoformat(), "created_to": last.isoformat()}
 
 
 def share(count: int, total: int) -> int:

@@ -36,22 +36,19 @@ class Template:
 
     name: str = ""
     count: int = 0
-    lengths: Counter[int] = field(default_factory=Counter)
+    lengths: list[int] = field(default_factory=list)
 
     def add(self, other: Template) -> None:
         self.name = max(self.name, other.name)
         self.count += other.count
-        self.lengths.update(other.lengths)
+        self.lengths += other.lengths
 
     def rank(self, part: int, whole: int) -> timedelta | None:
         """Return the length at a share of the ranks (nearest rank), or None where none is known."""
-        target = -(-self.lengths.total() * part // whole)
-        seen = 0
-        for seconds in sorted(self.lengths):
-            seen += self.lengths[seconds]
-            if seen >= target:
-                return timedelta(seconds=seconds)
-        return None
+        if not self.lengths:
+            return None
+        self.lengths.sort()
+        return timedelta(seconds=self.lengths[-(-len(self.lengths) * part // whole) - 1])
 
 
 @dataclass
@@ -68,7 +65,7 @@ class Day:
             "sessions": [[*key, count] for key, count in self.sessions.items()],
             "checks": [[*key, count] for key, count in self.checks.items()],
             "templates": [
-                [template_id, found.name, found.count, list(found.lengths.items())]
+                [template_id, found.name, found.count, sorted(found.lengths)]
                 for template_id, found in self.templates.items()
             ],
         }
@@ -80,7 +77,7 @@ class Day:
             Counter({tuple(key): count for *key, count in plain["sessions"]}),
             Counter({tuple(key): count for *key, count in plain["checks"]}),
             {
-                template_id: Template(name, count, Counter(dict(lengths)))
+                template_id: Template(name, count, lengths)
                 for template_id, name, count, lengths in plain["templates"]
             },
         )
@@ -216,7 +213,7 @@ _TEMPLATE: Final = ("workflow_template_id", "workflow_template_name")
 def _one(name: str, length: timedelta | None) -> Template:
     if length is None or length < timedelta(0):
         return Template(name, 1)
-    return Template(name, 1, Counter({round(length.total_seconds()): 1}))
+    return Template(name, 1, [round(length.total_seconds())])
 
 
 def _created_on(days: Sequence[date], path: str = "") -> Q:
