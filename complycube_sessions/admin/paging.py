@@ -94,7 +94,9 @@ class BoundedChangeList(ChangeList):
     def get_ordering(self, request: HttpRequest, queryset: QuerySet[Any]) -> list[Any]:
         """Return an order in one direction down to the primary key, as the indexes have it."""
         ordering: list[Any] = super().get_ordering(request, queryset)
-        keys = keyset.keys_of(self.model, ordering)
+        # Django names a column again that the queryset is already sorted by.
+        keys = list({key.path: key for key in keyset.keys_of(self.model, ordering)[::-1]}.values())
+        keys.reverse()
         if not keys or len(keys) > 2:
             return ordering
         sign = "-" if keys[0].descending else ""
