@@ -118,7 +118,9 @@ def main() -> None:
     )
     parser.add_argument("--url", help="a database to use and to keep; filled where it is empty")
     parser.add_argument("--export", action="store_true", help="measure an export of all rows")
-    parser.add_argument("--grow", type=int, nargs="*", help="also at these sizes; draws the picture")
+    parser.add_argument(
+        "--grow", type=int, nargs="*", help="also at these sizes; draws the picture"
+    )
     parser.add_argument("--no-stock", action="store_true", help="leave the stock admin out")
     arguments = parser.parse_args()
     print(f"{harness.machine()}, load {os.getloadavg()[0]:.1f} at the start")
@@ -148,7 +150,9 @@ def _database(vendor: str, url: str | None) -> Any:
 
         yield environ.Env.db_url_config(url)
     elif vendor == "mariadb":
-        raise SystemExit("Name a MariaDB database with --url mysql://…; it is filled where it is empty.")
+        raise SystemExit(
+            "Name a MariaDB database with --url mysql://…; it is filled where it is empty."
+        )
     else:
         with harness.temporary_database(vendor) as settings:
             yield settings
@@ -248,10 +252,9 @@ def _stock_site() -> Any:
 
 def prepare(size: int) -> dict[str, Any]:
     """Fill the database where it is empty, migrate it with its rows, and keep the overview's figures."""
+    import scale_data
     from django.core.management import call_command
     from django.db import connection
-
-    import scale_data
 
     took: dict[str, Any] = {}
     tables = connection.introspection.table_names()
@@ -368,7 +371,9 @@ def _served(session_key: str, addresses: dict[str, tuple[str, str]]) -> dict[str
             found = {}
             for name in (*GROWN, "overview, 90 days", "session", "checks"):
                 url = f"http://127.0.0.1:{PORT}{addresses[name][0]}"
-                request = urllib.request.Request(url, headers={"Cookie": f"sessionid={session_key}"})  # noqa: S310 - our own server
+                request = urllib.request.Request(
+                    url, headers={"Cookie": f"sessionid={session_key}"}
+                )
                 _wait(request)
                 times = []
                 for _ in range(ROUNDS):
@@ -438,18 +443,43 @@ def export(size: int) -> dict[str, Any]:
 
 def _print(figures: dict[str, Any]) -> None:
     print(", ".join(f"{name} {value:.1f}" for name, value in figures["took"].items()))
-    head = ["page", "queries", "median", "95 %", "python", "database", "rows read", "stock", "queries", "rows", "times"]
+    head = [
+        "page",
+        "queries",
+        "median",
+        "95 %",
+        "python",
+        "database",
+        "rows read",
+        "stock",
+        "queries",
+        "rows",
+        "times",
+    ]
     rows = []
     for name, cost in figures["pages"].items():
         ours, stock = cost["ours"], cost.get("stock")
-        row = [name, ours["queries"], *(_short(ours[k]) for k in ("median", "p95", "cpu", "database", "rows"))]
+        row = [
+            name,
+            ours["queries"],
+            *(_short(ours[k]) for k in ("median", "p95", "cpu", "database", "rows")),
+        ]
         if stock:
-            row += [_short(stock["median"]), stock["queries"], _short(stock["rows"]), _short(stock["median"] / ours["median"])]
+            row += [
+                _short(stock["median"]),
+                stock["queries"],
+                _short(stock["rows"]),
+                _short(stock["median"] / ours["median"]),
+            ]
         rows.append([*row, *[""] * (len(head) - len(row))])
     harness.table(head, rows)
     costs = [cost["ours"] for cost in figures["pages"].values()]
     slow = [n for n, cost in figures["pages"].items() if cost["ours"]["median"] > SLOWEST_MS]
-    busy = [n for n, c in figures["pages"].items() if (c["ours"]["cpu"] + (c["ours"]["database"] or 0)) > SLOWEST_MS]
+    busy = [
+        n
+        for n, c in figures["pages"].items()
+        if (c["ours"]["cpu"] + (c["ours"]["database"] or 0)) > SLOWEST_MS
+    ]
     faster = {
         name: cost["stock"]["median"] / cost["ours"]["median"]
         for name, cost in figures["pages"].items()
@@ -459,10 +489,14 @@ def _print(figures: dict[str, Any]) -> None:
     met = harness.verdict(met=max(cost["queries"] for cost in costs) <= MOST_QUERIES)
     print(f"at most {MOST_QUERIES} queries: {met}")
     print(f"at most {SLOWEST_MS} ms (median): {harness.verdict(met=not slow)} {', '.join(slow)}")
-    print(f"the same in time of python and of the database: {harness.verdict(met=not busy)} {', '.join(busy)}")
+    print(
+        f"the same in time of python and of the database: {harness.verdict(met=not busy)} {', '.join(busy)}"
+    )
     if faster:
         less = [f"{name} ({times:.1f})" for name, times in faster.items() if times < TIMES_FASTER]
-        print(f"{TIMES_FASTER} times faster than stock: {harness.verdict(met=not less)} {', '.join(less)}")
+        print(
+            f"{TIMES_FASTER} times faster than stock: {harness.verdict(met=not less)} {', '.join(less)}"
+        )
     print("\nthrough gunicorn, median milliseconds")
     harness.table(["page", "ms"], [[n, _short(ms)] for n, ms in figures["served"].items()])
 
@@ -485,7 +519,9 @@ def _draw(grown: dict[str, Any]) -> None:
     FIGURES.write_text(json.dumps(figures, indent=2) + "\n")
     panels = [growth.Panel(name, sizes, {"this app": line}, False) for name, line in series.items()]
     PICTURE.write_text(growth.draw_panels(panels, GROWTH))
-    harness.table(["median ms", *map(str, sizes)], [[n, *map(_short, line)] for n, line in series.items()])
+    harness.table(
+        ["median ms", *map(str, sizes)], [[n, *map(_short, line)] for n, line in series.items()]
+    )
     print(f"{PICTURE.relative_to(harness.ROOT)} is drawn.")
 
 

@@ -71,7 +71,9 @@ def tidy(connection: Any) -> None:
             for (table,) in list(cursor.fetchall()):
                 cursor.execute(f"ANALYZE TABLE {table}")
         else:
-            cursor.execute({"postgresql": "VACUUM (ANALYZE)", "sqlite": "ANALYZE"}[connection.vendor])
+            cursor.execute(
+                {"postgresql": "VACUUM (ANALYZE)", "sqlite": "ANALYZE"}[connection.vendor]
+            )
 
 
 class Data:
@@ -206,7 +208,15 @@ class Data:
         for number in range(0, self.size, max(self.size // 2000, 1)):
             at = self.time(self.now + timedelta(seconds=number % 3600))
             tried = str(number // 500 % 3)
-            yield "default", self.session_id(number), "failed", at, tried, at, "503" * (tried != "0")
+            yield (
+                "default",
+                self.session_id(number),
+                "failed",
+                at,
+                tried,
+                at,
+                "503" * (tried != "0"),
+            )
 
 
 def session_id(number: int) -> str:

@@ -54,7 +54,8 @@ def keys_of(model: type[Model], ordering: Sequence[Any]) -> list[Key]:
     keys: list[Key] = []
     for part in ordering:
         if isinstance(part, OrderBy) and isinstance(part.expression, F):
-            name, descending = part.expression.name, part.descending
+            column: Any = part.expression
+            name, descending = column.name, part.descending
         elif isinstance(part, str):
             name, descending = part.removeprefix("-"), part.startswith("-")
         else:
@@ -62,7 +63,9 @@ def keys_of(model: type[Model], ordering: Sequence[Any]) -> list[Key]:
         field = _field(model, name)
         if field is None:
             return []
-        keys.append(Key("pk" if field.primary_key and "__" not in name else name, descending, field))
+        keys.append(
+            Key("pk" if field.primary_key and "__" not in name else name, descending, field)
+        )
         if keys[-1].path == "pk":
             return keys
     return []

@@ -148,7 +148,7 @@ class ReadOnlyAdmin(admin.ModelAdmin):
         return response
 
     @wraps(admin.ModelAdmin.action_checkbox)
-    def action_checkbox(self, obj: Any) -> SafeString:
+    def action_checkbox(self, obj: Any) -> SafeString:  # type: ignore[override]
         """Return Django's checkbox without a template for each row, a sixth of the time of a list."""
         return format_html(
             '<input type="checkbox" name="{}" value="{}" class="action-select" aria-label="{}">',

@@ -170,9 +170,7 @@ class Overview(ReadOnlyAdmin):
         for day, counts in sorted(activity.by_day.items(), reverse=True):
             days = _days(day, day)
             cells = [
-                Cell(
-                    counts[word], f"{address}?{urlencode({'outcome': word or NO_WORD, **days})}"
-                )
+                Cell(counts[word], f"{address}?{urlencode({'outcome': word or NO_WORD, **days})}")
                 if counts[word]
                 else Cell(0)
                 for word in outcomes
@@ -181,9 +179,7 @@ class Overview(ReadOnlyAdmin):
             rows.append(Row(day, [*cells, total]))
         return rows
 
-    def _completions(
-        self, period: figures.Period, first: date, last: date
-    ) -> list[Row]:
+    def _completions(self, period: figures.Period, first: date, last: date) -> list[Row]:
         return [
             Row(
                 entry.template_name or entry.template_id or _("No template"),

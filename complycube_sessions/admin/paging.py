@@ -54,8 +54,8 @@ class BoundedPaginator(Paginator):
 
     @cached_property
     def first_keys(self) -> list[Any]:
-        """The primary keys of the first rows, one more than are counted."""
-        return list(self.object_list.values_list("pk", flat=True)[: COUNTED + 1])
+        """Return the primary keys of the first rows, one more than are counted."""
+        return list(self._all_keys[: COUNTED + 1])
 
     @cached_property
     def count(self) -> int:
@@ -73,7 +73,13 @@ class BoundedPaginator(Paginator):
         end = start + self.per_page + 1
         if not self.is_bounded or ("first_keys" in self.__dict__ and end <= self.count):
             return self.first_keys[start:end]
-        return list(self.object_list.values_list("pk", flat=True)[start:end])
+        return list(self._all_keys[start:end])
+
+    @property
+    def _all_keys(self) -> QuerySet[Any]:
+        rows: Any = self.object_list
+        keys: QuerySet[Any] = rows.values_list("pk", flat=True)
+        return keys
 
 
 class BoundedChangeList(ChangeList):

@@ -193,11 +193,7 @@ def freshness() -> Freshness:
         if run.state == RefreshRun.State.SUCCEEDED
     }
     expected_after = timezone.now() - conf.COMPLYCUBE_EXPECTED_REFRESH_INTERVAL
-    late = [
-        name
-        for name in names
-        if name not in successes or successes[name] < expected_after
-    ]
+    late = [name for name in names if name not in successes or successes[name] < expected_after]
     return Freshness(
         last_run=runs[0] if runs else None,
         last_success_at=max(successes.values(), default=None),
