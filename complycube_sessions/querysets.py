@@ -176,8 +176,8 @@ class WorkflowSessionQuerySet(models.QuerySet["WorkflowSession"]):
         if accounts:
             return unheard.filter(Q(account__in=accounts) | Q(is_due))
         # All were swept: what is due is a short list, from which its sessions are found.
-        due = app.PendingRefresh.objects.filter(account__in=fresh).values("session_id")
-        return unheard.filter(is_due, pk__in=due)
+        due = app.PendingRefresh.objects.filter(account__in=fresh)
+        return unheard.filter(is_due)._of(due, [])
 
     def latest_for_client(self, client_id: str) -> WorkflowSession | None:
         """Return the client's newest session by the vendor's creation time, or None."""

@@ -15,8 +15,8 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
-from django.db import transaction
-from django.db.models import Count, Q
+from django.db import connections, router, transaction
+from django.db.models import Count, F, Q
 from django.db.models.functions import TruncDate
 from django.utils import timezone
 
@@ -131,13 +131,14 @@ def count_days(days: Sequence[date]) -> dict[date, Day]:
             day.templates.setdefault(template_id, Template()).add(_one(name, length))
     checks = (
         RelatedCheck.objects.filter(_created_on(days, "session__"))
-        .annotate(on=TruncDate("session__created_at"))
+        .annotate(on=_day_of_check())
         .values_list("on", "type", "outcome", "status")
         .annotate(count=Count("pk"))
         .order_by()
     )
     for on, *key, count in checks:
-        counted[on].checks[tuple(key)] += count
+        day = counted[on.astimezone(zone).date() if isinstance(on, datetime) else on]
+        day.checks[tuple(key)] += count
     return counted
 
 
@@ -214,6 +215,13 @@ def _one(name: str, length: timedelta | None) -> Template:
     if length is None or length < timedelta(0):
         return Template(name, 1)
     return Template(name, 1, [round(length.total_seconds())])
+
+
+def _day_of_check() -> Any:
+    """Return the day of creation; MySQL and MariaDB know days of UTC only where zones were loaded."""
+    if connections[router.db_for_read(RelatedCheck)].vendor == "mysql":
+        return F("session__created_at")
+    return TruncDate("session__created_at")
 
 
 def _created_on(days: Sequence[date], path: str = "") -> Q:

@@ -88,7 +88,7 @@ def test_pages__no_scan_of_a_big_table(client: Client) -> None:
 
 def test_scanned__sees_a_scan(client: Client) -> None:
     """A count of the whole table, as Django's own paginator makes it, would be noticed."""
-    sql = "SELECT COUNT(*) FROM complycube_sessions_workflowsession WHERE entity_name LIKE '%a%'"
+    sql = "SELECT COUNT(*) FROM complycube_sessions_workflowsession WHERE workflow_description LIKE '%a%'"
     with connections[Router.alias].cursor() as cursor:
         cursor.execute(f"EXPLAIN (FORMAT JSON) {sql}", None)
         assert scanned(cursor.fetchone()[0][0]["Plan"]) & BIG
