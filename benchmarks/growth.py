@@ -134,13 +134,17 @@ def draw(figures: dict[str, Any]) -> str:
         Panel(title, figures["sizes"], figures[title], logarithmic)
         for title, logarithmic in ((REQUESTS, True), (STORING, True), (MEMORY, False))
     ]
+    return draw_panels(panels, "Requests, storing time and memory against the number of sessions")
+
+
+def draw_panels(panels: Sequence[Panel], label: str) -> str:
+    """Return charts below each other as SVG."""
     height = TOP + len(panels) * (HEIGHT + GAP) - 44
     charts = "\n".join(
         f'<g transform="translate({LEFT},{TOP + index * (HEIGHT + GAP)})">{_chart(panel)}</g>'
         for index, panel in enumerate(panels)
     )
     total = LEFT + WIDTH
-    label = "Requests, storing time and memory against the number of sessions"
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {total} {height}" width="{total}" '
         f'height="{height}" role="img" aria-label="{label}">\n<style>{STYLE}</style>\n'

@@ -12,6 +12,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from complycube_sessions.fields import ExactCharField
+from complycube_sessions.indexes import PartialIndex
 from complycube_sessions.querysets import WorkflowSessionQuerySet
 
 ID_LENGTH = 128
@@ -95,7 +96,28 @@ class WorkflowSession(models.Model):
         ]
         indexes = [
             models.Index(fields=["created_at", "id"], name="ccs_session_created"),
-            models.Index(fields=["needs_review", "created_at", "id"], name="ccs_session_review"),
+            PartialIndex(
+                fields=["created_at", "id"],
+                condition=models.Q(needs_review=True),
+                instead=["needs_review", "created_at", "id"],
+                name="ccs_session_queue",
+            ),
+            PartialIndex(
+                fields=["created_at", "id"],
+                condition=models.Q(missing_since__isnull=False),
+                instead=["missing_since"],
+                name="ccs_session_missing",
+            ),
+            models.Index(fields=["outcome", "created_at", "id"], name="ccs_session_outcome"),
+            models.Index(fields=["status", "created_at", "id"], name="ccs_session_status"),
+            models.Index(
+                fields=["workflow_template_id", "created_at", "id"], name="ccs_session_template"
+            ),
+            models.Index(fields=["environment", "created_at", "id"], name="ccs_session_env"),
+            models.Index(fields=["account", "created_at", "id"], name="ccs_session_account"),
+            models.Index(fields=["entity_name", "id"], name="ccs_session_name"),
+            models.Index(fields=["updated_at", "id"], name="ccs_session_moved"),
+            models.Index(fields=["fetched_at", "id"], name="ccs_session_fetched"),
             models.Index(fields=["client_id"], name="ccs_session_client"),
             models.Index(
                 fields=["account", "environment", "updated_at"], name="ccs_session_updated"
@@ -170,7 +192,13 @@ class RelatedCheck(models.Model):
         constraints = [
             models.UniqueConstraint(fields=["session", "check_id"], name="ccs_check_per_session"),
         ]
-        indexes = [models.Index(fields=["check_id"], name="ccs_check_check_id")]
+        indexes = [
+            models.Index(fields=["check_id"], name="ccs_check_check_id"),
+            models.Index(fields=["type", "outcome", "session"], name="ccs_check_kind"),
+            models.Index(fields=["outcome", "session"], name="ccs_check_outcome"),
+            models.Index(fields=["status", "id"], name="ccs_check_status"),
+            models.Index(fields=["updated_at", "id"], name="ccs_check_updated"),
+        ]
 
     def __str__(self) -> str:
         return str(self.check_id)
@@ -185,7 +213,14 @@ class SessionNameWord(models.Model):
 
     class Meta:
         default_permissions = ()
-        indexes = [models.Index(fields=["word", "session"], name="ccs_word_session")]
+        indexes = [
+            models.Index(
+                fields=["word", "session"],
+                # For the search by a beginning, which PostgreSQL's own order of letters cannot serve.
+                opclasses=["varchar_pattern_ops", "varchar_pattern_ops"],
+                name="ccs_word_start",
+            )
+        ]
 
     def __str__(self) -> str:
         return str(self.pk)
@@ -220,10 +255,51 @@ class SessionChange(models.Model):
         verbose_name = _("session change")
         verbose_name_plural = _("session changes")
         default_permissions = ("view",)
-        indexes = [models.Index(fields=["observed_at"], name="ccs_change_observed")]
+        indexes = [
+            models.Index(fields=["observed_at", "id", "session"], name="ccs_change_newest"),
+            models.Index(fields=["field", "observed_at", "id"], name="ccs_change_field"),
+            models.Index(fields=["source", "observed_at", "id"], name="ccs_change_source"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.session_id} {self.field}"
+
+
+class DayFigures(models.Model):
+    """
+    The figures of the sessions created on one day, counted once.
+
+    They hold as long as no ``ChangedDay`` names the day; see ``services/day_figures.py``.
+    """
+
+    id = models.BigAutoField(primary_key=True)
+    # A day of this time zone.
+    zone = ExactCharField(max_length=64)
+    day = models.DateField()
+    figures = models.JSONField()
+
+    class Meta:
+        default_permissions = ()
+        constraints = [
+            models.UniqueConstraint(fields=["zone", "day"], name="ccs_figures_per_day"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.day} {self.zone}"
+
+
+class ChangedDay(models.Model):
+    """A UTC day of creation whose sessions were written since its figures were counted."""
+
+    id = models.BigAutoField(primary_key=True)
+    day = models.DateField()
+
+    class Meta:
+        default_permissions = ()
+        indexes = [models.Index(fields=["day"], name="ccs_changed_day")]
+
+    def __str__(self) -> str:
+        return str(self.day)
 
 
 class RefreshRun(models.Model):
@@ -271,7 +347,13 @@ class RefreshRun(models.Model):
         verbose_name = _("refresh run")
         verbose_name_plural = _("refresh runs")
         default_permissions = ("view",)
-        indexes = [models.Index(fields=["account", "started_at"], name="ccs_run_account_started")]
+        indexes = [
+            models.Index(fields=["account", "started_at"], name="ccs_run_account_started"),
+            models.Index(fields=["started_at", "id"], name="ccs_run_started"),
+            models.Index(fields=["state", "started_at", "id"], name="ccs_run_state"),
+            models.Index(fields=["account", "mode", "id"], name="ccs_run_mode"),
+            models.Index(fields=["account", "state", "mode", "id"], name="ccs_run_latest"),
+        ]
 
     def __str__(self) -> str:
         return str(self.pk)
@@ -329,7 +411,17 @@ class PendingRefresh(models.Model):
                 fields=["account", "session_id"], name="ccs_pending_per_session"
             ),
         ]
-        indexes = [models.Index(fields=["account", "next_try_at"], name="ccs_pending_due")]
+        indexes = [
+            models.Index(fields=["account", "next_try_at"], name="ccs_pending_due"),
+            models.Index(fields=["next_try_at", "id"], name="ccs_pending_next"),
+            models.Index(fields=["session_id"], name="ccs_pending_session"),
+            PartialIndex(
+                fields=["next_try_at", "id"],
+                condition=models.Q(attempts__gt=0),
+                instead=["attempts"],
+                name="ccs_pending_failing",
+            ),
+        ]
 
     def __str__(self) -> str:
         return str(self.session_id)
@@ -365,6 +457,14 @@ class WebhookEvent(models.Model):
             models.Index(fields=["processed_at", "id"], name="ccs_event_unprocessed"),
             models.Index(fields=["resource_id"], name="ccs_event_resource"),
             models.Index(fields=["client_id"], name="ccs_event_client"),
+            models.Index(fields=["event_id"], name="ccs_event_event"),
+            models.Index(fields=["received_at", "id"], name="ccs_event_received"),
+            PartialIndex(
+                fields=["id"],
+                condition=models.Q(processed_at__isnull=False) & ~models.Q(error=""),
+                instead=["processed_at"],
+                name="ccs_event_given_up",
+            ),
         ]
 
     def __str__(self) -> str:

@@ -1,10 +1,10 @@
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final, Self
 
-from django.db import models
+from django.db import connections, models
 from django.db.models import Exists, F, OuterRef, Q
 from django.utils import timezone
 
@@ -20,6 +20,38 @@ NO_WORD: Final = "(none)"
 OTHER_WORDS: Final = "(other)"
 # More than one person's sessions; from here on the index of the clients is the better list.
 _MANY: Final = 500
+# Up to so many sessions are gathered and sorted; of more the newest are met on the way.
+MANY: Final = 5_000
+LONG: Final = 1_000
+_MOST_WORDS: Final = 200
+
+
+def unknown_words(rows: models.QuerySet[Any], field: str, known: Iterable[str]) -> list[str] | None:
+    """
+    Return the words of a column that are neither known nor left out, in one query.
+
+    It jumps in the column's index from one word to the next, and so reads a row a word, not the table.
+
+    Args:
+        rows: Rows of the model, for the database.
+        field: A column that an index begins with.
+        known: The words that have a label.
+
+    Returns:
+        None where there are more words than anybody could have meant.
+    """
+    connection = connections[rows.db]
+    table = connection.ops.quote_name(rows.model._meta.db_table)
+    column = connection.ops.quote_name(field)
+    statement = (
+        f"WITH RECURSIVE words (word) AS (SELECT MIN({column}) FROM {table} UNION ALL "  # noqa: S608 - our own names
+        f"SELECT (SELECT MIN({column}) FROM {table} WHERE {column} > word) FROM words "
+        f"WHERE word IS NOT NULL) SELECT word FROM words WHERE word IS NOT NULL LIMIT {_MOST_WORDS}"
+    )
+    with connection.cursor() as cursor:
+        cursor.execute(statement)
+        words = [word for (word,) in cursor.fetchall()]
+    return None if len(words) == _MOST_WORDS else sorted({*words} - {"", *known})
 
 
 def word_is(field: str, word: str, known: Iterable[str]) -> Q:
@@ -37,8 +69,49 @@ def word_is(field: str, word: str, known: Iterable[str]) -> Q:
     return Q(**{field: "" if word == NO_WORD else word})
 
 
+def with_word(
+    rows: models.QuerySet[Any], field: str, word: str, known: Iterable[str]
+) -> models.QuerySet[Any]:
+    """Return the rows whose field holds a word, as ``word_is`` takes it, by the index of the field."""
+    if word == OTHER_WORDS and (unknown := unknown_words(rows, field, known)) is not None:
+        return rows.filter(**{f"{field}__in": unknown})
+    return rows.filter(word_is(field, word, known))
+
+
 class WorkflowSessionQuerySet(models.QuerySet["WorkflowSession"]):
     """Questions that a compliance desk or a host project asks of its sessions."""
+
+    # Whether more than ``LONG`` sessions are known to be in it, as nothing but one frequent word was asked.
+    is_long = False
+
+    def _clone(self) -> Self:
+        clone = super()._clone()  # type: ignore[misc]
+        clone.is_long = self.is_long
+        return clone  # type: ignore[no-any-return]
+
+    def _filter_or_exclude(self, negate: bool, args: Any, kwargs: Any) -> Self:
+        narrowed = super()._filter_or_exclude(negate, args, kwargs)  # type: ignore[misc]
+        narrowed.is_long = self.is_long and not any(args) and not kwargs
+        return narrowed  # type: ignore[no-any-return]
+
+    def _of(self, rows: models.QuerySet[Any], walked: Sequence[Q]) -> Self:
+        """
+        Return the sessions that rows of another table belong to.
+
+        Few are named by their ids. Many are met soon enough when the sessions are walked in their order,
+        while to gather and sort them would cost time for each. No database is left to guess which it is.
+
+        Args:
+            rows: The rows, each with its ``session``, found by an index.
+            walked: The same as conditions of a session.
+        """
+        is_all = not self.query.where
+        ids = list(rows.using(self.db).order_by().values_list("session_id", flat=True)[: MANY + 1])
+        if len(ids) <= MANY:
+            return self.filter(pk__in=set(ids))
+        found = self.filter(*walked)
+        found.is_long = is_all and len(set(ids)) > LONG
+        return found
 
     def for_client(self, client_id: str) -> WorkflowSessionQuerySet:
         """Return the sessions of one client, by the vendor's client id."""
@@ -80,6 +153,33 @@ class WorkflowSessionQuerySet(models.QuerySet["WorkflowSession"]):
             ~Exists(swept) | Q(Exists(pending)), fetched_at__lt=cutoff, missing_since=None
         )
 
+    def stale_now(self, *, older_than: timedelta) -> WorkflowSessionQuerySet:
+        """
+        Return what ``stale`` returns, planned from the accounts that were swept at this moment.
+
+        Where all of them were, it begins at what is due instead of at every session.
+        """
+        from complycube_sessions import models as app  # the models import this module
+
+        cutoff = timezone.now() - older_than
+        swept = app.RefreshRun.objects.using(self.db).filter(
+            mode__in=app.RefreshRun.SWEEPING_MODES,
+            state=app.RefreshRun.State.SUCCEEDED,
+            started_at__gte=cutoff,
+        )
+        fresh = sorted(set(swept.order_by().values_list("account", flat=True)))
+        accounts = unknown_words(self, "account", fresh)
+        pending = app.PendingRefresh.objects.filter(account=OuterRef("account"))
+        is_due = Exists(pending.filter(session_id=OuterRef("pk")))
+        unheard = self.filter(fetched_at__lt=cutoff, missing_since=None)
+        if accounts is None:
+            return unheard.filter(~Q(account__in=fresh) | Q(is_due))
+        if accounts:
+            return unheard.filter(Q(account__in=accounts) | Q(is_due))
+        # All were swept: what is due is a short list, from which its sessions are found.
+        due = app.PendingRefresh.objects.filter(account__in=fresh)
+        return unheard.filter(is_due)._of(due, [])
+
     def latest_for_client(self, client_id: str) -> WorkflowSession | None:
         """Return the client's newest session by the vendor's creation time, or None."""
         newest_first = (F("created_at").desc(nulls_last=True), "-first_seen_at", "-pk")
@@ -100,8 +200,8 @@ class WorkflowSessionQuerySet(models.QuerySet["WorkflowSession"]):
         """Return the sessions with a change of meaning that was observed since then."""
         from complycube_sessions import models as app  # the models import this module
 
-        changes = app.SessionChange.objects.filter(session=OuterRef("pk"), observed_at__gte=when)
-        return self.filter(Exists(changes))
+        changes = app.SessionChange.objects.filter(observed_at__gte=when)
+        return self._of(changes, [Q(Exists(changes.filter(session=OuterRef("pk"))))])
 
     def with_check(self, check_type: str = "", outcome: str = "") -> WorkflowSessionQuerySet:
         """
@@ -113,12 +213,12 @@ class WorkflowSessionQuerySet(models.QuerySet["WorkflowSession"]):
         """
         from complycube_sessions import models as app  # the models import this module
 
-        checks = app.RelatedCheck.objects.filter(session=OuterRef("pk"))
+        checks = app.RelatedCheck.objects.order_by()
         if check_type:
             checks = checks.filter(type=check_type)
         if outcome:
-            checks = checks.filter(word_is("outcome", outcome, app.RelatedCheck.Outcome.values))
-        return self.filter(Exists(checks))
+            checks = with_word(checks, "outcome", outcome, app.RelatedCheck.Outcome.values)
+        return self._of(checks, [Q(Exists(checks.filter(session=OuterRef("pk"))))])
 
     def search(self, text: str) -> WorkflowSessionQuerySet:
         """
@@ -148,8 +248,10 @@ class WorkflowSessionQuerySet(models.QuerySet["WorkflowSession"]):
         words = name_words(typed)
         if not words:
             return self.none()
-        named = self
-        for word in words:
-            rows = app.SessionNameWord.objects.filter(word__startswith=word)
-            named = named.filter(pk__in=rows.values("session"))
-        return named
+        # The longest is likely the rarest: it is looked up, the others are compared.
+        words.sort(key=len, reverse=True)
+        terms = [app.SessionNameWord.objects.filter(word__startswith=word) for word in words]
+        rows = terms[0]
+        for term in terms[1:]:
+            rows = rows.filter(Exists(term.filter(session=OuterRef("session"))))
+        return self._of(rows, [Q(Exists(term.filter(session=OuterRef("pk")))) for term in terms])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from django.contrib.admin.views.main import ChangeList
+from django.contrib.admin.views.main import ORDER_VAR, ChangeList
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.html import format_html
@@ -14,6 +14,7 @@ from django.utils.translation import gettext_lazy
 
 from complycube_sessions.admin import display, filters
 from complycube_sessions.admin.base import ReadOnlyAdmin, allowed, column
+from complycube_sessions.admin.paging import BoundedChangeList
 from complycube_sessions.admin.tree import tree
 from complycube_sessions.models import RelatedCheck, WorkflowSession
 
@@ -28,15 +29,24 @@ LIST_FIELDS: Final = (
     "outcome",
     "updated_at",
     "session__entity_name",
+    "session__created_at",
 )
 
 
-class CheckChangeList(ChangeList):
+class CheckChangeList(BoundedChangeList):
     """A page of checks with the names of their sessions, and none of the large columns of either."""
 
-    def get_queryset(self, request: HttpRequest, *args: Any) -> QuerySet[RelatedCheck]:
-        checks: QuerySet[RelatedCheck] = super().get_queryset(request, *args)
-        return checks.only(*LIST_FIELDS)
+    completions = {"type": ("outcome", "session_id"), "outcome": ("session_id",)}
+
+    def get_ordering(self, request: HttpRequest, queryset: QuerySet[Any]) -> list[Any]:
+        """Return the newest sessions first where a time is asked for: the index of that time has them."""
+        days = (self.params.get(name) for name in filters.SessionCreatedListFilter.parameters)
+        if any(days) and not self.params.get(ORDER_VAR):
+            return ["-session__created_at", "-pk"]
+        return super().get_ordering(request, queryset)
+
+    def shape(self, rows: QuerySet[RelatedCheck]) -> QuerySet[RelatedCheck]:
+        return rows.only(*LIST_FIELDS)
 
 
 class RelatedCheckAdmin(ReadOnlyAdmin):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Final
 
 from django.utils import timezone
@@ -11,8 +12,8 @@ from django.utils.formats import date_format
 from django.utils.functional import Promise
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.translation import get_language, gettext_lazy, ngettext
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy, ngettext
 
 from complycube_sessions.models import (
     RefreshRun,
@@ -146,8 +147,23 @@ def badge(look: Look) -> SafeString:
     )
 
 
+def outcome_badge(outcome: str, status: str) -> SafeString:
+    """Return the badge of a session's outcome; most rows of a list share a few of them."""
+    return _outcome_badge(outcome, status, get_language())
+
+
+@lru_cache(maxsize=1_000)
+def _outcome_badge(outcome: str, status: str, language: str | None) -> SafeString:
+    return badge(outcome_look(outcome, status))
+
+
 def status_pill(status: str) -> SafeString:
     """Return a status as an outlined pill, which no one takes for an outcome."""
+    return _status_pill(status, get_language())
+
+
+@lru_cache(maxsize=1_000)
+def _status_pill(status: str, language: str | None) -> SafeString:
     return format_html('<span class="ccs-status"><bdi>{}</bdi></span>', status_label(status))
 
 

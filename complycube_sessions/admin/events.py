@@ -64,6 +64,7 @@ class WebhookEventAdmin(ReadOnlyAdmin):
     ]
     list_filter = [EventStateListFilter, filters.AccountListFilter]
     ordering = ["-id"]
+    sortable_by = ["received"]
     search_fields = ["resource_id"]
     search_help_text = gettext_lazy("A session id, a check id, a client id or an event id.")
     page_template = "record.html"
@@ -106,7 +107,7 @@ class WebhookEventAdmin(ReadOnlyAdmin):
     def state(self, event: WebhookEvent) -> SafeString:
         return state_look(event).badge
 
-    @column(gettext_lazy("next try"), ordering="next_try_at")
+    @column(gettext_lazy("next try"))
     def next_try(self, event: WebhookEvent) -> SafeString | str:
         return display.moment(event.next_try_at, with_zone=False)
 

@@ -27,8 +27,8 @@ from complycube_sessions.models import (
     SessionChange,
     WorkflowSession,
 )
-from complycube_sessions.querysets import NO_WORD, OTHER_WORDS, word_is
-from complycube_sessions.services.figures import day_bounds
+from complycube_sessions.querysets import NO_WORD, OTHER_WORDS, with_word, word_is
+from complycube_sessions.services.day_figures import day_bounds
 
 NEWEST_SESSIONS: Final = 500
 TEMPLATES_LISTED: Final = 20
@@ -63,7 +63,7 @@ class WordListFilter(ShownListFilter):
         word = self.value()
         if not word:
             return queryset
-        return queryset.filter(word_is(self.field, word, [known for known, _label in self.known]))
+        return with_word(queryset, self.field, word, [known for known, _label in self.known])
 
 
 class OutcomeListFilter(WordListFilter):
@@ -234,7 +234,7 @@ class StaleListFilter(ChoiceListFilter):
         older_than = conf.COMPLYCUBE_EXPECTED_REFRESH_INTERVAL
         sessions: QuerySet[Any] = queryset.none()
         if value == YES:
-            sessions = queryset.stale(older_than=older_than)
+            sessions = queryset.stale_now(older_than=older_than)
         return sessions
 
 

@@ -63,7 +63,7 @@ class SessionChangeAdmin(ReadOnlyAdmin):
     def after(self, change: SessionChange) -> SafeString:
         return display.change_value(change, change.new)
 
-    @column(gettext_lazy("changed"), ordering="changed_at")
+    @column(gettext_lazy("changed"))
     def changed(self, change: SessionChange) -> SafeString | str:
         return display.moment(change.changed_at, with_zone=False)
 

@@ -78,7 +78,8 @@ class Overview(ReadOnlyAdmin):
         days = int(asked) if asked in {str(period) for period in PERIODS} else PERIODS[0]
         last = timezone.localdate()
         first = last - timedelta(days=days - 1)
-        activity = figures.activity(first, last)
+        period = figures.period(first, last)
+        activity = period.activity
         outcomes = self._outcome_columns(activity)
         ages = self._ages()
         context = {
@@ -110,8 +111,8 @@ class Overview(ReadOnlyAdmin):
             "bars": bars(activity, outcomes),
             "chart": (CHART_WIDTH, CHART_HEIGHT),
             "highest": max((day.total() for day in activity.by_day.values()), default=0),
-            "completions": self._completions(first, last),
-            **self._check_table(request, first, last),
+            "completions": self._completions(period, first, last),
+            **self._check_table(request, period, first, last),
         }
         return self.render(request, "overview.html", context)
 
@@ -120,7 +121,7 @@ class Overview(ReadOnlyAdmin):
         return f"{self.url('changelist')}?{urlencode(query)}"
 
     def _list(self, first: date, last: date, **query: Any) -> str:
-        return self.list_url(**query, created_from=first.isoformat(), created_to=last.isoformat())
+        return self.list_url(**query, **_days(first, last))
 
     def _ages(self) -> list[Row]:
         rows = []
@@ -166,19 +167,22 @@ class Overview(ReadOnlyAdmin):
         return [*known, *others, *([""] if "" in there else [])]
 
     def _by_day(self, activity: figures.Activity, outcomes: list[str]) -> list[Row]:
-        return [
-            Row(
-                day,
-                [
-                    Cell(counts[word], self._list(day, day, outcome=word or NO_WORD))
-                    for word in outcomes
-                ]
-                + [Cell(counts.total(), self._list(day, day))],
-            )
-            for day, counts in sorted(activity.by_day.items(), reverse=True)
-        ]
+        # Hundreds of addresses of one list: it is looked up once.
+        address = self.url("changelist")
+        rows = []
+        for day, counts in sorted(activity.by_day.items(), reverse=True):
+            days = _days(day, day)
+            cells = [
+                Cell(counts[word], f"{address}?{urlencode({'outcome': word or NO_WORD, **days})}")
+                if counts[word]
+                else Cell(0)
+                for word in outcomes
+            ]
+            total = Cell(counts.total(), f"{address}?{urlencode(days)}")
+            rows.append(Row(day, [*cells, total]))
+        return rows
 
-    def _completions(self, first: date, last: date) -> list[Row]:
+    def _completions(self, period: figures.Period, first: date, last: date) -> list[Row]:
         return [
             Row(
                 entry.template_name or entry.template_id or _("No template"),
@@ -195,17 +199,19 @@ class Overview(ReadOnlyAdmin):
                 ],
                 texts=[display.duration(entry.median), display.duration(entry.ninetieth)],
             )
-            for entry in figures.completions(first, last)
+            for entry in period.completions
         ]
 
-    def _check_table(self, request: HttpRequest, first: date, last: date) -> dict[str, Any]:
+    def _check_table(
+        self, request: HttpRequest, period: figures.Period, first: date, last: date
+    ) -> dict[str, Any]:
         """Return the checks by type and what came out; each outcome and status is a column of its own."""
         may_open = allowed(request, "view_relatedcheck")
         address = self.url("changelist", model=RelatedCheck)
-        days = {"created_from": first.isoformat(), "created_to": last.isoformat()}
+        days = _days(first, last)
         cells: dict[str, dict[Words, Cell]] = {}
         looks: dict[Words, display.Look] = {}
-        for entry in figures.check_counts(first, last):
+        for entry in period.check_counts:
             # The same check is shown with the same mark here and on the page of its session.
             check = RelatedCheck(status=entry.status, outcome=entry.outcome)
             words = (entry.outcome, entry.status)
@@ -240,6 +246,10 @@ def check_heads(columns: list[tuple[display.Look, Words]]) -> list[tuple[display
         else (look, "")
         for look, words in columns
     ]
+
+
+def _days(first: date, last: date) -> dict[str, str]:
+    return {"created_from": first.isoformat(), "created_to": last.isoformat()}
 
 
 def share(count: int, total: int) -> int:

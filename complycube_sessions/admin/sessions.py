@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import Any, Final
 from urllib.parse import quote, urlencode
 
@@ -14,8 +15,8 @@ from django.urls import path
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.text import capfirst
+from django.utils.translation import get_language, gettext_lazy, ngettext
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy, ngettext
 
 from complycube_sessions.admin import display, filters, shapes
 from complycube_sessions.admin.actions import RefreshActions, outside_transactions
@@ -24,6 +25,7 @@ from complycube_sessions.admin.evidence import EvidenceActions, evidence_line
 from complycube_sessions.admin.export import ExportActions, xlsx_is_there
 from complycube_sessions.admin.freshness import freshness_line
 from complycube_sessions.admin.overview import Overview
+from complycube_sessions.admin.paging import BoundedChangeList
 from complycube_sessions.admin.tree import tree
 from complycube_sessions.conf import conf
 from complycube_sessions.models import (
@@ -108,8 +110,10 @@ class Event:
         return display.moment(self.when)
 
 
-class SessionChangeList(ChangeList):
+class SessionChangeList(BoundedChangeList):
     """A page of sessions without their large columns, with what their checks need to be marked."""
+
+    completions = {"outcome": ("created_at",), "status": ("created_at",)}
 
     def __init__(self, request: HttpRequest, *args: Any, **kwargs: Any) -> None:
         self.is_queue = is_queue(request)
@@ -119,10 +123,9 @@ class SessionChangeList(ChangeList):
         """Return the order that the heading of the table shows."""
         return list(QUEUE_ORDER if self.is_queue else ORDER)
 
-    def get_queryset(self, request: HttpRequest, *args: Any) -> QuerySet[WorkflowSession]:
+    def shape(self, rows: QuerySet[WorkflowSession]) -> QuerySet[WorkflowSession]:
         checks = RelatedCheck.objects.only(*CHECK_FIELDS).order_by("position", "id")
-        sessions: QuerySet[WorkflowSession] = super().get_queryset(request, *args)
-        return sessions.only(*LIST_FIELDS).prefetch_related(Prefetch("checks", checks))
+        return rows.only(*LIST_FIELDS).prefetch_related(Prefetch("checks", checks))
 
 
 class WorkflowSessionAdmin(EvidenceActions, RefreshActions, ExportActions, Overview):
@@ -245,7 +248,7 @@ class WorkflowSessionAdmin(EvidenceActions, RefreshActions, ExportActions, Overv
     def status_pill(self, session: WorkflowSession) -> SafeString:
         return display.status_pill(session.status)
 
-    @column(gettext_lazy("workflow"), ordering="workflow_template_name")
+    @column(gettext_lazy("workflow"))
     def workflow(self, session: WorkflowSession) -> SafeString | str:
         return workflow_text(session)
 
@@ -361,7 +364,7 @@ def is_queue(request: HttpRequest) -> bool:
 
 def outcome_with_flags(session: WorkflowSession) -> SafeString:
     """Return the outcome, and after it what the outcome alone would hide."""
-    shown = [(display.outcome_look(session.outcome, session.status).badge,)]
+    shown = [(display.outcome_badge(session.outcome, session.status),)]
     if session.needs_review:
         shown.append(
             (format_html('<span class="ccs-flag ccs-review">{}</span>', _("Needs review")),)
@@ -384,12 +387,9 @@ def check_marks(checks: list[RelatedCheck]) -> SafeString | str:
     """Return one mark a check: colour and glyph to see, type and outcome to hear."""
     if not checks:
         return display.DASH
-    looks = [(check, display.check_look(check)) for check in checks]
-    marks = [
-        (look.tone, f"{display.check_type_label(check.type)}: {look.label}", look.glyph)
-        for check, look in looks
-    ]
-    shown = sorted(marks, key=lambda mark: mark[0] == "clear")[:MARKS_SHOWN]
+    language = get_language()
+    marks = [_mark(check.type, check.status, check.outcome, language) for check in checks]
+    shown = sorted(marks, key=lambda mark: mark[0])[:MARKS_SHOWN]
     rest = len(marks) - len(shown)
     more = ""
     if rest:
@@ -397,14 +397,26 @@ def check_marks(checks: list[RelatedCheck]) -> SafeString | str:
         more = format_html('<li class="ccs-quiet">{}</li>', text)
     return format_html(
         '<ul class="ccs-marks">{}{}</ul>',
-        format_html_join(
-            "",
-            '<li class="ccs-mark ccs-tone-{0}" title="{1}"><span aria-hidden="true">{2}</span>'
-            '<span class="visually-hidden">{1}</span></li>',
-            shown,
-        ),
+        format_html_join("", "{}", ((html,) for _is_clear, html in shown)),
         more,
     )
+
+
+@lru_cache(maxsize=1_000)
+def _mark(
+    check_type: str, status: str, outcome: str, language: str | None
+) -> tuple[bool, SafeString]:
+    """Return whether a check is clear, and its mark; most checks of a page share a few of them."""
+    look = display.check_look(RelatedCheck(status=status, outcome=outcome))
+    text = f"{display.check_type_label(check_type)}: {look.label}"
+    mark = format_html(
+        '<li class="ccs-mark ccs-tone-{0}" title="{1}"><span aria-hidden="true">{2}</span>'
+        '<span class="visually-hidden">{1}</span></li>',
+        look.tone,
+        text,
+        look.glyph,
+    )
+    return look.is_clear, mark
 
 
 def field_groups(session: WorkflowSession) -> list[tuple[Any, list[tuple[str, Any]]]]:

@@ -8,7 +8,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('complycube_sessions', '0002_webhook_event_turns'),
+        ('complycube_sessions', '0003_indexes'),
     ]
 
     operations = [
@@ -65,9 +65,5 @@ class Migration(migrations.Migration):
         migrations.AddIndex(
             model_name='erasure',
             index=models.Index(fields=['key_fingerprint'], name='ccs_erasure_key'),
-        ),
-        migrations.AddIndex(
-            model_name='webhookevent',
-            index=models.Index(fields=['client_id'], name='ccs_event_client'),
         ),
     ]

@@ -159,7 +159,7 @@ def _as_json(rows: Sequence[models.Model], fields: Sequence[AnyField]) -> str:
     names = [(str(field.column), field.attname) for field in fields]
     return json.dumps(
         [{column: getattr(row, attname) for column, attname in names} for row in rows],
-        default=datetime.isoformat,
+        default=lambda day_or_time: day_or_time.isoformat(),
     )
 
 

@@ -10,27 +10,20 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, time, timedelta
+from datetime import date, datetime, timedelta
 from typing import Final
 
-from django.db.models import (
-    Count,
-    DurationField,
-    ExpressionWrapper,
-    F,
-    Max,
-    Q,
-    Window,
-)
-from django.db.models.functions import RowNumber, TruncDate
+from django.db.models import Count, Q, Subquery
 from django.utils import timezone
 
 from complycube_sessions.conf import account_names, conf
-from complycube_sessions.models import PendingRefresh, RefreshRun, RelatedCheck, WorkflowSession
+from complycube_sessions.models import PendingRefresh, RefreshLease, RefreshRun, WorkflowSession
+from complycube_sessions.services.day_figures import Day, Key, Template, day_bounds, figures_by_day
 
 # By how many days ago a session was created: from, to.
 AGE_BANDS: Final[tuple[tuple[int, int | None], ...]] = ((0, 0), (1, 2), (3, 6), (7, None))
 TEMPLATES_SHOWN: Final = 20
+ACCOUNTS_SHOWN: Final = 20
 
 
 @dataclass(frozen=True)
@@ -87,14 +80,6 @@ class Freshness:
     failing: int
 
 
-def day_bounds(first: date | None, last: date | None) -> tuple[datetime | None, datetime | None]:
-    """Return the first moment of one day and the first moment after another."""
-    zone = timezone.get_current_timezone()
-    start = datetime.combine(first, time.min, zone) if first else None
-    end = datetime.combine(last + timedelta(days=1), time.min, zone) if last else None
-    return start, end
-
-
 def review_ages() -> list[AgeBand]:
     """Return how many sessions wait for a review, by age; those of unknown age only if there are any."""
     today = timezone.localdate()
@@ -120,96 +105,87 @@ def review_ages() -> list[AgeBand]:
     return ages
 
 
-def activity(first: date, last: date) -> Activity:
-    """Return the sessions created from one day to another, by day, status and outcome."""
-    start, end = day_bounds(first, last)
-    rows = (
-        WorkflowSession.objects.created_between(start, end)
-        .annotate(day=TruncDate("created_at"))
-        .values_list("day", "status", "outcome")
-        .annotate(count=Count("pk"))
-        .order_by()
-    )
-    days = {first + timedelta(days=n): Counter[str]() for n in range((last - first).days + 1)}
-    by_status, by_outcome = Counter[str](), Counter[str]()
-    for day, status, outcome, count in rows:
-        days.setdefault(day, Counter())[outcome] += count
-        by_status[status] += count
-        by_outcome[outcome] += count
-    return Activity(days, by_status, by_outcome)
+@dataclass(frozen=True)
+class Period:
+    """The figures of the sessions created from one day to another."""
+
+    activity: Activity
+    completions: Sequence[Completion]
+    check_counts: Sequence[CheckCount]
+
+
+def period(first: date, last: date) -> Period:
+    """Return all figures of a period, from what is kept of its days where it is."""
+    days = figures_by_day(first, last)
+    return Period(_activity(days), _completions(days), _check_counts(days))
 
 
 def completions(first: date, last: date) -> list[Completion]:
     """Return the time to complete of sessions created in a period, for the 20 most used templates."""
-    sessions = WorkflowSession.objects.created_between(*day_bounds(first, last)).filter(
-        status=WorkflowSession.Status.COMPLETE
-    )
-    templates = (
-        sessions.values("workflow_template_id")
-        .annotate(name=Max("workflow_template_name"), count=Count("pk"))
-        .order_by("-count", "workflow_template_id")[:TEMPLATES_SHOWN]
-    )
-    took = ExpressionWrapper(F("completed_at") - F("created_at"), DurationField())
-    group = [F("workflow_template_id")]
-    # The nearest rank, in whole numbers: the median is at ⌈n/2⌉, the other at ⌈9n/10⌉.
-    ranked = (
-        sessions.filter(completed_at__gte=F("created_at"))
-        .annotate(took=took)
-        .annotate(
-            place=Window(RowNumber(), partition_by=group, order_by=F("took").asc()),
-            total=Window(Count("pk"), partition_by=group),
-        )
-        .annotate(
-            is_median=F("place") * 2 - F("total"),
-            is_ninetieth=F("place") * 10 - F("total") * 9,
-        )
-        .filter(Q(is_median__gte=0, is_median__lt=2) | Q(is_ninetieth__gte=0, is_ninetieth__lt=10))
-        .values_list("workflow_template_id", "took", "is_median", "is_ninetieth")
-    )
-    medians: dict[str, timedelta] = {}
-    ninetieths: dict[str, timedelta] = {}
-    for template_id, length, to_median, to_ninetieth in ranked:
-        if 0 <= to_median < 2:
-            medians[template_id] = length
-        if 0 <= to_ninetieth < 10:
-            ninetieths[template_id] = length
+    return _completions(figures_by_day(first, last))
+
+
+def _activity(days: dict[date, Day]) -> Activity:
+    by_day: dict[date, Counter[str]] = {}
+    by_status, by_outcome = Counter[str](), Counter[str]()
+    for day, figures in days.items():
+        by_day[day] = Counter()
+        for (status, outcome), count in figures.sessions.items():
+            by_day[day][outcome] += count
+            by_status[status] += count
+            by_outcome[outcome] += count
+    return Activity(by_day, by_status, by_outcome)
+
+
+def _completions(days: dict[date, Day]) -> list[Completion]:
+    templates: dict[str, Template] = {}
+    for figures in days.values():
+        for template_id, found in figures.templates.items():
+            templates.setdefault(template_id, Template()).add(found)
+    most_used = sorted(templates.items(), key=lambda entry: (-entry[1].count, entry[0]))
     return [
         Completion(
-            template_id=row["workflow_template_id"],
-            template_name=row["name"],
-            count=row["count"],
-            median=medians.get(row["workflow_template_id"]),
-            ninetieth=ninetieths.get(row["workflow_template_id"]),
+            template_id=template_id,
+            template_name=found.name,
+            count=found.count,
+            median=found.rank(1, 2),
+            ninetieth=found.rank(9, 10),
         )
-        for row in templates
+        for template_id, found in most_used[:TEMPLATES_SHOWN]
     ]
 
 
-def check_counts(first: date, last: date) -> list[CheckCount]:
-    """Return the checks of the sessions created in a period, by type, outcome and status."""
-    start, end = day_bounds(first, last)
-    rows = (
-        RelatedCheck.objects.filter(session__created_at__gte=start, session__created_at__lt=end)
-        .values_list("type", "outcome", "status")
-        .annotate(count=Count("pk"))
-        .order_by("type", "outcome", "status")
-    )
-    return [CheckCount(*row) for row in rows]
+def _check_counts(days: dict[date, Day]) -> list[CheckCount]:
+    counts: Counter[Key] = Counter()
+    for figures in days.values():
+        counts.update(figures.checks)
+    return [
+        CheckCount(check_type, outcome, status, count)
+        for (check_type, outcome, status), count in sorted(counts.items())
+    ]
+
+
+def _newest_sweeps(accounts: Sequence[str]) -> list[int]:
+    """Return the newest sweep and the newest successful one of each account, each by an index."""
+    newest = []
+    for account in accounts:
+        for mode in RefreshRun.SWEEPING_MODES:
+            sweeps = RefreshRun.objects.filter(account=account, mode=mode).order_by("-pk")
+            succeeded = sweeps.filter(state=RefreshRun.State.SUCCEEDED)
+            newest += [Subquery(rows.values("pk")[:1]) for rows in (sweeps, succeeded)]
+    if not newest:
+        return []
+    found = RefreshRun.objects.order_by().annotate(**{f"n{i}": sub for i, sub in enumerate(newest)})
+    row = found.values_list(*(f"n{i}" for i in range(len(newest))))[:1]
+    return sorted({pk for pks in row for pk in pks if pk is not None})
 
 
 def freshness() -> Freshness:
     """Return when the accounts were last swept, what fails, and which of them are late."""
-    sweeps = RefreshRun.objects.filter(mode__in=RefreshRun.SWEEPING_MODES).order_by()
-    succeeded = sweeps.filter(state=RefreshRun.State.SUCCEEDED)
-    newest = [
-        runs.values("account").annotate(newest=Max("pk")).values("newest")
-        for runs in (sweeps, succeeded)
-    ]
-    rows = (
-        RefreshRun.objects.filter(Q(pk__in=newest[0]) | Q(pk__in=newest[1]))
-        .order_by("-pk")
-        .defer("errors")
+    names = account_names() or list(
+        RefreshLease.objects.order_by("account").values_list("account", flat=True)[:ACCOUNTS_SHOWN]
     )
+    rows = RefreshRun.objects.filter(pk__in=_newest_sweeps(names)).order_by("-pk").defer("errors")
     runs = list(rows)
     successes = {
         run.account: run.finished_at or run.started_at
@@ -217,11 +193,7 @@ def freshness() -> Freshness:
         if run.state == RefreshRun.State.SUCCEEDED
     }
     expected_after = timezone.now() - conf.COMPLYCUBE_EXPECTED_REFRESH_INTERVAL
-    late = [
-        name
-        for name in account_names() or sorted({run.account for run in runs})
-        if name not in successes or successes[name] < expected_after
-    ]
+    late = [name for name in names if name not in successes or successes[name] < expected_after]
     return Freshness(
         last_run=runs[0] if runs else None,
         last_success_at=max(successes.values(), default=None),

@@ -39,6 +39,7 @@ from complycube_sessions.models import (
 )
 from complycube_sessions.services import erasures
 from complycube_sessions.services.database import retry_transient, write_alias
+from complycube_sessions.services.day_figures import mark_changed
 from complycube_sessions.services.erasures import AT_ONCE, CHECK, SESSION, chunks
 from complycube_sessions.services.evidence import forget_sessions
 from complycube_sessions.services.refresh import refuse_open_transaction
@@ -345,9 +346,13 @@ def _delete(rows: Rows) -> Counter[str]:
     """
     Delete rows with what depends on them, and return how many of which model.
 
+    The kept figures of the days on which deleted sessions were created no longer count.
+
     Raises:
         ComplyCubeProtectedError: Rows of the project refer to them and forbid it.
     """
+    if rows.model is WorkflowSession:
+        mark_changed(rows.values_list("created_at", flat=True), alias=rows.db)
     try:
         _, by_label = rows.delete()
     except (ProtectedError, RestrictedError) as error:

@@ -7,11 +7,12 @@ with every other run: how it begins, how each error ends it, and what it leaves 
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from typing import Final
 
-from django.db import transaction
+from django.db import DatabaseError, InterfaceError, transaction
 from django.utils import timezone
 
 from complycube_sessions.api.client import ComplyCubeClient
@@ -35,10 +36,13 @@ from complycube_sessions.models import RefreshRun, WorkflowSession
 from complycube_sessions.services import erasures
 from complycube_sessions.services.budget import shared_throttle
 from complycube_sessions.services.database import is_connected, write_alias
+from complycube_sessions.services.day_figures import keep_figures
 from complycube_sessions.services.fetch import fetch_everything
 from complycube_sessions.services.runs import LeaseLostError, RunRecord
 from complycube_sessions.services.store import mark_missing, ownership_reason, store_batch
 from complycube_sessions.services.sweeping import Refresh, RunEnd
+
+logger = logging.getLogger("complycube_sessions.refresh")
 
 # They end a run and reach the caller: the same would come of every other session.
 _RAISED: Final = (
@@ -165,10 +169,21 @@ def refresh_sessions(
     )
     if ids is not None:
         return _run_to_its_end(refresh, lambda: refresh.run_ids(good_ids))
-    return _run_to_its_end(
+    run = _run_to_its_end(
         refresh,
         lambda: refresh.run_account(full=full, since=since, confirm_missing=confirm_missing),
     )
+    if not dry_run:
+        _keep_figures()
+    return run
+
+
+def _keep_figures() -> None:
+    """Count the days that changed; what is not kept is counted when it is asked for, so no run fails."""
+    try:
+        keep_figures()
+    except (DatabaseError, InterfaceError) as error:
+        logger.warning("The figures of the overview were not kept (%s).", type(error).__name__)
 
 
 def _run_to_its_end(refresh: Refresh, work: Callable[[], RunEnd]) -> RefreshRun:

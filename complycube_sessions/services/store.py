@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from django.db import DatabaseError, InterfaceError, transaction
-from django.db.models import F, Q
+from django.db.models import Exists, F, OuterRef, Q
 from django.utils import timezone
 
 from complycube_sessions import signals
@@ -37,6 +37,7 @@ from complycube_sessions.services.database import (
     upsert,
     write_alias,
 )
+from complycube_sessions.services.day_figures import mark_changed
 from complycube_sessions.services.merge import (
     SESSION_CONTENT,
     Effect,
@@ -178,6 +179,7 @@ def _write(
     with transaction.atomic(using=alias, durable=True):
         rows, touches_erased = _lock_rows(account, fetched, alias)
         erased = _refuse_erased(account, fetched, rows, alias) if touches_erased else set()
+        created = {pk: found.row.created_at for pk, found in rows.items()}
         stored, merged = _merge_all(account, fetched, rows, seen)
         _write_sessions(account, merged, alias)
         _write_checks(merged, alias)
@@ -186,14 +188,14 @@ def _write(
         upsert(changes, alias=alias)
         stored.changes = len(changes)
         stored.erased = erased
+        counted = [m.row for m in merged if m.effect != "unchanged"]
+        moments = [row.created_at for row in counted]
+        mark_changed([*moments, *(created[row.pk] for row in counted)], alias=alias)
+        # What became due since the rows were read was asked for after the fetch began.
+        due = {pk for pk, found in rows.items() if getattr(found.row, "is_due", False)}
         complete = [f for f in fetched if f.payload is not None and f.session_id in stored.effects]
-        if complete:
-            _settle(
-                account,
-                [f.session_id for f in complete],
-                min(f.fetched_at for f in complete),
-                alias,
-            )
+        if settled := [f.session_id for f in complete if f.session_id in due]:
+            _settle(account, settled, min(f.fetched_at for f in complete), alias)
     return stored, merged
 
 
@@ -216,7 +218,9 @@ def _lock_rows(
         alias=alias,
         shares=erasures.advisory_key(account.name),
     )
+    due = PendingRefresh.objects.filter(account=account.name, session_id=OuterRef("pk"))
     sessions = WorkflowSession.objects.using(alias).filter(pk__in=ids).order_by("pk")
+    sessions = sessions.annotate(is_due=Exists(due))
     if new:
         clients = {f.payload.client_id for f in fetched if f.payload is not None}
         named = {erasures.CLIENT: clients, erasures.SESSION: new}

@@ -1,0 +1,203 @@
+"""
+Lists of any length: counted up to a bound, and turned over from row to row.
+
+Up to the bound a list is Django's own, with its number of rows and of pages. Beyond it the page says
+"more than", and is turned over by positions (``after``, ``before``), which cost the same on every page.
+A page asked for by its number (``p``) is found all the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from django.contrib.admin.options import IncorrectLookupParameters
+from django.contrib.admin.views.main import ORDER_VAR, PAGE_VAR, ChangeList
+from django.core.paginator import Paginator
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.utils.functional import cached_property
+
+from complycube_sessions import keyset
+
+COUNTED: Final = 500
+AFTER_VAR: Final = "after"
+BEFORE_VAR: Final = "before"
+# Before the end: the last page.
+END: Final = "end"
+
+
+@dataclass(frozen=True)
+class Pages:
+    """Where the buttons of a long list lead to; "" where there is nothing."""
+
+    first: str
+    previous: str
+    next: str
+    last: str
+
+
+@dataclass(frozen=True)
+class Selection:
+    """What the bar of actions sees of a list that is not counted: a page, and no "select all"."""
+
+    result_list: Sequence[Any]
+
+    @property
+    def result_count(self) -> int:
+        return len(self.result_list)
+
+
+class BoundedPaginator(Paginator):
+    """A paginator that reads no more keys than it needs to count up to its bound."""
+
+    @cached_property
+    def first_keys(self) -> list[Any]:
+        """Return the primary keys of the first rows, one more than are counted."""
+        return list(self._all_keys[: COUNTED + 1])
+
+    @cached_property
+    def count(self) -> int:
+        is_long = getattr(self.object_list, "is_long", False)
+        return COUNTED + 1 if is_long else len(self.first_keys)
+
+    @property
+    def is_bounded(self) -> bool:
+        """Whether there are more rows than were counted."""
+        return self.count > COUNTED
+
+    def keys(self, number: int) -> list[Any]:
+        """Return the primary keys of a page and of the row behind it."""
+        start = (number - 1) * self.per_page
+        end = start + self.per_page + 1
+        if not self.is_bounded or ("first_keys" in self.__dict__ and end <= self.count):
+            return self.first_keys[start:end]
+        return list(self._all_keys[start:end])
+
+    @property
+    def _all_keys(self) -> QuerySet[Any]:
+        rows: Any = self.object_list
+        keys: QuerySet[Any] = rows.values_list("pk", flat=True)
+        return keys
+
+
+class BoundedChangeList(ChangeList):
+    """A list of which only one page is read, whatever its length."""
+
+    # For a column that many rows share: what sorts them further, as the index of the column does.
+    completions: dict[str, tuple[str, ...]] = {}
+
+    def get_queryset(self, request: HttpRequest, *args: Any) -> QuerySet[Any]:
+        for name in (AFTER_VAR, BEFORE_VAR):
+            self.params.pop(name, None)
+            self.filter_params.pop(name, None)
+        if ORDER_VAR in self.params:
+            # One column at a time: no index serves an order of several.
+            self.params[ORDER_VAR] = self.params[ORDER_VAR].split(".")[0]
+        return super().get_queryset(request, *args)
+
+    def get_ordering(self, request: HttpRequest, queryset: QuerySet[Any]) -> list[Any]:
+        """Return an order in one direction down to the primary key, as the indexes have it."""
+        ordering: list[Any] = super().get_ordering(request, queryset)
+        # Django names a column again that the queryset is already sorted by.
+        keys = list({key.path: key for key in keyset.keys_of(self.model, ordering)[::-1]}.values())
+        keys.reverse()
+        if not keys or len(keys) > 2:
+            return ordering
+        sign = "-" if keys[0].descending else ""
+        paths = [keys[0].path, *self.completions.get(keys[0].path, ())]
+        return [f"{sign}{path}" for path in dict.fromkeys([*paths, "pk"])]
+
+    def shape(self, rows: QuerySet[Any]) -> QuerySet[Any]:
+        """Return rows with no more of each than the list shows."""
+        return rows
+
+    def get_results(self, request: HttpRequest) -> None:
+        self.paginator = BoundedPaginator(self.queryset, self.list_per_page)
+        self.keys = keyset.keys_of(self.model, self.queryset.query.order_by)
+        cursor = _cursor(request) if self.keys else None
+        self.is_bounded = cursor is not None or self.paginator.is_bounded
+        self.is_numbered = cursor is None
+        self.result_count = COUNTED + 1 if cursor else self.paginator.count
+        self.can_show_all = self.result_count <= self.list_max_show_all
+        self.multi_page = self.result_count > self.list_per_page
+        self.show_full_result_count = False
+        # A number beside the search would be that of the bound.
+        self.full_result_count = self.result_count if self.is_bounded else None
+        self.show_admin_actions = True
+        self.result_list = self._behind(*cursor) if cursor else self._numbered()
+        self.counted = COUNTED
+        self.selection = Selection(self.result_list)
+
+    def _numbered(self) -> list[Any]:
+        """Return the rows of a page by its number."""
+        number, size = self.page_num, self.list_per_page
+        if not self.multi_page or (self.show_all and self.can_show_all):
+            number, size = 1, self.list_max_show_all
+            keys = self.paginator.first_keys[: max(size, self.list_per_page)]
+        else:
+            keys = self.paginator.keys(number) if number > 0 else []
+            if not keys:
+                raise IncorrectLookupParameters
+        rows = self._rows(keys[:size])
+        self.pages = self._pages(rows, has_previous=number > 1, has_next=len(keys) > size)
+        return rows
+
+    def _behind(self, backwards: bool, text: str) -> list[Any]:
+        """Return the rows of the page that ends or begins at a position."""
+        try:
+            after = None if backwards and text == END else keyset.decode(text, self.keys)
+        except keyset.CursorError as error:
+            raise IncorrectLookupParameters from error
+        size = self.list_per_page
+        rows = self.queryset.values_list("pk", flat=True)
+        keys = keyset.page(rows, self.keys, size=size + 1, after=after, backwards=backwards)
+        is_cut = len(keys) > size
+        shown = self._rows(keys[-size:] if backwards else keys[:size])
+        self.pages = self._pages(
+            shown,
+            has_previous=is_cut if backwards else True,
+            has_next=after is not None if backwards else is_cut,
+        )
+        return shown
+
+    def _rows(self, keys: Sequence[Any]) -> list[Any]:
+        """Return rows by their primary keys, in this order."""
+        found = {row.pk: row for row in self.shape(self.root_queryset.filter(pk__in=keys))}
+        return [found[key] for key in keys if key in found]
+
+    def _pages(self, rows: Sequence[Any], *, has_previous: bool, has_next: bool) -> Pages:
+        def address(name: str, value: str) -> str:
+            return self.get_query_string({name: value})
+
+        def behind(name: str, row: Any) -> str:
+            return address(name, keyset.encode(keyset.position(row, self.keys)))
+
+        has_positions = self.is_bounded and bool(self.keys) and bool(rows)
+        return Pages(
+            first=self.get_query_string() if has_previous else "",
+            previous=behind(BEFORE_VAR, rows[0]) if has_positions and has_previous else "",
+            next=behind(AFTER_VAR, rows[-1]) if has_positions and has_next else "",
+            last=address(BEFORE_VAR, END) if has_positions and has_next else "",
+        )
+
+    @property
+    def numbers(self) -> list[tuple[int, str, bool]]:
+        """The pages that are counted: number, address, whether it is the one that is shown."""
+        return [
+            (
+                number,
+                self.get_query_string({PAGE_VAR: str(number)}),
+                self.is_numbered and number == self.page_num,
+            )
+            for number in range(1, COUNTED // self.list_per_page + 1)
+        ]
+
+
+def _cursor(request: HttpRequest) -> tuple[bool, str] | None:
+    """Return the position that an address asks for, and whether its page lies before it."""
+    for name, backwards in ((AFTER_VAR, False), (BEFORE_VAR, True)):
+        if text := request.GET.get(name, ""):
+            return backwards, text
+    return None

@@ -1,0 +1,248 @@
+"""
+The figures of single days: counted once, kept, and counted again when a session of the day was written.
+
+The store names the days that it writes to in its own transaction (``ChangedDay``). What is kept of a day
+is used only while no such name stands against it, so that figures and lists agree at every moment; a
+sweep counts anew what changed when it ends. A day that is not kept is counted when it is asked for.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Any, Final
+from zoneinfo import ZoneInfo
+
+from django.db import connections, router, transaction
+from django.db.models import Count, F, Q
+from django.db.models.functions import TruncDate
+from django.utils import timezone
+
+from complycube_sessions.models import ChangedDay, DayFigures, RelatedCheck, WorkflowSession
+from complycube_sessions.services.database import retry_transient, upsert, write_alias
+
+KEPT_DAYS: Final = 90
+COUNTED_AT_ONCE: Final = 10
+DELETED_AT_ONCE: Final = 500
+
+Key = tuple[str, ...]
+
+
+@dataclass
+class Template:
+    """The completed sessions of one workflow template, with how long they took in seconds."""
+
+    name: str = ""
+    count: int = 0
+    lengths: list[int] = field(default_factory=list)
+
+    def add(self, other: Template) -> None:
+        self.name = max(self.name, other.name)
+        self.count += other.count
+        self.lengths += other.lengths
+
+    def rank(self, part: int, whole: int) -> timedelta | None:
+        """Return the length at a share of the ranks (nearest rank), or None where none is known."""
+        if not self.lengths:
+            return None
+        self.lengths.sort()
+        return timedelta(seconds=self.lengths[-(-len(self.lengths) * part // whole) - 1])
+
+
+@dataclass
+class Day:
+    """What is counted of the sessions created on one day."""
+
+    sessions: Counter[Key] = field(default_factory=Counter)  # status, outcome
+    checks: Counter[Key] = field(default_factory=Counter)  # type, outcome, status
+    templates: dict[str, Template] = field(default_factory=dict)
+
+    def plain(self) -> dict[str, Any]:
+        """Return the figures as JSON."""
+        return {
+            "sessions": [[*key, count] for key, count in self.sessions.items()],
+            "checks": [[*key, count] for key, count in self.checks.items()],
+            "templates": [
+                [template_id, found.name, found.count, sorted(found.lengths)]
+                for template_id, found in self.templates.items()
+            ],
+        }
+
+    @classmethod
+    def from_plain(cls, plain: dict[str, Any]) -> Day:
+        """Return the figures of what ``plain`` returned."""
+        return cls(
+            Counter({tuple(key): count for *key, count in plain["sessions"]}),
+            Counter({tuple(key): count for *key, count in plain["checks"]}),
+            {
+                template_id: Template(name, count, lengths)
+                for template_id, name, count, lengths in plain["templates"]
+            },
+        )
+
+
+def day_bounds(first: date | None, last: date | None) -> tuple[datetime | None, datetime | None]:
+    """Return the first moment of one day and the first moment after another, of the current zone."""
+    zone = timezone.get_current_timezone()
+    start = datetime.combine(first, time.min, zone) if first else None
+    end = datetime.combine(last + timedelta(days=1), time.min, zone) if last else None
+    return start, end
+
+
+def days_between(first: date, last: date) -> list[date]:
+    """Return all days from one to another, both included."""
+    return [first + timedelta(days=number) for number in range((last - first).days + 1)]
+
+
+def figures_by_day(first: date, last: date) -> dict[date, Day]:
+    """Return the figures of each day of a period, kept or counted, in the current time zone."""
+    days = days_between(first, last)
+    # The names are read first: what is written after that makes the figures older, never wrong.
+    changed = set(ChangedDay.objects.values_list("day", flat=True).distinct())
+    kept = DayFigures.objects.filter(
+        zone=timezone.get_current_timezone_name(), day__gte=first, day__lte=last
+    )
+    found = {
+        day: Day.from_plain(figures)
+        for day, figures in kept.values_list("day", "figures")
+        if not changed.intersection(_utc_days(day))
+    }
+    missing = [day for day in days if day not in found]
+    return dict(sorted({**found, **count_days(missing)}.items()))
+
+
+def count_days(days: Sequence[date]) -> dict[date, Day]:
+    """Count the figures of days of the current time zone, in two queries."""
+    counted = {day: Day() for day in days}
+    if not days:
+        return counted
+    zone = timezone.get_current_timezone()
+    sessions = WorkflowSession.objects.filter(_created_on(days)).order_by()
+    columns = ("created_at", "completed_at", "status", "outcome", *_TEMPLATE)
+    for created_at, completed_at, status, outcome, template_id, name in sessions.values_list(
+        *columns
+    ).iterator(chunk_size=2_000):
+        day = counted[created_at.astimezone(zone).date()]
+        day.sessions[status, outcome] += 1
+        if status == WorkflowSession.Status.COMPLETE:
+            length = completed_at - created_at if completed_at else None
+            day.templates.setdefault(template_id, Template()).add(_one(name, length))
+    checks = (
+        RelatedCheck.objects.filter(_created_on(days, "session__"))
+        .annotate(on=_day_of_check())
+        .values_list("on", "type", "outcome", "status")
+        .annotate(count=Count("pk"))
+        .order_by()
+    )
+    for on, *key, count in checks:
+        day = counted[on.astimezone(zone).date() if isinstance(on, datetime) else on]
+        day.checks[tuple(key)] += count
+    return counted
+
+
+def mark_changed(created: Iterable[datetime | None], *, alias: str) -> None:
+    """
+    Name the days of creation whose figures are no longer those of the lists, in one statement.
+
+    Call it in the transaction that writes, moves or deletes the sessions.
+
+    Args:
+        created: The vendor's times of creation of these sessions, before and after.
+        alias: The database of the transaction.
+    """
+    days = sorted({moment.astimezone(UTC).date() for moment in created if moment is not None})
+    upsert([ChangedDay(day=day) for day in days], alias=alias)
+
+
+def keep_figures() -> int:
+    """
+    Count and keep the last 90 days where they are not kept, and return how many days were counted.
+
+    Two processes may do so at once: of two that counted the same day only the first is believed.
+    """
+    alias = write_alias()
+    zone = timezone.get_default_timezone_name()
+    with timezone.override(ZoneInfo(zone)):
+        last = timezone.localdate()
+        first = last - timedelta(days=KEPT_DAYS - 1)
+        named = list(ChangedDay.objects.using(alias).values_list("day", flat=True).distinct())
+        kept = DayFigures.objects.using(alias).filter(zone=zone, day__gte=first)
+        known = {
+            day
+            for day in kept.values_list("day", flat=True)
+            if not set(named).intersection(_utc_days(day))
+        }
+        due = [day for day in days_between(first, last) if day not in known]
+        if not due and not named:
+            return 0
+        # So that every day that is counted here bears a name, by which another process is noticed.
+        own = [datetime.combine(day, time(12), UTC) for day in due]
+        retry_transient(lambda: mark_changed(own, alias=alias), alias=alias)
+        names = list(ChangedDay.objects.using(alias).values_list("pk", flat=True))
+        rows: list[DayFigures] = []
+        for number in range(0, len(due), COUNTED_AT_ONCE):
+            counted = count_days(due[number : number + COUNTED_AT_ONCE])
+            rows += [
+                DayFigures(zone=zone, day=day, figures=figures.plain())
+                for day, figures in counted.items()
+            ]
+        retry_transient(lambda: _keep(rows, names, first, alias), alias=alias)
+    return len(due)
+
+
+def _keep(rows: list[DayFigures], names: list[int], first: date, alias: str) -> None:
+    """Write what was counted, unless another process has counted some of it meanwhile."""
+    with transaction.atomic(using=alias, durable=True):
+        gone = 0
+        for number in range(0, len(names), DELETED_AT_ONCE):
+            part = ChangedDay.objects.using(alias).filter(
+                pk__in=names[number : number + DELETED_AT_ONCE]
+            )
+            gone += part.delete()[0]
+        if gone < len(names):
+            transaction.set_rollback(True, using=alias)
+            return
+        DayFigures.objects.using(alias).filter(day__lt=first).delete()
+        upsert(rows, unique=["zone", "day"], update=["figures"], alias=alias)
+
+
+_TEMPLATE: Final = ("workflow_template_id", "workflow_template_name")
+
+
+def _one(name: str, length: timedelta | None) -> Template:
+    if length is None or length < timedelta(0):
+        return Template(name, 1)
+    return Template(name, 1, [round(length.total_seconds())])
+
+
+def _day_of_check() -> Any:
+    """Return the day of creation; MySQL and MariaDB know days of UTC only where zones were loaded."""
+    if connections[router.db_for_read(RelatedCheck)].vendor == "mysql":
+        return F("session__created_at")
+    return TruncDate("session__created_at")
+
+
+def _created_on(days: Sequence[date], path: str = "") -> Q:
+    """Return the condition of being created on one of the days, as few stretches of time."""
+    condition = Q()
+    for start, end in _stretches(sorted(days)):
+        condition |= Q(**{f"{path}created_at__gte": start, f"{path}created_at__lt": end})
+    return condition
+
+
+def _stretches(days: Sequence[date]) -> Iterator[tuple[datetime | None, datetime | None]]:
+    first = 0
+    for number in range(1, len(days) + 1):
+        if number == len(days) or days[number] - days[number - 1] > timedelta(days=1):
+            yield day_bounds(days[first], days[number - 1])
+            first = number
+
+
+def _utc_days(day: date) -> set[date]:
+    """Return the days of UTC that a day of the current time zone has a part of."""
+    start, end = day_bounds(day, day)
+    assert start is not None and end is not None  # noqa: S101, PT018 - both were given
+    last = (end - timedelta(microseconds=1)).astimezone(UTC).date()
+    return {start.astimezone(UTC).date(), last}

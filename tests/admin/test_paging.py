@@ -1,0 +1,130 @@
+from __future__ import annotations
+
+from datetime import timedelta
+from html import unescape
+from typing import Any
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+
+from complycube_sessions import querysets
+from complycube_sessions.admin import paging
+from complycube_sessions.models import WorkflowSession
+from tests.admin.builders import NOON, make_check, make_session
+
+LIST = reverse("admin:complycube_sessions_workflowsession_changelist")
+ROWS = 13
+PER_PAGE = 3
+
+
+@pytest.fixture(autouse=True)
+def _short(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Count up to six rows, three on a page, so that a few rows are many."""
+    from complycube_sessions.admin.sessions import WorkflowSessionAdmin
+
+    monkeypatch.setattr(paging, "COUNTED", 6)
+    monkeypatch.setattr(WorkflowSessionAdmin, "list_per_page", PER_PAGE)
+
+
+@pytest.fixture
+def _many(db: None) -> None:
+    for number in range(ROWS):
+        created = NOON + timedelta(days=number // 2) if number else None
+        make_check(make_session(created_at=created, needs_review=True))
+
+
+def shown(response: Any) -> list[str]:
+    return [row.pk for row in response.context["cl"].result_list]
+
+
+def all_ids(*order: str) -> list[str]:
+    return list(WorkflowSession.objects.order_by(*order).values_list("pk", flat=True))
+
+
+@pytest.mark.usefixtures("_many")
+@pytest.mark.parametrize(
+    ("query", "order"),
+    [
+        ("", ("-created_at", "-pk")),
+        ("?review=yes", ("created_at", "pk")),
+        ("?o=1", ("outcome", "created_at", "pk")),
+        ("?o=-0", ("-entity_name", "-pk")),
+        ("?q=john", ("-created_at", "-pk")),
+    ],
+)
+def test_turning__there_and_back(viewer: Client, query: str, order: tuple[str, ...]) -> None:
+    """By "Next" to the end and by "Previous" to the beginning, every row is met once, in its order."""
+    response = viewer.get(LIST + query)
+    met = shown(response)
+    while url := response.context["cl"].pages.next:
+        response = viewer.get(LIST + url)
+        met += shown(response)
+    assert met == all_ids(*order)
+    back = shown(response)
+    while (url := response.context["cl"].pages.previous) and len(back) < 2 * ROWS:
+        response = viewer.get(LIST + url)
+        back = shown(response) + back
+    assert back == all_ids(*order)
+
+
+@pytest.mark.usefixtures("_many")
+def test_long__says_so(viewer: Client) -> None:
+    """Beyond the bound the page says "more than" and offers no selection of all."""
+    html = unescape(viewer.get(LIST).content.decode())
+    assert "More than 6 workflow sessions" in html
+    assert "Select all" not in html
+    assert 'rel="next"' in html
+
+
+def test_short__is_django_s_own(viewer: Client) -> None:
+    """Up to the bound a list has its exact number and Django's pages."""
+    for _ in range(6):
+        make_session()
+    response = viewer.get(LIST)
+    assert response.context["cl"].result_count == 6
+    assert "6 workflow sessions" in response.content.decode()
+    assert "More than" not in response.content.decode()
+    assert len(shown(viewer.get(f"{LIST}?p=2"))) == 3
+    assert viewer.get(f"{LIST}?p=3").status_code == 302
+
+
+@pytest.mark.usefixtures("_many")
+def test_numbers__beyond_the_bound(viewer: Client) -> None:
+    """A page that is asked for by its number is found, however deep; one behind the end is not there."""
+    assert shown(viewer.get(f"{LIST}?p=4")) == all_ids("-created_at", "-pk")[9:12]
+    assert shown(viewer.get(f"{LIST}?p=5")) == all_ids("-created_at", "-pk")[12:]
+    assert viewer.get(f"{LIST}?p=6").status_code == 302
+
+
+@pytest.mark.usefixtures("_many")
+def test_last(viewer: Client) -> None:
+    """The last page is one step away."""
+    response = viewer.get(LIST + viewer.get(LIST).context["cl"].pages.last)
+    assert shown(response) == all_ids("-created_at", "-pk")[-PER_PAGE:]
+    assert not response.context["cl"].pages.next
+
+
+@pytest.mark.parametrize("text", ["nonsense", "e30", "W10", "%00", "a" * 5000])
+def test_position__hostile(viewer: Client, text: str) -> None:
+    """A position that is none leads back to the list."""
+    make_session()
+    for name in ("after", "before"):
+        response = viewer.get(f"{LIST}?{name}={text}")
+        assert response.status_code == 302
+        assert response["Location"].endswith("?e=1")
+
+
+@pytest.mark.usefixtures("_many")
+def test_frequent__walked_without_a_count(viewer: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A word of many sessions is walked in their order, and gives the same rows as when they are gathered."""
+    make_session(entity_name="Somebody Else")
+    gathered = shown(viewer.get(f"{LIST}?q=john"))
+    monkeypatch.setattr(querysets, "MANY", 3)
+    monkeypatch.setattr(querysets, "LONG", 2)
+    assert WorkflowSession.objects.search("john").is_long
+    assert not WorkflowSession.objects.search("john").filter(outcome="clear").is_long
+    assert shown(viewer.get(f"{LIST}?q=john")) == gathered
+    assert shown(viewer.get(f"{LIST}?q=john+doe")) == gathered
+    checked = viewer.get(f"{LIST}?check_type=document_check&check_outcome=clear")
+    assert shown(checked) == gathered

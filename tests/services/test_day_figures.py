@@ -1,0 +1,116 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from django.utils import timezone
+
+from complycube_sessions.api.payloads import parse_session
+from complycube_sessions.conf import get_account
+from complycube_sessions.models import ChangedDay, DayFigures, WorkflowSession
+from complycube_sessions.services import day_figures, figures
+from complycube_sessions.services.merge import FetchedSession
+from complycube_sessions.services.store import store_batch
+from tests.admin.builders import make_check, make_session
+from tests.fake_api import FakeAPI
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def period() -> figures.Period:
+    today = timezone.localdate()
+    return figures.period(today - timedelta(days=89), today)
+
+
+def fill(now: datetime) -> None:
+    for number in range(40):
+        created = now - timedelta(hours=30 * number)
+        session = make_session(
+            created_at=created,
+            completed_at=created + timedelta(seconds=number * 7),
+            outcome=("clear", "attention", "odd")[number % 3],
+            status=("complete", "abandoned")[number % 2],
+            workflow_template_id=f"t{number % 4}",
+        )
+        make_check(session, outcome=("clear", "rejected")[number % 2])
+
+
+def store(created_at: datetime, **changes: Any) -> None:
+    """Store one session as a refresh does."""
+    api = FakeAPI()
+    pk = api.add_session(1)
+    when = created_at.isoformat().replace("+00:00", "Z")
+    api.touch(pk, createdAt=when, **changes)
+    at = datetime.now(UTC)
+    payload = parse_session(api.sessions[pk], session_id=pk)
+    assert not store_batch(get_account(), [FetchedSession(pk, payload, at, ())]).failed
+
+
+@pytest.mark.parametrize("zone", ["UTC", "Asia/Kathmandu", "America/Los_Angeles"])
+def test_kept__equals_counted(settings: Any, zone: str) -> None:
+    """The figures are the same whether the days are kept or counted, in any time zone."""
+    settings.TIME_ZONE = zone
+    fill(timezone.now())
+    counted = period()
+    assert day_figures.keep_figures() == 90
+    assert DayFigures.objects.count() == 90
+    assert period() == counted
+    assert day_figures.keep_figures() == 0
+
+
+def test_kept__is_what_is_read(django_assert_num_queries: Any) -> None:
+    """A kept period reads neither sessions nor checks."""
+    fill(timezone.now())
+    day_figures.keep_figures()
+    with django_assert_num_queries(2) as queries:
+        period()
+    for query in queries.captured_queries:
+        assert "workflowsession" not in query["sql"]
+        assert "relatedcheck" not in query["sql"]
+
+
+def test_store__makes_its_days_count_anew() -> None:
+    """What the store writes is in the figures at once, as it is in the lists."""
+    now = timezone.now()
+    fill(now)
+    day_figures.keep_figures()
+    before = period().activity.total
+    store(now - timedelta(days=3), outcome="attention")
+    assert period().activity.total == before + 1 == WorkflowSession.objects.count()
+    store(now - timedelta(days=5), outcome="clear", updatedAt="2099-01-01T00:00:00Z")
+    assert period().activity.total == before + 1
+    assert period().activity.by_outcome["clear"] == (
+        WorkflowSession.objects.filter(outcome="clear").count()
+    )
+    assert 0 < day_figures.keep_figures() < 10
+    assert not ChangedDay.objects.exists()
+
+
+def test_two_at_once__only_the_first_is_believed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who counted while another process counted the same days keeps nothing of it."""
+    fill(timezone.now())
+    count = day_figures.count_days
+    others = iter([day_figures.keep_figures])
+
+    def overtaken(days: Any) -> Any:
+        counted = count(days)
+        for other in others:
+            other()  # all of it, between the count and the writing of this one
+            store(timezone.now() - timedelta(days=1))
+        return counted
+
+    monkeypatch.setattr(day_figures, "count_days", overtaken)
+    day_figures.keep_figures()
+    monkeypatch.setattr(day_figures, "count_days", count)
+    assert period().activity.total == WorkflowSession.objects.count()
+    day_figures.keep_figures()
+    assert period().activity.total == WorkflowSession.objects.count()
+
+
+def test_old_days__go() -> None:
+    """Figures of days that no page shows are not kept."""
+    DayFigures.objects.create(zone="UTC", day="2020-01-01", figures={})
+    fill(timezone.now())
+    day_figures.keep_figures()
+    assert not DayFigures.objects.filter(day__lt="2021-01-01").exists()

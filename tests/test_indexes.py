@@ -1,0 +1,97 @@
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+import pytest
+from django.apps import apps
+from django.db import connection, models
+from django.db.migrations.state import ProjectState
+
+from complycube_sessions.indexes import PartialIndex, add_online, remove_online
+from complycube_sessions.models import WorkflowSession
+from tests.admin.builders import make_session
+
+pytestmark = pytest.mark.django_db(transaction=True)
+INDEX = PartialIndex(
+    fields=["created_at"],
+    condition=models.Q(needs_review=True),
+    instead=["needs_review", "created_at"],
+    name="ccs_test_online",
+)
+
+
+def indexes() -> dict[str, Any]:
+    with connection.cursor() as cursor:
+        table = WorkflowSession._meta.db_table
+        return dict(connection.introspection.get_constraints(cursor, table))
+
+
+def test_add__to_a_table_with_rows_and_again() -> None:
+    """An index is added to a table with rows; where it is there already nothing happens."""
+    make_session(needs_review=True)
+    try:
+        for _ in range(2):
+            with connection.schema_editor(atomic=False) as editor:
+                add_online(editor, WorkflowSession, INDEX)
+            assert "ccs_test_online" in indexes()
+        is_partial = connection.features.supports_partial_indexes
+        columns = ["created_at"] if is_partial else ["needs_review", "created_at"]
+        assert indexes()["ccs_test_online"]["columns"] == columns
+    finally:
+        for _ in range(2):
+            with connection.schema_editor(atomic=False) as editor:
+                remove_online(editor, WorkflowSession, INDEX)
+    assert "ccs_test_online" not in indexes()
+
+
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="only PostgreSQL leaves such remains")
+def test_add__where_an_unfinished_one_was_left() -> None:
+    """An index that PostgreSQL did not finish is built anew."""
+    try:
+        with connection.schema_editor(atomic=False) as editor:
+            add_online(editor, WorkflowSession, INDEX)
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'ccs_test_online'::regclass"
+            )
+        with connection.schema_editor(atomic=False) as editor:
+            add_online(editor, WorkflowSession, INDEX)
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT indisvalid FROM pg_index WHERE indexrelid = 'ccs_test_online'::regclass"
+            )
+            assert cursor.fetchone() == (True,)
+    finally:
+        with connection.schema_editor(atomic=False) as editor:
+            remove_online(editor, WorkflowSession, INDEX)
+
+
+def test_migration__there_and_back_with_rows() -> None:
+    """The migration of the indexes can be undone and done again on tables with rows."""
+    make_session(needs_review=True)
+    module = import_module("complycube_sessions.migrations.0003_indexes")
+    before = set(indexes())
+    migration = module.Migration("0003_indexes", "complycube_sessions")
+    state = _state_before()
+    try:
+        with connection.schema_editor(atomic=False) as editor:
+            migration.unapply(state, editor)
+        assert "ccs_session_review" in indexes()
+        assert "ccs_session_queue" not in indexes()
+    finally:
+        with connection.schema_editor(atomic=False) as editor:
+            migration.apply(_state_before(), editor)
+    assert set(indexes()) == before
+    assert WorkflowSession.objects.count() == 1
+
+
+def _state_before() -> ProjectState:
+    from django.db.migrations.loader import MigrationLoader
+
+    assert apps.is_installed("complycube_sessions")
+    loader = MigrationLoader(connection)
+    state: ProjectState = loader.project_state(
+        ("complycube_sessions", "0003_indexes"), at_end=False
+    )
+    return state
