@@ -11,7 +11,7 @@ from django.utils import timezone
 from complycube_sessions.names import name_words
 
 if TYPE_CHECKING:
-    from complycube_sessions.models import WorkflowSession
+    from complycube_sessions.models import RefreshRun, WorkflowSession
 
 ENDED_STATUSES = ("complete", "abandoned", "cancelled")
 REFUSALS = ("decline", "rejected", "match_confirmed")
@@ -26,16 +26,15 @@ LONG: Final = 1_000
 _MOST_WORDS: Final = 200
 
 
-def unknown_words(rows: models.QuerySet[Any], field: str, known: Iterable[str]) -> list[str] | None:
+def words_of(rows: models.QuerySet[Any], field: str) -> list[str] | None:
     """
-    Return the words of a column that are neither known nor left out, in one query.
+    Return the distinct words of a column in their order, in one query.
 
     It jumps in the column's index from one word to the next, and so reads a row a word, not the table.
 
     Args:
         rows: Rows of the model, for the database.
         field: A column that an index begins with.
-        known: The words that have a label.
 
     Returns:
         None where there are more words than anybody could have meant.
@@ -51,7 +50,13 @@ def unknown_words(rows: models.QuerySet[Any], field: str, known: Iterable[str]) 
     with connection.cursor() as cursor:
         cursor.execute(statement)
         words = [word for (word,) in cursor.fetchall()]
-    return None if len(words) == _MOST_WORDS else sorted({*words} - {"", *known})
+    return None if len(words) == _MOST_WORDS else sorted(words)
+
+
+def unknown_words(rows: models.QuerySet[Any], field: str, known: Iterable[str]) -> list[str] | None:
+    """Return those of ``words_of`` that are neither known nor left out."""
+    words = words_of(rows, field)
+    return None if words is None else sorted({*words} - {"", *known})
 
 
 def word_is(field: str, word: str, known: Iterable[str]) -> Q:
@@ -136,49 +141,41 @@ class WorkflowSessionQuerySet(models.QuerySet["WorkflowSession"]):
         A session was heard of when it was fetched, or when a sweep over its whole account succeeded
         and found nothing new in it. A session whose refresh is pending was not heard of.
         """
-        from complycube_sessions import models as app  # the models import this module
-
         cutoff = timezone.now() - older_than
-        swept = app.RefreshRun.objects.filter(
+        swept = _sweeps_since(cutoff).filter(
+            # A key whose prefix tells no environment sees whatever its account holds.
             Q(environment=OuterRef("environment")) | Q(environment=""),
             account=OuterRef("account"),
-            mode__in=app.RefreshRun.SWEEPING_MODES,
-            state=app.RefreshRun.State.SUCCEEDED,
-            started_at__gte=cutoff,
         )
-        pending = app.PendingRefresh.objects.filter(
-            account=OuterRef("account"), session_id=OuterRef("pk")
-        )
-        return self.filter(
-            ~Exists(swept) | Q(Exists(pending)), fetched_at__lt=cutoff, missing_since=None
-        )
+        return self._unheard(cutoff).filter(~Exists(swept) | _is_due())
 
     def stale_now(self, *, older_than: timedelta) -> WorkflowSessionQuerySet:
         """
-        Return what ``stale`` returns, planned from the accounts that were swept at this moment.
+        Return what ``stale`` returns, planned from what was swept when this is called.
 
-        Where all of them were, it begins at what is due instead of at every session.
+        Where all was, it begins at the few sessions that are due instead of at every session.
         """
         from complycube_sessions import models as app  # the models import this module
 
         cutoff = timezone.now() - older_than
-        swept = app.RefreshRun.objects.using(self.db).filter(
-            mode__in=app.RefreshRun.SWEEPING_MODES,
-            state=app.RefreshRun.State.SUCCEEDED,
-            started_at__gte=cutoff,
-        )
-        fresh = sorted(set(swept.order_by().values_list("account", flat=True)))
-        accounts = unknown_words(self, "account", fresh)
-        pending = app.PendingRefresh.objects.filter(account=OuterRef("account"))
-        is_due = Exists(pending.filter(session_id=OuterRef("pk")))
-        unheard = self.filter(fetched_at__lt=cutoff, missing_since=None)
-        if accounts is None:
-            return unheard.filter(~Q(account__in=fresh) | Q(is_due))
-        if accounts:
-            return unheard.filter(Q(account__in=accounts) | Q(is_due))
-        # All were swept: what is due is a short list, from which its sessions are found.
-        due = app.PendingRefresh.objects.filter(account__in=fresh)
-        return unheard.filter(is_due)._of(due, [])
+        sweeps = _sweeps_since(cutoff).using(self.db).order_by()
+        swept = set(sweeps.values_list("account", "environment").distinct())
+        accounts, environments = words_of(self, "account"), words_of(self, "environment")
+        if accounts is None or environments is None:
+            return self.stale(older_than=older_than)
+        unswept = Q()
+        for account in accounts:
+            missed = [e for e in environments if not swept & {(account, e), (account, "")}]
+            if missed:
+                unswept |= Q(account=account, environment__in=missed)
+        unheard = self._unheard(cutoff)
+        if unswept:
+            return unheard.filter(unswept | _is_due())
+        pending = app.PendingRefresh.objects.filter(account__in=accounts)
+        return unheard.filter(_is_due())._of(pending, [])
+
+    def _unheard(self, cutoff: datetime) -> WorkflowSessionQuerySet:
+        return self.filter(fetched_at__lt=cutoff, missing_since=None)
 
     def latest_for_client(self, client_id: str) -> WorkflowSession | None:
         """Return the client's newest session by the vendor's creation time, or None."""
@@ -255,3 +252,21 @@ class WorkflowSessionQuerySet(models.QuerySet["WorkflowSession"]):
         for term in terms[1:]:
             rows = rows.filter(Exists(term.filter(session=OuterRef("session"))))
         return self._of(rows, [Q(Exists(term.filter(session=OuterRef("pk")))) for term in terms])
+
+
+def _sweeps_since(cutoff: datetime) -> models.QuerySet[RefreshRun]:
+    from complycube_sessions import models as app  # the models import this module
+
+    return app.RefreshRun.objects.filter(
+        mode__in=app.RefreshRun.SWEEPING_MODES,
+        state=app.RefreshRun.State.SUCCEEDED,
+        started_at__gte=cutoff,
+    )
+
+
+def _is_due() -> Q:
+    """Return the condition that a session's refresh is pending."""
+    from complycube_sessions import models as app  # the models import this module
+
+    due = app.PendingRefresh.objects.filter(account=OuterRef("account"), session_id=OuterRef("pk"))
+    return Q(Exists(due))

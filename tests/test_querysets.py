@@ -69,30 +69,36 @@ def test_latest_for_client__by_creation() -> None:
     assert latest.pk == "new"
 
 
-def test_stale__neither_fetched_nor_swept() -> None:
+@pytest.mark.parametrize("method", ["stale", "stale_now"])
+def test_stale__neither_fetched_nor_swept(method: str) -> None:
     """A session is stale when it was not fetched lately and no sweep over its account succeeded."""
+
+    def stale() -> list[str]:
+        return ids(getattr(WorkflowSession.objects, method)(older_than=timedelta(days=1)))
+
     now = timezone.now()
     session_row("old", fetched_at=now - timedelta(days=3))
     session_row("fresh", fetched_at=now)
     session_row("gone", fetched_at=now - timedelta(days=3), missing_since=now)
-    stale = WorkflowSession.objects.stale(older_than=timedelta(days=1))
-    assert ids(stale.all()) == ["old"]
+    assert stale() == ["old"]
     RefreshRun.objects.create(account="other", mode="full", state="succeeded")
     RefreshRun.objects.create(account="default", mode="full", state="partial")
     RefreshRun.objects.create(account="default", mode="ids", state="succeeded")
     RefreshRun.objects.create(
         account="default", mode="full", state="succeeded", started_at=now - timedelta(days=2)
     )
-    assert ids(stale.all()) == ["old"]
+    assert stale() == ["old"]
     RefreshRun.objects.create(account="default", mode="full", state="succeeded")
-    assert ids(stale.all()) == []
+    assert stale() == []
     PendingRefresh.objects.create(account="default", session_id="old", reason="failed")
-    assert ids(stale.all()) == ["old"]
+    assert stale() == ["old"]
 
 
-def test_stale__sweep_of_the_other_environment() -> None:
+@pytest.mark.parametrize("method", ["stale", "stale_now"])
+def test_stale__sweep_of_the_other_environment(method: str) -> None:
     """A sweep with the live key tells nothing of the sessions of the test key."""
     session_row("test", environment="test", fetched_at=NOW)
     session_row("live", environment="live", fetched_at=NOW)
     RefreshRun.objects.create(account="default", environment="live", mode="full", state="succeeded")
-    assert ids(WorkflowSession.objects.stale(older_than=timedelta(days=1))) == ["test"]
+    stale = getattr(WorkflowSession.objects, method)(older_than=timedelta(days=1))
+    assert ids(stale) == ["test"]

@@ -100,11 +100,10 @@ class BoundedChangeList(ChangeList):
     def get_ordering(self, request: HttpRequest, queryset: QuerySet[Any]) -> list[Any]:
         """Return an order in one direction down to the primary key, as the indexes have it."""
         ordering: list[Any] = super().get_ordering(request, queryset)
-        # Django names a column again that the queryset is already sorted by.
-        keys = list({key.path: key for key in keyset.keys_of(self.model, ordering)[::-1]}.values())
-        keys.reverse()
-        if not keys or len(keys) > 2:
+        keys = keyset.keys_of(self.model, ordering)
+        if not keys:
             return ordering
+        # After the first column Django names those that the queryset is already sorted by.
         sign = "-" if keys[0].descending else ""
         paths = [keys[0].path, *self.completions.get(keys[0].path, ())]
         return [f"{sign}{path}" for path in dict.fromkeys([*paths, "pk"])]
