@@ -90,6 +90,7 @@ def _values(model: Any, session: Any) -> dict[str, Any]:
         else:
             values[field.name] = {
                 "DateTimeField": TIME,
+                "DateField": TIME[:10],
                 "JSONField": {},
                 "PositiveIntegerField": 1,
                 "BigIntegerField": 1,

@@ -137,6 +137,7 @@ class WorkflowSessionAdmin(EvidenceActions, RefreshActions, ExportActions, Overv
         "check_marks",
         "created",
         "time_to_complete",
+        "updated",
         "fetched",
     ]
     list_display_links = ["who"]
@@ -263,6 +264,10 @@ class WorkflowSessionAdmin(EvidenceActions, RefreshActions, ExportActions, Overv
     @column(gettext_lazy("time to complete"))
     def time_to_complete(self, session: WorkflowSession) -> str:
         return display.duration(display.between(session.created_at, session.completed_at))
+
+    @column(gettext_lazy("updated"), ordering="updated_at")
+    def updated(self, session: WorkflowSession) -> SafeString | str:
+        return display.moment(session.updated_at, with_zone=False)
 
     @column(gettext_lazy("fetched"), ordering="fetched_at")
     def fetched(self, session: WorkflowSession) -> SafeString | str:
