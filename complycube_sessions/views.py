@@ -5,12 +5,11 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
 from typing import Final
 
 from django.contrib.auth.decorators import login_not_required
 from django.core.exceptions import RequestDataTooBig
-from django.db import DatabaseError, InterfaceError, connections, transaction
+from django.db import DatabaseError, InterfaceError
 from django.http import HttpRequest, HttpResponse
 from django.http.request import RawPostDataException, UnreadablePostError
 from django.views.decorators.csrf import csrf_exempt
@@ -29,12 +28,12 @@ from complycube_sessions.exceptions import (
     ComplyCubePayloadError,
     ComplyCubeSignatureError,
 )
+from complycube_sessions.services.database import outside_transactions
 from complycube_sessions.services.events import store_event
 from complycube_sessions.services.inbox import process_here
 
 logger = logging.getLogger("complycube_sessions.webhook")
 
-View = Callable[..., HttpResponse]
 SECONDS_BETWEEN_WARNINGS: Final = 60.0
 
 
@@ -66,13 +65,6 @@ class RareLog:
 log_refused = RareLog(logging.WARNING)
 log_unstored = RareLog(logging.ERROR)
 log_unqueued = RareLog(logging.WARNING)
-
-
-def outside_transactions(view: View) -> View:
-    """Keep a view out of ``ATOMIC_REQUESTS`` on every database, so that what it stores is durable."""
-    for alias in connections:
-        view = transaction.non_atomic_requests(using=alias)(view)
-    return view
 
 
 @csrf_exempt

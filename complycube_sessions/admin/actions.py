@@ -6,8 +6,8 @@ The views are POST only and run outside of transactions, since they wait for the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from typing import Any, Final, TypeVar, cast
+from collections.abc import Iterable
+from typing import Any, Final, cast
 
 from django import forms
 from django.contrib import admin, messages
@@ -15,7 +15,6 @@ from django.contrib.admin.models import ADDITION, CHANGE, LogEntry
 from django.contrib.admin.utils import unquote
 from django.contrib.contenttypes.models import ContentType
 from django.core.exceptions import PermissionDenied
-from django.db import connections, transaction
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
 from django.utils.translation import gettext as _
@@ -41,7 +40,7 @@ from complycube_sessions.exceptions import (
 )
 from complycube_sessions.models import ID_LENGTH, WorkflowSession
 from complycube_sessions.services import erasures, refresh_session
-from complycube_sessions.services.database import write_alias
+from complycube_sessions.services.database import outside_transactions, write_alias
 
 # Refreshed while the person waits; more of them go to the project's task engine, if it has one.
 MAX_SELECTED: Final = 20
@@ -118,15 +117,6 @@ _REASONS: Final[tuple[tuple[type[Exception], Any], ...]] = (
         gettext_lazy("The account has no usable API key. An operator has to look at the settings."),
     ),
 )
-
-View = TypeVar("View", bound=Callable[..., Any])
-
-
-def outside_transactions(view: View) -> View:
-    """Keep a view out of the transactions that ``ATOMIC_REQUESTS`` opens on any database."""
-    for alias in connections:
-        view = transaction.non_atomic_requests(using=alias)(view)
-    return view
 
 
 def reason(error: Exception) -> str:

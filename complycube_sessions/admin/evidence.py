@@ -25,7 +25,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
 from complycube_sessions.admin import display
-from complycube_sessions.admin.actions import RefreshActions, log, outside_transactions, reason
+from complycube_sessions.admin.actions import RefreshActions, log, reason
 from complycube_sessions.admin.base import allowed
 from complycube_sessions.api.report import Report
 from complycube_sessions.exceptions import (
@@ -37,6 +37,7 @@ from complycube_sessions.exceptions import (
     ComplyCubeReportError,
 )
 from complycube_sessions.models import SessionEvidence, WorkflowSession
+from complycube_sessions.services.database import outside_transactions
 from complycube_sessions.services.evidence import Content, export_evidence
 from complycube_sessions.services.report import open_session_report
 

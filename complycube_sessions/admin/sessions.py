@@ -19,7 +19,7 @@ from django.utils.translation import get_language, gettext_lazy, ngettext
 from django.utils.translation import gettext as _
 
 from complycube_sessions.admin import display, filters, shapes
-from complycube_sessions.admin.actions import RefreshActions, outside_transactions
+from complycube_sessions.admin.actions import RefreshActions
 from complycube_sessions.admin.base import APP_LABEL, allowed, column
 from complycube_sessions.admin.evidence import EvidenceActions, evidence_line
 from complycube_sessions.admin.export import ExportActions, xlsx_is_there
@@ -34,6 +34,7 @@ from complycube_sessions.models import (
     SessionChange,
     WorkflowSession,
 )
+from complycube_sessions.services.database import outside_transactions
 
 MARKS_SHOWN: Final = 12
 CHANGES_SHOWN: Final = 200

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from itertools import chain
 from typing import Any, Final, TypeAlias, TypeVar
 
-from django.db import DatabaseError, InterfaceError, connections, models, router
+from django.db import DatabaseError, InterfaceError, connections, models, router, transaction
 from django.db.models.functions import Now
 
 from complycube_sessions.models import WorkflowSession
@@ -25,6 +25,7 @@ _PLAIN: Final = frozenset({str, int, bool, type(None)})
 
 AnyField: TypeAlias = "models.Field[Any, Any]"
 Result = TypeVar("Result")
+View = TypeVar("View", bound=Callable[..., Any])
 
 
 class DatabaseNow(Now):
@@ -37,6 +38,13 @@ class DatabaseNow(Now):
 def write_alias() -> str:
     """Return the database that holds the mirrored rows, by the project's routers."""
     return router.db_for_write(WorkflowSession)
+
+
+def outside_transactions(view: View) -> View:
+    """Keep a view out of ``ATOMIC_REQUESTS`` on every database: it waits for the API, or stores for good."""
+    for alias in connections:
+        view = transaction.non_atomic_requests(using=alias)(view)
+    return view
 
 
 def database_now(alias: str) -> datetime:
