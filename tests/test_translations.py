@@ -18,7 +18,19 @@ import complycube_sessions
 PACKAGE = Path(complycube_sessions.__file__).parent
 FOLDER = Path("locale/de/LC_MESSAGES")
 # German has the same word.
-SAME = {"status", "Status", "Workflow", "workflow", "Test", "name", "Webhook", "Filter", "Median"}
+SAME = {
+    "status",
+    "Status",
+    "Workflow",
+    "workflow",
+    "Test",
+    "name",
+    "Webhook",
+    "Filter",
+    "Median",
+    "Name",
+    "Software",
+}
 PLACEHOLDER = re.compile(r"%\(\w+\)[sd]|%%")
 
 
