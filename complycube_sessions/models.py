@@ -10,6 +10,7 @@ from __future__ import annotations
 from django.db import models
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 from complycube_sessions.fields import ExactCharField
 from complycube_sessions.indexes import PartialIndex
@@ -36,7 +37,7 @@ class WorkflowSession(models.Model):
     class Outcome(models.TextChoices):
         """The outcomes that are known; only ``clear`` is good news."""
 
-        CLEAR = "clear", _("Clear")
+        CLEAR = "clear", pgettext_lazy("complycube", "Clear")
         ATTENTION = "attention", _("Attention")
         REVIEW = "review", _("Review")
         DECLINE = "decline", _("Decline")
@@ -161,7 +162,7 @@ class RelatedCheck(models.Model):
     class Outcome(models.TextChoices):
         """The outcomes that are known; ``not_processed`` is an outcome of a complete check."""
 
-        CLEAR = "clear", _("Clear")
+        CLEAR = "clear", pgettext_lazy("complycube", "Clear")
         ATTENTION = "attention", _("Attention")
         REJECTED = "rejected", _("Rejected")
         MATCH_CONFIRMED = "match_confirmed", _("Match confirmed")

@@ -11,6 +11,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import django
 import pytest
 
 import complycube_sessions
@@ -18,7 +19,19 @@ import complycube_sessions
 PACKAGE = Path(complycube_sessions.__file__).parent
 FOLDER = Path("locale/de/LC_MESSAGES")
 # German has the same word.
-SAME = {"status", "Status", "Workflow", "workflow", "Test", "name", "Webhook", "Filter", "Median"}
+SAME = {
+    "status",
+    "Status",
+    "Workflow",
+    "workflow",
+    "Test",
+    "name",
+    "Webhook",
+    "Filter",
+    "Median",
+    "Name",
+    "Software",
+}
 PLACEHOLDER = re.compile(r"%\(\w+\)[sd]|%%")
 
 
@@ -38,7 +51,9 @@ def entries(text: str) -> list[tuple[str, list[str], bool]]:
                 fields[keyword] += ast.literal_eval(line)
         if fields.get("msgid"):
             translations = [text for key, text in fields.items() if key.startswith("msgstr")]
-            found.append((fields["msgid"], translations, "#, fuzzy" in block))
+            # A compiled catalogue keeps a context and its text apart in this way.
+            context = f"{fields['msgctxt']}\x04" if "msgctxt" in fields else ""
+            found.append((context + fields["msgid"], translations, "#, fuzzy" in block))
     return found
 
 
@@ -55,6 +70,27 @@ def test_german__nothing_empty_fuzzy_or_copied() -> None:
         for translation in translations:
             assert translation.strip(), source
             assert translation != source or source in SAME, source
+
+
+def test_german__agrees_with_django() -> None:
+    """
+    No text is translated otherwise in Django, whose applications and forms share one catalogue with it.
+
+    Whichever comes first wins: "Clear" would name an outcome in every form that takes a file. Such a word
+    has a context of its own.
+    """
+    apps = ("conf", "contrib/admin", "contrib/admindocs", "contrib/auth", "contrib/sessions")
+    paths = [Path(django.__file__).parent / app / FOLDER / "django.po" for app in apps]
+    theirs = {
+        source: translations
+        for path in paths
+        for source, translations, is_fuzzy in entries(path.read_text())
+        if not is_fuzzy and all(translations)
+    }
+    ours = {source: translations for source, translations, _is_fuzzy in catalogue()}
+    shared = theirs.keys() & ours.keys()
+    assert shared
+    assert {s: ours[s] for s in shared} == {s: theirs[s] for s in shared}
 
 
 def test_german__placeholders_stay() -> None:

@@ -10,7 +10,7 @@ from django.http import HttpRequest
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, pgettext
 
 from complycube_sessions.admin import display, filters
 from complycube_sessions.admin.base import ReadOnlyAdmin, allowed, column
@@ -147,11 +147,14 @@ class RelatedCheckAdmin(ReadOnlyAdmin):
             "fields": [
                 (_("Outcome"), row.outcome or display.DASH),
                 (_("Status"), row.status or display.DASH),
-                (_("Type"), row.type or display.DASH),
+                (pgettext("complycube", "Type"), row.type or display.DASH),
                 (_("Task"), row.task_id or display.DASH),
                 (_("Created"), display.moment(row.created_at)),
                 (_("Updated"), display.moment(row.updated_at)),
-                (_("Duration"), display.duration(display.between(row.created_at, row.updated_at))),
+                (
+                    pgettext("complycube", "Duration"),
+                    display.duration(display.between(row.created_at, row.updated_at)),
+                ),
                 (_("Fetched"), display.moment(row.fetched_at)),
                 (_("Result fetched"), display.moment(row.result_fetched_at)),
                 (_("No longer named since"), display.moment(row.missing_since)),

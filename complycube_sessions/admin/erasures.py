@@ -38,7 +38,7 @@ class ErasureAdmin(ReadOnlyAdmin):
         typed = search_term.strip()
         return (queryset.filter(digest__startswith=typed) if typed else queryset), False
 
-    @column(gettext_lazy("hash"))
+    @column(gettext_lazy("Hash"))
     def mark(self, erasure: Erasure) -> SafeString | str:
         return shortened(erasure.digest)
 

@@ -17,7 +17,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, pgettext
 
 from complycube_sessions.conf import account_names, conf
 from complycube_sessions.models import (
@@ -54,7 +54,11 @@ class WordListFilter(ShownListFilter):
 
     def lookups(self, request: HttpRequest, model_admin: admin.ModelAdmin) -> Choices:
         chosen = self.used_parameters.get(self.parameter_name or "")
-        words = [*self.known, (NO_WORD, _("None")), (OTHER_WORDS, _("Any other word"))]
+        words = [
+            *self.known,
+            (NO_WORD, pgettext("complycube", "None")),
+            (OTHER_WORDS, _("Any other word")),
+        ]
         if chosen and chosen not in dict(words):
             words.append((chosen, chosen))
         return words
@@ -164,7 +168,7 @@ class TemplateListFilter(ChoiceListFilter):
         chosen = self.used_parameters.get("template")
         if chosen and chosen != NO_WORD and chosen not in dict(choices):
             choices.append((chosen, found.get(chosen, chosen)))
-        return [*choices, (NO_WORD, _("None"))]
+        return [*choices, (NO_WORD, pgettext("complycube", "None"))]
 
     def narrow(self, queryset: Any, value: str) -> QuerySet[Any]:
         sessions: QuerySet[Any] = queryset.filter(word_is("workflow_template_id", value, ()))
@@ -369,7 +373,7 @@ class WithCheckListFilter(FormListFilter):
     @property
     def outcomes(self) -> Iterable[tuple[str, Any, bool]]:
         """The outcomes to choose from: word, label, whether it is chosen."""
-        others = [(NO_WORD, _("None")), (OTHER_WORDS, _("Any other word"))]
+        others = [(NO_WORD, pgettext("complycube", "None")), (OTHER_WORDS, _("Any other word"))]
         return self._options("check_outcome", [*RelatedCheck.Outcome.choices, *others])
 
     def _options(self, name: str, known: Choices) -> list[tuple[str, Any, bool]]:

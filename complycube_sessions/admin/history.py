@@ -10,7 +10,7 @@ from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, pgettext
 
 from complycube_sessions.admin import display, filters
 from complycube_sessions.admin.base import ReadOnlyAdmin, allowed, column
@@ -159,7 +159,7 @@ class RefreshRunAdmin(ReadOnlyAdmin):
                 (_("Mode"), self.mode_label(row)),
                 (_("Started"), display.moment(row.started_at)),
                 (_("Finished"), display.moment(row.finished_at)),
-                (_("Duration"), self.took(row)),
+                (pgettext("complycube", "Duration"), self.took(row)),
                 (_("Watermark"), display.moment(row.watermark)),
             ],
             "counts": [(label(RefreshRun, name), getattr(row, name)) for name in COUNTS],
