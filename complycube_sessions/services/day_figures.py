@@ -16,7 +16,7 @@ from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 from django.db import connections, router, transaction
-from django.db.models import Count, F, Q
+from django.db.models import Count, F, JSONField, Q, Value
 from django.db.models.functions import TruncDate
 from django.utils import timezone
 
@@ -26,6 +26,8 @@ from complycube_sessions.services.database import retry_transient, upsert, write
 KEPT_DAYS: Final = 90
 COUNTED_AT_ONCE: Final = 10
 DELETED_AT_ONCE: Final = 500
+
+_NO_FIGURES: Final = Value(None, output_field=JSONField())
 
 Key = tuple[str, ...]
 
@@ -99,27 +101,35 @@ def days_between(first: date, last: date) -> list[date]:
 def figures_by_day(first: date, last: date) -> dict[date, Day]:
     """Return the figures of each day of a period, kept or counted, in the current time zone."""
     days = days_between(first, last)
-    # The names are read first: what is written after that makes the figures older, never wrong.
-    changed = set(ChangedDay.objects.values_list("day", flat=True).distinct())
     kept = DayFigures.objects.filter(
         zone=timezone.get_current_timezone_name(), day__gte=first, day__lte=last
     )
+    named = ChangedDay.objects.values_list("day", _NO_FIGURES).distinct()
+    # In one statement, so that no figures are older than the names that stand against them.
+    rows = list(kept.values_list("day", "figures").union(named, all=True))
+    changed = {day for day, figures in rows if figures is None}
     found = {
         day: Day.from_plain(figures)
-        for day, figures in kept.values_list("day", "figures")
-        if not changed.intersection(_utc_days(day))
+        for day, figures in rows
+        if figures is not None and not changed.intersection(_utc_days(day))
     }
     missing = [day for day in days if day not in found]
     return dict(sorted({**found, **count_days(missing)}.items()))
 
 
-def count_days(days: Sequence[date]) -> dict[date, Day]:
-    """Count the figures of days of the current time zone, in two queries."""
+def count_days(days: Sequence[date], *, alias: str | None = None) -> dict[date, Day]:
+    """
+    Count the figures of days of the current time zone, in two queries.
+
+    Args:
+        days: The days.
+        alias: The database, or None for the one that the project reads from.
+    """
     counted = {day: Day() for day in days}
     if not days:
         return counted
     zone = timezone.get_current_timezone()
-    sessions = WorkflowSession.objects.filter(_created_on(days)).order_by()
+    sessions = WorkflowSession.objects.using(alias).filter(_created_on(days)).order_by()
     columns = ("created_at", "completed_at", "status", "outcome", *_TEMPLATE)
     for created_at, completed_at, status, outcome, template_id, name in sessions.values_list(
         *columns
@@ -130,8 +140,9 @@ def count_days(days: Sequence[date]) -> dict[date, Day]:
             length = completed_at - created_at if completed_at else None
             day.templates.setdefault(template_id, Template()).add(_one(name, length))
     checks = (
-        RelatedCheck.objects.filter(_created_on(days, "session__"))
-        .annotate(on=_day_of_check())
+        RelatedCheck.objects.using(alias)
+        .filter(_created_on(days, "session__"))
+        .annotate(on=_day_of_check(alias))
         .values_list("on", "type", "outcome", "status")
         .annotate(count=Count("pk"))
         .order_by()
@@ -183,7 +194,7 @@ def keep_figures() -> int:
         names = list(ChangedDay.objects.using(alias).values_list("pk", flat=True))
         rows: list[DayFigures] = []
         for number in range(0, len(due), COUNTED_AT_ONCE):
-            counted = count_days(due[number : number + COUNTED_AT_ONCE])
+            counted = count_days(due[number : number + COUNTED_AT_ONCE], alias=alias)
             rows += [
                 DayFigures(zone=zone, day=day, figures=figures.plain())
                 for day, figures in counted.items()
@@ -217,9 +228,9 @@ def _one(name: str, length: timedelta | None) -> Template:
     return Template(name, 1, [round(length.total_seconds())])
 
 
-def _day_of_check() -> Any:
+def _day_of_check(alias: str | None) -> Any:
     """Return the day of creation; MySQL and MariaDB know days of UTC only where zones were loaded."""
-    if connections[router.db_for_read(RelatedCheck)].vendor == "mysql":
+    if connections[alias or router.db_for_read(RelatedCheck)].vendor == "mysql":
         return F("session__created_at")
     return TruncDate("session__created_at")
 

@@ -11,6 +11,7 @@ from complycube_sessions.conf import get_account
 from complycube_sessions.models import ChangedDay, DayFigures, WorkflowSession
 from complycube_sessions.services import day_figures, figures
 from complycube_sessions.services.merge import FetchedSession
+from complycube_sessions.services.privacy import erase_client, prune
 from complycube_sessions.services.store import store_batch
 from tests.admin.builders import make_check, make_session
 from tests.fake_api import FakeAPI
@@ -63,7 +64,7 @@ def test_kept__is_what_is_read(django_assert_num_queries: Any) -> None:
     """A kept period reads neither sessions nor checks."""
     fill(timezone.now())
     day_figures.keep_figures()
-    with django_assert_num_queries(2) as queries:
+    with django_assert_num_queries(1) as queries:
         period()
     for query in queries.captured_queries:
         assert "workflowsession" not in query["sql"]
@@ -87,14 +88,30 @@ def test_store__makes_its_days_count_anew() -> None:
     assert not ChangedDay.objects.exists()
 
 
+@pytest.mark.parametrize("way", ["erase", "prune"])
+def test_removed__makes_its_days_count_anew(settings: Any, way: str) -> None:
+    """What an erasure or the retention removes is out of the figures at once."""
+    fill(timezone.now())
+    gone = make_session(client_id="gone", created_at=timezone.now() - timedelta(days=9))
+    day_figures.keep_figures()
+    assert period().activity.total == 41
+    if way == "erase":
+        erase_client("gone", account=gone.account)
+    else:
+        WorkflowSession.objects.filter(pk=gone.pk).update(updated_at=gone.created_at)
+        settings.COMPLYCUBE_RETENTION = {"WorkflowSession": timedelta(days=8)}
+        prune()
+    assert period().activity.total == WorkflowSession.objects.count() < 41
+
+
 def test_two_at_once__only_the_first_is_believed(monkeypatch: pytest.MonkeyPatch) -> None:
     """Who counted while another process counted the same days keeps nothing of it."""
     fill(timezone.now())
     count = day_figures.count_days
     others = iter([day_figures.keep_figures])
 
-    def overtaken(days: Any) -> Any:
-        counted = count(days)
+    def overtaken(days: Any, **where: Any) -> Any:
+        counted = count(days, **where)
         for other in others:
             other()  # all of it, between the count and the writing of this one
             store(timezone.now() - timedelta(days=1))
