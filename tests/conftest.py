@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 import responses
+from django.db import connection
 from requests import PreparedRequest
 
 from tests.fake_api import FakeAPI
@@ -42,6 +43,18 @@ def files(monkeypatch: pytest.MonkeyPatch) -> Iterator[ReportServer]:
     with report_server() as server:
         monkeypatch.setattr(socket, "getaddrinfo", server.getaddrinfo)
         yield server
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out the tests of other databases; a skip would say that something is missing."""
+    others = [
+        item
+        for item in items
+        if (mark := item.get_closest_marker("vendors")) and connection.vendor not in mark.args
+    ]
+    if others:
+        config.hook.pytest_deselected(items=others)
+        items[:] = [item for item in items if item not in others]
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:

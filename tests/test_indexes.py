@@ -45,7 +45,7 @@ def test_add__to_a_table_with_rows_and_again() -> None:
     assert "ccs_test_online" not in indexes()
 
 
-@pytest.mark.skipif(connection.vendor != "postgresql", reason="only PostgreSQL leaves such remains")
+@pytest.mark.vendors("postgresql")  # no other leaves such remains
 def test_add__where_an_unfinished_one_was_left() -> None:
     """An index that PostgreSQL did not finish is built anew."""
     try:

@@ -374,7 +374,7 @@ def test_export__queries_do_not_grow(django_assert_max_num_queries: Any) -> None
 
 
 @pytest.mark.django_db(transaction=True)
-@pytest.mark.skipif(connection.vendor == "sqlite", reason="one writer at a time, no row locks")
+@pytest.mark.vendors("postgresql", "mysql")  # SQLite has one writer at a time, and no locks of rows
 def test_export__nothing_moves_meanwhile(monkeypatch: pytest.MonkeyPatch) -> None:
     """A refresh that comes between the session and its checks waits until both are read."""
     session = whole_session(outcome="clear")
