@@ -33,6 +33,7 @@ from complycube_sessions.services import erasures
 from complycube_sessions.services.database import (
     is_connected,
     is_transient,
+    no_collections,
     retry_transient,
     upsert,
     write_alias,
@@ -213,7 +214,7 @@ def _lock_rows(
     # A write comes first: SQLite would refuse a transaction that reads and then finds others writing.
     # It also shares the gate of the erasures: only a row that is not there yet could escape one.
     upsert(
-        [_placeholder(account, pk, _NOT_FETCHED) for pk in new],
+        _placeholders(account, new),
         unique=["id"],
         alias=alias,
         shares=erasures.advisory_key(account.name),
@@ -226,10 +227,11 @@ def _lock_rows(
         named = {erasures.CLIENT: clients, erasures.SESSION: new}
         any_erased = erasures.any_erased(account.name, alias, named)
         sessions = sessions.annotate(any_erased=any_erased)
-    found = {row.pk: row for row in sessions.select_for_update()}
-    checks: dict[str, dict[str, RelatedCheck]] = {pk: {} for pk in found}
-    for check in RelatedCheck.objects.using(alias).filter(session__in=list(found)):
-        checks[check.session_id][check.check_id] = check
+    with no_collections():
+        found = {row.pk: row for row in sessions.select_for_update()}
+        checks: dict[str, dict[str, RelatedCheck]] = {pk: {} for pk in found}
+        for check in RelatedCheck.objects.using(alias).filter(session__in=list(found)):
+            checks[check.session_id][check.check_id] = check
     rows = {
         pk: MergedSession(row=row, checks=checks[pk], is_new=row.fetched_at == _NOT_FETCHED)
         for pk, row in found.items()
@@ -270,6 +272,16 @@ def _refuse_erased(
     for pk in refused:
         rows.pop(pk, None)
     return refused
+
+
+def _placeholders(account: Account, ids: Sequence[str]) -> list[WorkflowSession]:
+    """Return a row for each id that may not be there yet; all else they share with the first of them."""
+    rows = [WorkflowSession.__new__(WorkflowSession) for _ in ids]
+    if rows:
+        shared = vars(_placeholder(account, "", _NOT_FETCHED))
+        for row, pk in zip(rows, ids, strict=True):
+            vars(row).update(shared, id=pk)
+    return rows
 
 
 def _placeholder(
