@@ -21,10 +21,10 @@ from collections.abc import Callable
 from typing import Final, Protocol
 
 # Requests are spaced a little wider than the limit allows, so that the different times that they need
-# to reach the server cannot push one more of them into a second: 3 % of a second is 30 ms.
-USE_OF_LIMIT: Final = 0.97
+# to reach the server cannot push one more of them into a second: 3.7 % of a second is 37 ms.
+USE_OF_LIMIT: Final = 0.963
 # A request that is later than this runs into those after it, unless they are moved on.
-LATEST_START_SECONDS: Final = 0.015
+LATEST_START_SECONDS: Final = 0.01
 # How far ahead slots are reserved, so that their owner may be busy storing a batch meanwhile.
 SECONDS_AHEAD: Final = 1.0
 

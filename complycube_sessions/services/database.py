@@ -6,13 +6,15 @@ import gc
 import json
 import random
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from itertools import chain
 from typing import Any, Final, TypeAlias, TypeVar
 
 from django.db import DatabaseError, InterfaceError, connections, models, router
+from django.db.models import QuerySet
+from django.db.models.base import ModelState
 from django.db.models.functions import Now
 
 from complycube_sessions.models import WorkflowSession
@@ -25,9 +27,10 @@ _TRANSIENT_NUMBERS: Final = frozenset({1205, 1213, 1020})
 
 _PLAIN: Final = frozenset({str, int, bool, type(None)})
 _DONE: Final = (models.JSONField, models.DateTimeField)
-_EMPTY_JSON: Final = {list: "[]", dict: "{}"}
+_EMPTY_JSON: Final[dict[Any, str]] = {list: "[]", dict: "{}"}
 
 AnyField: TypeAlias = "models.Field[Any, Any]"
+Row = TypeVar("Row", bound=models.Model)
 Result = TypeVar("Result")
 
 
@@ -115,6 +118,26 @@ def no_collections() -> Iterator[None]:
     finally:
         if was_on:
             gc.enable()
+
+
+def read_plain(rows: QuerySet[Row]) -> Iterator[Row]:
+    """
+    Yield the rows of a queryset for use inside the app: without Django's signals of a new instance.
+
+    Those and the constructor cost as much as the row itself; nobody outside is shown these.
+    """
+    names = [field.attname for field in rows.model._meta.concrete_fields]
+    for values in rows.values_list(*names):
+        yield plain(rows.model, zip(names, values, strict=True), rows.db)
+
+
+def plain(model: type[Row], values: Iterable[tuple[str, Any]], alias: str) -> Row:
+    """Return an instance that was not constructed, with the values of all of its columns."""
+    row = model.__new__(model)
+    vars(row).update(values)
+    row._state = ModelState()
+    row._state.adding, row._state.db = False, alias
+    return row
 
 
 def upsert(
