@@ -9,8 +9,10 @@ from __future__ import annotations
 import logging
 import random
 import re
+import statistics
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -60,6 +62,7 @@ READ_BYTES: Final = 64 * 1024
 MAX_MESSAGE: Final = 200
 FIRST_BACKOFF_SECONDS: Final = 1.0
 MAX_BACKOFF_SECONDS: Final = 60.0
+LATENCIES: Final = 9
 USER_AGENT: Final = "django-complycube-sessions"
 
 FAULTS_OF_A_MOMENT: Final = (
@@ -124,11 +127,17 @@ class ComplyCubeClient:
         self._sessions: list[requests.Session] = []
         self._lock = threading.Lock()
         self.requests_sent = 0
-        self.latency_seconds = 0.0
+        self._latencies: deque[float] = deque(maxlen=LATENCIES)
         # 403 stops a run only when nothing else was ever answered.
         self.answered_other_than_403 = False
         # Set by whoever has no more use for answers: no request is repeated from then on.
         self.gives_up = False
+
+    @property
+    def latency_seconds(self) -> float:
+        """How long an answer takes of late: the median, so that a long list page is not mistaken for it."""
+        with self._lock:
+            return statistics.median(self._latencies) if self._latencies else 0.0
 
     def get_session(self, session_id: str) -> Answer[SessionPayload]:
         """
@@ -366,8 +375,7 @@ class ComplyCubeClient:
 
     def _note(self, seconds: float, status: int) -> None:
         with self._lock:
-            old = self.latency_seconds
-            self.latency_seconds = seconds if not old else 0.8 * old + 0.2 * seconds
+            self._latencies.append(seconds)
             self.answered_other_than_403 |= status != 403
 
 

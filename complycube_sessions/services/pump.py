@@ -22,7 +22,8 @@ from complycube_sessions.api.throttle import Throttle
 from complycube_sessions.conf import Account
 from complycube_sessions.exceptions import ComplyCubeError
 
-MAX_THREADS: Final = 64
+# Enough for an answer of almost two seconds at the vendor's limit; more only wait for the one processor.
+MAX_THREADS: Final = 16
 TICK_SECONDS: Final = 0.25
 
 Key = TypeVar("Key")

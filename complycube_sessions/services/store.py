@@ -33,6 +33,9 @@ from complycube_sessions.services import erasures
 from complycube_sessions.services.database import (
     is_connected,
     is_transient,
+    no_collections,
+    plain,
+    read_plain,
     retry_transient,
     upsert,
     write_alias,
@@ -213,7 +216,7 @@ def _lock_rows(
     # A write comes first: SQLite would refuse a transaction that reads and then finds others writing.
     # It also shares the gate of the erasures: only a row that is not there yet could escape one.
     upsert(
-        [_placeholder(account, pk, _NOT_FETCHED) for pk in new],
+        _placeholders(account, new, alias),
         unique=["id"],
         alias=alias,
         shares=erasures.advisory_key(account.name),
@@ -226,10 +229,11 @@ def _lock_rows(
         named = {erasures.CLIENT: clients, erasures.SESSION: new}
         any_erased = erasures.any_erased(account.name, alias, named)
         sessions = sessions.annotate(any_erased=any_erased)
-    found = {row.pk: row for row in sessions.select_for_update()}
-    checks: dict[str, dict[str, RelatedCheck]] = {pk: {} for pk in found}
-    for check in RelatedCheck.objects.using(alias).filter(session__in=list(found)):
-        checks[check.session_id][check.check_id] = check
+    with no_collections():
+        found = {row.pk: row for row in sessions.select_for_update()}
+        checks: dict[str, dict[str, RelatedCheck]] = {pk: {} for pk in found}
+        for check in read_plain(RelatedCheck.objects.using(alias).filter(session__in=list(found))):
+            checks[check.session_id][check.check_id] = check
     rows = {
         pk: MergedSession(row=row, checks=checks[pk], is_new=row.fetched_at == _NOT_FETCHED)
         for pk, row in found.items()
@@ -270,6 +274,14 @@ def _refuse_erased(
     for pk in refused:
         rows.pop(pk, None)
     return refused
+
+
+def _placeholders(account: Account, ids: Sequence[str], alias: str) -> list[WorkflowSession]:
+    """Return a row for each id that may not be there yet; all but the id they have in common."""
+    names = [field.attname for field in WorkflowSession._meta.concrete_fields if field.name != "id"]
+    first = _placeholder(account, "", _NOT_FETCHED)
+    common = [(name, getattr(first, name)) for name in names]
+    return [plain(WorkflowSession, [*common, ("id", pk)], alias) for pk in ids]
 
 
 def _placeholder(

@@ -19,6 +19,8 @@ from complycube_sessions.api.client import Answer, time_filter
 from complycube_sessions.api.payloads import CheckPayload, ListPage, SessionSummary
 
 MAX_READS: Final = 3
+# Of the ledger's pages in memory; the rest is in its file, and that in the system's cache.
+CACHE_KIB: Final = 512
 LOCKS: Final = 64  # a lock for each of a million clients would not fit in memory
 WATERMARK_MARGIN: Final = timedelta(minutes=5)
 DATE_STEP: Final = timedelta(seconds=1)
@@ -42,8 +44,9 @@ class Ledger:
         self._lock = threading.Lock()
         self._turns = [threading.Lock() for _ in range(LOCKS)]
         self._database.executescript(
-            """
+            f"""
             PRAGMA journal_mode = OFF;
+            PRAGMA cache_size = -{CACHE_KIB};
             CREATE TABLE session (id TEXT PRIMARY KEY, updated TEXT, reading INTEGER) WITHOUT ROWID;
             CREATE TABLE checks (
                 id TEXT PRIMARY KEY, client TEXT, type TEXT, status TEXT, outcome TEXT,

@@ -64,6 +64,8 @@ BATCH_BYTES: Final = 4 * 1024 * 1024
 # A kill loses a batch: at the vendor's limit two seconds' worth, at any rate a hundredth of the run.
 SMALLEST_BATCH: Final = 20
 BATCHES_OF_A_RUN: Final = 100
+# The memory of a run is that of its largest batch; larger ones store hardly more sessions a second.
+LARGEST_BATCH: Final = 100
 MAX_SHARE_MISSING: Final = 0.05
 # So many sessions in a row without an answer: the API is down, and each costs all its retries.
 MAX_FAULTS_IN_A_ROW: Final = 20
@@ -703,7 +705,7 @@ class Refresh:
         self._batch_bytes += size_bytes
         self._batch_requests += requests
         if (
-            len(self._batch) >= BATCH_SIZE
+            len(self._batch) >= LARGEST_BATCH
             or self._batch_bytes >= BATCH_BYTES
             or self._batch_requests >= max(SMALLEST_BATCH, self._expected // BATCHES_OF_A_RUN)
         ):

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import heapq
 import random
 import threading
 import time
@@ -8,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from complycube_sessions.api import throttle as throttle_module
 from complycube_sessions.api.throttle import LocalSlots, Throttle
 from complycube_sessions.conf import get_account
 from complycube_sessions.models import RequestBudget
@@ -72,6 +74,107 @@ def test_throttle__gives_back_only_its_latest_block() -> None:
     throttle.close()
 
     assert source.given_back == 7
+
+
+class Clock:
+    """A clock that stands still until it is moved, in place of the module ``time``."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(throttle_module, "time", clock)
+    return clock
+
+
+class SharedSlots(Slots):
+    """Slots of several processes, by a clock that is moved by hand."""
+
+    def __init__(self, clock: Clock) -> None:
+        super().__init__()
+        self.clock, self.next = clock, clock.now
+
+    def reserve(self, count: int, interval_seconds: float) -> float:
+        self.next = max(self.next, self.clock.now)
+        return super().reserve(count, interval_seconds)
+
+
+@pytest.mark.parametrize("limit", [1, 4, 8, 10, 20])
+@pytest.mark.parametrize("processes", [1, 2, 4])
+@pytest.mark.parametrize("share_late", [0.05, 0.5])
+def test_throttle__late_starts_stay_within_the_limit(
+    clock: Clock, limit: int, processes: int, share_late: float
+) -> None:
+    """However late processes wake, all of them together never start more than the limit in a second."""
+    rng = random.Random(limit * processes)
+    source = SharedSlots(clock)
+    throttles = [Throttle(limit, source) for _ in range(processes)]
+    waking = [(clock.now, number) for number in range(processes)]
+    begun: list[float] = []
+    while len(begun) < 600:
+        clock.now, number = heapq.heappop(waking)
+        throttles[number].supply(rng.choice([1, 3, limit]))
+        delay = throttles[number]._take()
+        if delay <= 0:
+            begun.append(clock.now)
+        late = rng.uniform(0, 0.3) if rng.random() < share_late else rng.uniform(0, 0.012)
+        heapq.heappush(waking, (clock.now + max(0.0, delay) + late, number))
+
+    assert most_in_a_second(begun) <= limit
+
+
+def test_throttle__late_slots_move_on(clock: Clock) -> None:
+    """Being late costs so much time, not a slot."""
+    throttle = Throttle(10, SharedSlots(clock))
+    begun: list[float] = []
+    began = clock.now
+    for number in range(100):
+        throttle.supply(10)
+        while (delay := throttle._take()) > 0:
+            clock.now += delay
+        begun.append(clock.now)
+        if number % 10 == 0:
+            clock.now += 0.03 + 1 / 9.63
+
+    spent = clock.now - began
+    assert spent == pytest.approx(99 / 9.63 + 10 * 0.03, abs=0.02)
+    assert most_in_a_second(begun) <= 10
+
+
+def test_throttle__first_to_wake_takes_the_slot(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A thread that the system lets sleep too long holds no slot back from the others."""
+    monkeypatch.setattr(throttle_module, "LATEST_START_SECONDS", 10.0)
+    throttle = Throttle(10, LocalSlots())
+    throttle.supply(2)
+    throttle.acquire()
+    asleep, wake = threading.Event(), threading.Event()
+    sleep = time.sleep
+
+    def oversleep(seconds: float) -> None:
+        if threading.current_thread() is late:
+            asleep.set()
+            wake.wait(10)
+        else:
+            sleep(seconds)
+
+    monkeypatch.setattr(time, "sleep", oversleep)
+    late = threading.Thread(target=throttle.acquire)
+    late.start()
+    assert asleep.wait(10)
+
+    throttle.acquire()  # with the slot that the other one sleeps for
+
+    assert not throttle._slots
+    throttle.supply(1)
+    wake.set()
+    late.join(10)
+    assert not late.is_alive()
 
 
 @pytest.mark.django_db
