@@ -119,6 +119,13 @@ class SessionChangeList(BoundedChangeList):
         self.is_queue = is_queue(request)
         super().__init__(request, *args, **kwargs)
 
+    def get_filters(self, request: HttpRequest) -> Any:
+        found = super().get_filters(request)
+        specs: list[Any] = found[0]
+        asked = sum(bool(spec.chosen_text()) for spec in specs) + len(found[2]) + bool(self.query)
+        self.root_queryset.asks_once = asked == 1
+        return found
+
     def _get_default_ordering(self) -> list[str]:
         """Return the order that the heading of the table shows."""
         return list(QUEUE_ORDER if self.is_queue else ORDER)
