@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 ENDED_STATUSES = ("complete", "abandoned", "cancelled")
 REFUSALS = ("decline", "rejected", "match_confirmed")
+# What the prefix of a key tells.
+_ENVIRONMENTS: Final = ("", "live", "test")
 # No vendor's word holds parentheses, so these stand beside them in an address.
 NO_WORD: Final = "(none)"
 OTHER_WORDS: Final = "(other)"
@@ -178,14 +180,14 @@ class WorkflowSessionQuerySet(models.QuerySet["WorkflowSession"]):
         cutoff = timezone.now() - older_than
         sweeps = _sweeps_since(cutoff).using(self.db).order_by()
         swept = set(sweeps.values_list("account", "environment").distinct())
-        accounts, environments = words_of(self, "account"), words_of(self, "environment")
-        if accounts is None or environments is None:
+        accounts = words_of(self, "account")
+        if accounts is None:
             return self.stale(older_than=older_than)
+        pairs = [(account, environment) for account in accounts for environment in _ENVIRONMENTS]
+        missed = [p for p in pairs if not swept & {p, (p[0], "")}]
         unswept = Q()
-        for account in accounts:
-            missed = [e for e in environments if not swept & {(account, e), (account, "")}]
-            if missed:
-                unswept |= Q(account=account, environment__in=missed)
+        for account, environment in _there(self, missed):
+            unswept |= Q(account=account, environment=environment)
         unheard = self._unheard(cutoff)
         if unswept:
             longest = app.WorkflowSession.objects.using(self.db).filter(fetched_at__lt=cutoff)
@@ -322,6 +324,19 @@ def _rarest_first(
     # To match two lists costs time for each row of both.
     is_few = rarest == 0 or (rarest == 1 and next_rarest == len(steps))
     return [terms[number] for number in order], is_few
+
+
+def _there(
+    rows: models.QuerySet[Any], pairs: Sequence[tuple[str, str]]
+) -> list[tuple[str, str]]:
+    """Return those pairs of account and environment that have sessions, in one query."""
+    sessions = rows.model._default_manager.using(rows.db).order_by()
+    asked = {
+        f"pair_{number}": Exists(sessions.filter(account=account, environment=environment))
+        for number, (account, environment) in enumerate(pairs)
+    }
+    found = next(iter(sessions.annotate(**asked).values_list(*asked)[:1]), ()) if asked else ()
+    return [pair for pair, is_there in zip(pairs, found, strict=False) if is_there]
 
 
 def _sweeps_since(cutoff: datetime) -> models.QuerySet[RefreshRun]:
