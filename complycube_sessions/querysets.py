@@ -326,9 +326,7 @@ def _rarest_first(
     return [terms[number] for number in order], is_few
 
 
-def _there(
-    rows: models.QuerySet[Any], pairs: Sequence[tuple[str, str]]
-) -> list[tuple[str, str]]:
+def _there(rows: models.QuerySet[Any], pairs: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
     """Return those pairs of account and environment that have sessions, in one query."""
     sessions = rows.model._default_manager.using(rows.db).order_by()
     asked = {

@@ -193,6 +193,11 @@ class BoundedChangeList(ChangeList):
         )
 
     @property
+    def exact_count(self) -> int | None:
+        """How many rows a long list has, where that is known without counting them."""
+        return None
+
+    @property
     def numbers(self) -> list[tuple[int, str, bool]]:
         """The pages that are counted: number, address, whether it is the one that is shown."""
         return [
