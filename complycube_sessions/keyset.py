@@ -83,6 +83,7 @@ def page(
     size: int,
     after: Sequence[Any] | None = None,
     backwards: bool = False,
+    is_short: bool = False,
 ) -> list[Any]:
     """
     Return up to ``size`` rows of a list.
@@ -93,6 +94,8 @@ def page(
         size: How many rows at most.
         after: The position behind which the page begins; None: at the beginning.
         backwards: Read from there towards the beginning, or from the end where there is no position.
+        is_short: The list has so few rows that all behind the position may be read. A database that is
+            told how many are wanted may walk the whole index of the order to meet them.
 
     Returns:
         The rows in the order of the list, whatever the direction.
@@ -102,7 +105,9 @@ def page(
     found: list[Any] = []
     conditions = [Q()] if after is None else _behind(way, after, nulls_largest=_nulls_largest(rows))
     for condition in conditions:
-        found += ordered.filter(condition)[: size - len(found)]
+        wanted = size - len(found)
+        stretch = ordered.filter(condition)
+        found += list(stretch)[:wanted] if is_short else stretch[:wanted]
         if len(found) >= size:
             break
     return found[::-1] if backwards else found

@@ -116,6 +116,7 @@ class WorkflowSession(models.Model):
             ),
             models.Index(fields=["environment", "created_at", "id"], name="ccs_session_env"),
             models.Index(fields=["account", "created_at", "id"], name="ccs_session_account"),
+            models.Index(fields=["account", "environment"], name="ccs_session_owner"),
             models.Index(fields=["entity_name", "id"], name="ccs_session_name"),
             models.Index(fields=["updated_at", "id"], name="ccs_session_moved"),
             models.Index(fields=["fetched_at", "id"], name="ccs_session_fetched"),

@@ -5,7 +5,8 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from django.db import connections, models
-from django.db.models import Exists, F, OuterRef, Q
+from django.db.models import Exists, F, OuterRef, Q, Subquery
+from django.db.models.lookups import IsNull
 from django.utils import timezone
 
 from complycube_sessions.names import name_words
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
 
 ENDED_STATUSES = ("complete", "abandoned", "cancelled")
 REFUSALS = ("decline", "rejected", "match_confirmed")
+# What the prefix of a key tells.
+_ENVIRONMENTS: Final = ("", "live", "test")
 # No vendor's word holds parentheses, so these stand beside them in an address.
 NO_WORD: Final = "(none)"
 OTHER_WORDS: Final = "(other)"
@@ -23,6 +26,8 @@ _MANY: Final = 500
 # Up to so many sessions are gathered and sorted; of more the newest are met on the way.
 MANY: Final = 5_000
 LONG: Final = 1_000
+# How frequent a word of a name is, by the rows that it has.
+_RARE, _COMMON, _FREQUENT = 5_000, 20_000, 100_000
 _MOST_WORDS: Final = 200
 
 
@@ -88,10 +93,16 @@ class WorkflowSessionQuerySet(models.QuerySet["WorkflowSession"]):
 
     # Whether more than ``LONG`` sessions are known to be in it, as nothing but one frequent word was asked.
     is_long = False
+    # Whether it is known to hold no more than ``MANY`` sessions, which are named by their ids.
+    is_gathered = False
+    # Whether the next question is the only one, of which the first rows in the order of an index are wanted.
+    asks_once = False
 
     def _clone(self) -> Self:
         clone = super()._clone()  # type: ignore[misc]
         clone.is_long = self.is_long
+        clone.asks_once = self.asks_once
+        clone.is_gathered = self.is_gathered
         return clone  # type: ignore[no-any-return]
 
     def _filter_or_exclude(self, negate: bool, args: Any, kwargs: Any) -> Self:
@@ -99,23 +110,32 @@ class WorkflowSessionQuerySet(models.QuerySet["WorkflowSession"]):
         narrowed.is_long = self.is_long and not any(args) and not kwargs
         return narrowed  # type: ignore[no-any-return]
 
-    def _of(self, rows: models.QuerySet[Any], walked: Sequence[Q]) -> Self:
+    def _of(self, rows: models.QuerySet[Any], others: Sequence[models.QuerySet[Any]]) -> Self:
         """
         Return the sessions that rows of another table belong to.
 
         Few are named by their ids. Many are met soon enough when the sessions are walked in their order,
-        while to gather and sort them would cost time for each. No database is left to guess which it is.
+        while to gather and sort them would cost time for each. Only where more is asked of a session the
+        database has to guess which it is.
 
         Args:
             rows: The rows, each with its ``session``, found by an index.
-            walked: The same as conditions of a session.
+            others: Rows of which each session has one, which together mean the same.
         """
         is_all = not self.query.where
         ids = list(rows.using(self.db).order_by().values_list("session_id", flat=True)[: MANY + 1])
         if len(ids) <= MANY:
-            return self.filter(pk__in=set(ids))
-        found = self.filter(*walked)
+            return self._gathered(ids)
+        if is_all and self.asks_once:
+            found = self.filter(*(_has(other, "pk") for other in others))
+        else:
+            found = self.filter(*(Exists(o.filter(session=OuterRef("pk"))) for o in others))
         found.is_long = is_all and len(set(ids)) > LONG
+        return found
+
+    def _gathered(self, ids: Iterable[str]) -> Self:
+        found = self.filter(pk__in=set(ids))
+        found.is_gathered = True
         return found
 
     def for_client(self, client_id: str) -> WorkflowSessionQuerySet:
@@ -160,16 +180,20 @@ class WorkflowSessionQuerySet(models.QuerySet["WorkflowSession"]):
         cutoff = timezone.now() - older_than
         sweeps = _sweeps_since(cutoff).using(self.db).order_by()
         swept = set(sweeps.values_list("account", "environment").distinct())
-        accounts, environments = words_of(self, "account"), words_of(self, "environment")
-        if accounts is None or environments is None:
+        accounts = words_of(self, "account")
+        if accounts is None:
             return self.stale(older_than=older_than)
+        pairs = [(account, environment) for account in accounts for environment in _ENVIRONMENTS]
+        missed = [p for p in pairs if not swept & {p, (p[0], "")}]
         unswept = Q()
-        for account in accounts:
-            missed = [e for e in environments if not swept & {(account, e), (account, "")}]
-            if missed:
-                unswept |= Q(account=account, environment__in=missed)
+        for account, environment in _there(self, missed):
+            unswept |= Q(account=account, environment=environment)
         unheard = self._unheard(cutoff)
         if unswept:
+            longest = app.WorkflowSession.objects.using(self.db).filter(fetched_at__lt=cutoff)
+            ids = list(longest.order_by().values_list("pk", flat=True)[: MANY + 1])
+            if len(ids) <= MANY:
+                unheard = unheard._gathered(ids)
             return unheard.filter(unswept | _is_due())
         pending = app.PendingRefresh.objects.filter(account__in=accounts)
         return unheard.filter(_is_due())._of(pending, [])
@@ -198,7 +222,7 @@ class WorkflowSessionQuerySet(models.QuerySet["WorkflowSession"]):
         from complycube_sessions import models as app  # the models import this module
 
         changes = app.SessionChange.objects.filter(observed_at__gte=when)
-        return self._of(changes, [Q(Exists(changes.filter(session=OuterRef("pk"))))])
+        return self._of(changes, [changes])
 
     def with_check(self, check_type: str = "", outcome: str = "") -> WorkflowSessionQuerySet:
         """
@@ -215,7 +239,7 @@ class WorkflowSessionQuerySet(models.QuerySet["WorkflowSession"]):
             checks = checks.filter(type=check_type)
         if outcome:
             checks = with_word(checks, "outcome", outcome, app.RelatedCheck.Outcome.values)
-        return self._of(checks, [Q(Exists(checks.filter(session=OuterRef("pk"))))])
+        return self._of(checks, [checks])
 
     def search(self, text: str) -> WorkflowSessionQuerySet:
         """
@@ -241,17 +265,76 @@ class WorkflowSessionQuerySet(models.QuerySet["WorkflowSession"]):
             if len(ids) > _MANY:
                 return self.for_client(typed)
             if ids:
-                return self.filter(pk__in=ids)
+                return self._gathered(ids)
         words = name_words(typed)
         if not words:
             return self.none()
-        # The longest is likely the rarest: it is looked up, the others are compared.
+        # Of words that are equally frequent, as far as is asked, the longest is likely the rarest.
         words.sort(key=len, reverse=True)
-        terms = [app.SessionNameWord.objects.filter(word__startswith=word) for word in words]
+        terms = [
+            app.SessionNameWord.objects.using(self.db).filter(word__startswith=word)
+            for word in words
+        ]
+        terms, is_few = _rarest_first(terms) if len(terms) > 1 else (terms, True)
         rows = terms[0]
         for term in terms[1:]:
-            rows = rows.filter(Exists(term.filter(session=OuterRef("session"))))
-        return self._of(rows, [Q(Exists(term.filter(session=OuterRef("pk")))) for term in terms])
+            # Of many rows the database does better to match one word's list with the other's.
+            same = Exists(term.filter(session=OuterRef("session")))
+            rows = rows.filter(_has(term, "session") if is_few else same)
+        return self._of(rows, terms)
+
+
+def _has(rows: models.QuerySet[Any], session: str) -> Q:
+    """
+    Return the condition that there is such a row of a session, asked of each session as it is met.
+
+    As a join, which ``EXISTS`` may become, a database may begin at the other table, or with several
+    processes that each read more sessions than one page needs.
+
+    Args:
+        rows: The rows of another table.
+        session: The path to the session's id.
+    """
+    own = rows.filter(session=OuterRef(session)).order_by().values("session_id")[:1]
+    return Q(IsNull(Subquery(own), False))
+
+
+def _rarest_first(
+    terms: Sequence[models.QuerySet[Any]],
+) -> tuple[list[models.QuerySet[Any]], bool]:
+    """
+    Return the rows of name words, the rarest word first, and whether it has few rows beside the others.
+
+    It is asked in one query, which reads a bounded part of the index for each word.
+    """
+    steps = (_RARE, _COMMON, _FREQUENT)
+    asked = {
+        f"more_{number}_{step}": Subquery(term.order_by().values("session_id")[step : step + 1])
+        for number, term in enumerate(terms)
+        for step in steps
+    }
+    first = terms[0].model._default_manager.using(terms[0].db).order_by("pk").annotate(**asked)
+    more = first.values(*asked).first() or {}
+    ranks = [
+        sum(more.get(f"more_{number}_{step}") is not None for step in steps)
+        for number in range(len(terms))
+    ]
+    order = sorted(range(len(terms)), key=ranks.__getitem__)
+    rarest, next_rarest = (ranks[number] for number in order[:2])
+    # To match two lists costs time for each row of both.
+    is_few = rarest == 0 or (rarest == 1 and next_rarest == len(steps))
+    return [terms[number] for number in order], is_few
+
+
+def _there(rows: models.QuerySet[Any], pairs: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Return those pairs of account and environment that have sessions, in one query."""
+    sessions = rows.model._default_manager.using(rows.db).order_by()
+    asked = {
+        f"pair_{number}": Exists(sessions.filter(account=account, environment=environment))
+        for number, (account, environment) in enumerate(pairs)
+    }
+    found = next(iter(sessions.annotate(**asked).values_list(*asked)[:1]), ()) if asked else ()
+    return [pair for pair, is_there in zip(pairs, found, strict=False) if is_there]
 
 
 def _sweeps_since(cutoff: datetime) -> models.QuerySet[RefreshRun]:

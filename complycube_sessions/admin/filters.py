@@ -312,13 +312,13 @@ class CreatedListFilter(FormListFilter):
     @property
     def error(self) -> str:
         """What is wrong with the days, or ``""``."""
-        return "" if self._days() is not None else _("That is not a date.")
+        return "" if self.days is not None else _("That is not a date.")
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         field = f"{self.path}created_at"
         if self.value("created_from") == NO_WORD:
             return queryset.filter(**{f"{field}__isnull": True})
-        days = self._days()
+        days = self.days
         if days is None:
             return queryset.none()
         start, end = day_bounds(*days)
@@ -328,7 +328,9 @@ class CreatedListFilter(FormListFilter):
             queryset = queryset.filter(**{f"{field}__lt": end})
         return queryset
 
-    def _days(self) -> tuple[date | None, date | None] | None:
+    @property
+    def days(self) -> tuple[date | None, date | None] | None:
+        """The first and the last day; None where the address names what is no day."""
         typed = [self.value(name) for name in self.parameters]
         if typed[0] == NO_WORD:
             return None, None

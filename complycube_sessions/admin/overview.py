@@ -57,12 +57,12 @@ class Row:
 
 @dataclass(frozen=True)
 class Bar:
-    """One rectangle of the chart of days."""
+    """One rectangle of the chart of days; lengths are text, which no language writes with a comma."""
 
-    x: float
-    y: float
-    width: float
-    height: float
+    x: str
+    y: str
+    width: str
+    height: str
     tone: str
     title: str
 
@@ -277,6 +277,7 @@ def bars(activity: figures.Activity, outcomes: list[str]) -> list[Bar]:
     if not highest:
         return []
     step = CHART_WIDTH / len(activity.by_day)
+    looks = {word: display.outcome_look(word) for word in outcomes}
     found = []
     for number, (day, counts) in enumerate(sorted(activity.by_day.items())):
         y = float(CHART_HEIGHT)
@@ -285,14 +286,14 @@ def bars(activity: figures.Activity, outcomes: list[str]) -> list[Bar]:
                 continue
             height = counts[word] * CHART_HEIGHT / highest
             y -= height
-            look = display.outcome_look(word)
+            look = looks[word]
             title = f"{day.isoformat()} · {look.label}: {counts[word]}"
             found.append(
                 Bar(
-                    round(number * step, 1),
-                    round(y, 1),
-                    round(step * 0.8, 1),
-                    round(height, 1),
+                    f"{number * step:.1f}",
+                    f"{y:.1f}",
+                    f"{step * 0.8:.1f}",
+                    f"{height:.1f}",
                     look.tone,
                     title,
                 )

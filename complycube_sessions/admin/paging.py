@@ -55,7 +55,11 @@ class BoundedPaginator(Paginator):
     @cached_property
     def first_keys(self) -> list[Any]:
         """Return the primary keys of the first rows, one more than are counted."""
-        return list(self._all_keys[: COUNTED + 1])
+        keys = self._all_keys
+        if getattr(self.object_list, "is_gathered", False):
+            # With a limit PostgreSQL may rather walk all rows in their order than look up these few.
+            return list(keys)[: COUNTED + 1]
+        return list(keys[: COUNTED + 1])
 
     @cached_property
     def count(self) -> int:
@@ -151,7 +155,14 @@ class BoundedChangeList(ChangeList):
             raise IncorrectLookupParameters from error
         size = self.list_per_page
         rows = self.queryset.values_list("pk", flat=True)
-        keys = keyset.page(rows, self.keys, size=size + 1, after=after, backwards=backwards)
+        keys = keyset.page(
+            rows,
+            self.keys,
+            size=size + 1,
+            after=after,
+            backwards=backwards,
+            is_short=getattr(self.queryset, "is_gathered", False),
+        )
         is_cut = len(keys) > size
         shown = self._rows(keys[-size:] if backwards else keys[:size])
         self.pages = self._pages(
@@ -180,6 +191,11 @@ class BoundedChangeList(ChangeList):
             next=behind(AFTER_VAR, rows[-1]) if has_positions and has_next else "",
             last=address(BEFORE_VAR, END) if has_positions and has_next else "",
         )
+
+    @property
+    def exact_count(self) -> int | None:
+        """How many rows a long list has, where that is known without counting them."""
+        return None
 
     @property
     def numbers(self) -> list[tuple[int, str, bool]]:

@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import Any, Final
 from urllib.parse import quote, urlencode
 
-from django.contrib.admin.views.main import SEARCH_VAR, ChangeList
+from django.contrib.admin.views.main import ORDER_VAR, SEARCH_VAR, ChangeList
 from django.db.models import Prefetch, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.urls import path
@@ -34,7 +34,9 @@ from complycube_sessions.models import (
     SessionChange,
     WorkflowSession,
 )
+from complycube_sessions.querysets import NO_WORD, OTHER_WORDS
 from complycube_sessions.services.database import outside_transactions
+from complycube_sessions.services.day_figures import kept_count
 
 MARKS_SHOWN: Final = 12
 CHANGES_SHOWN: Final = 200
@@ -120,9 +122,33 @@ class SessionChangeList(BoundedChangeList):
         self.is_queue = is_queue(request)
         super().__init__(request, *args, **kwargs)
 
+    def get_filters(self, request: HttpRequest) -> Any:
+        found = super().get_filters(request)
+        specs: list[Any] = found[0]
+        asked = sum(bool(spec.chosen_text()) for spec in specs) + len(found[2]) + bool(self.query)
+        sessions: Any = self.root_queryset
+        sessions.asks_once = asked == 1
+        return found
+
     def _get_default_ordering(self) -> list[str]:
         """Return the order that the heading of the table shows."""
         return list(QUEUE_ORDER if self.is_queue else ORDER)
+
+    @property
+    def exact_count(self) -> int | None:
+        """The figure of the overview that leads to this list, where the list is one of those."""
+        words = {name: self.params[name] for name in ("status", "outcome") if name in self.params}
+        asked = {"created_from", "created_to", *words, ORDER_VAR}
+        created: Any = next(
+            s for s in self.filter_specs if isinstance(s, filters.CreatedListFilter)
+        )
+        first, last = created.days or (None, None)
+        if self.query or not asked >= set(self.params) or OTHER_WORDS in words.values():
+            return None
+        if first is None or last is None:
+            return None
+        plain = {name: "" if word == NO_WORD else word for name, word in words.items()}
+        return kept_count(first, last, **plain)
 
     def shape(self, rows: QuerySet[WorkflowSession]) -> QuerySet[WorkflowSession]:
         checks = RelatedCheck.objects.only(*CHECK_FIELDS).order_by("position", "id")

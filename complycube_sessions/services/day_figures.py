@@ -100,7 +100,13 @@ def days_between(first: date, last: date) -> list[date]:
 
 def figures_by_day(first: date, last: date) -> dict[date, Day]:
     """Return the figures of each day of a period, kept or counted, in the current time zone."""
-    days = days_between(first, last)
+    found = kept_by_day(first, last)
+    missing = [day for day in days_between(first, last) if day not in found]
+    return dict(sorted({**found, **count_days(missing)}.items()))
+
+
+def kept_by_day(first: date, last: date) -> dict[date, Day]:
+    """Return the figures of those days of a period that are kept and still true."""
     kept = DayFigures.objects.filter(
         zone=timezone.get_current_timezone_name(), day__gte=first, day__lte=last
     )
@@ -108,13 +114,34 @@ def figures_by_day(first: date, last: date) -> dict[date, Day]:
     # In one statement, so that no figures are older than the names that stand against them.
     rows = list(kept.values_list("day", "figures").union(named, all=True))
     changed = {day for day, figures in rows if figures is None}
-    found = {
+    return {
         day: Day.from_plain(figures)
         for day, figures in rows
         if figures is not None and not changed.intersection(_utc_days(day))
     }
-    missing = [day for day in days if day not in found]
-    return dict(sorted({**found, **count_days(missing)}.items()))
+
+
+def kept_count(
+    first: date, last: date, *, status: str | None = None, outcome: str | None = None
+) -> int | None:
+    """
+    Return how many sessions were created in a period, with this status and outcome.
+
+    Returns:
+        None where that would have to be counted first.
+    """
+    length = (last - first).days + 1
+    if not 0 < length <= KEPT_DAYS:
+        return None
+    days = kept_by_day(first, last)
+    if len(days) < length:
+        return None
+    return sum(
+        count
+        for day in days.values()
+        for (its_status, its_outcome), count in day.sessions.items()
+        if status in (None, its_status) and outcome in (None, its_outcome)
+    )
 
 
 def count_days(days: Sequence[date], *, alias: str | None = None) -> dict[date, Day]:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Final
 
-from django.db.models import Count, Q, Subquery
+from django.db.models import Count, Q, Subquery, Value
 from django.utils import timezone
 
 from complycube_sessions.conf import account_names, conf
@@ -165,19 +165,28 @@ def _check_counts(days: dict[date, Day]) -> list[CheckCount]:
     ]
 
 
-def _newest_sweeps(accounts: Sequence[str]) -> list[int]:
-    """Return the newest sweep and the newest successful one of each account, each by an index."""
+def _newest_sweeps(accounts: Sequence[str]) -> tuple[list[int], int]:
+    """
+    Return the newest sweep and the newest successful one of each account, and how many sessions fail.
+
+    All in one query, each by an index.
+    """
+    failing = PendingRefresh.objects.filter(attempts__gt=0)
     newest = []
     for account in accounts:
         for mode in RefreshRun.SWEEPING_MODES:
             sweeps = RefreshRun.objects.filter(account=account, mode=mode).order_by("-pk")
             succeeded = sweeps.filter(state=RefreshRun.State.SUCCEEDED)
             newest += [Subquery(rows.values("pk")[:1]) for rows in (sweeps, succeeded)]
-    if not newest:
-        return []
-    found = RefreshRun.objects.order_by().annotate(**{f"n{i}": sub for i, sub in enumerate(newest)})
-    row = found.values_list(*(f"n{i}" for i in range(len(newest))))[:1]
-    return sorted({pk for pks in row for pk in pks if pk is not None})
+    one_group = failing.order_by().annotate(group=Value(1)).values("group")
+    asked = {f"n{i}": sub for i, sub in enumerate(newest)}
+    asked["failing"] = Subquery(one_group.annotate(count=Count("pk")).values("count"))
+    found = RefreshRun.objects.order_by().annotate(**asked).values_list(*asked)
+    row = next(iter(found[:1]), None)
+    if row is None:
+        return [], failing.count()
+    *pks, count = row
+    return sorted({pk for pk in pks if pk is not None}), count or 0
 
 
 def freshness() -> Freshness:
@@ -185,7 +194,8 @@ def freshness() -> Freshness:
     names = account_names() or list(
         RefreshLease.objects.order_by("account").values_list("account", flat=True)[:ACCOUNTS_SHOWN]
     )
-    rows = RefreshRun.objects.filter(pk__in=_newest_sweeps(names)).order_by("-pk").defer("errors")
+    newest, failing = _newest_sweeps(names)
+    rows = RefreshRun.objects.filter(pk__in=newest).order_by("-pk").defer("errors")
     runs = list(rows)
     successes = {
         run.account: run.finished_at or run.started_at
@@ -198,5 +208,5 @@ def freshness() -> Freshness:
         last_run=runs[0] if runs else None,
         last_success_at=max(successes.values(), default=None),
         late_accounts=late,
-        failing=PendingRefresh.objects.filter(attempts__gt=0).count(),
+        failing=failing,
     )

@@ -184,6 +184,11 @@ def _write(
         erased = _refuse_erased(account, fetched, rows, alias) if touches_erased else set()
         created = {pk: found.row.created_at for pk, found in rows.items()}
         stored, merged = _merge_all(account, fetched, rows, seen)
+        if not signals.session_outcome_changed.has_listeners(WorkflowSession):
+            # Nobody is owed anything: what would be a statement of its own is noted with the content.
+            for m in merged:
+                if m.content_changed and _is_owed(m.row):
+                    m.row.announced_outcome = m.row.outcome
         _write_sessions(account, merged, alias)
         _write_checks(merged, alias)
         _write_name_words([m for m in merged if m.name_changed], alias)
@@ -382,9 +387,14 @@ def _send_signals(merged: Iterable[MergedSession], source: str, alias: str) -> N
             signals.session_changed.send_robust(
                 sender=WorkflowSession, session=m.row, changes=list(m.changes), source=source
             )
-    owed = [m.row for m in sessions if m.row.outcome != (m.row.announced_outcome or "")]
+    owed = [m.row for m in sessions if _is_owed(m.row)]
     if owed:
         _announce(owed, source, alias)
+
+
+def _is_owed(row: WorkflowSession) -> bool:
+    """Return whether the outcome of a session was not announced yet."""
+    return bool(row.outcome != (row.announced_outcome or ""))
 
 
 def _announce(rows: list[WorkflowSession], source: str, alias: str) -> None:

@@ -7,10 +7,12 @@ from typing import Any
 import pytest
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 
 from complycube_sessions import querysets
 from complycube_sessions.admin import paging
 from complycube_sessions.models import WorkflowSession
+from complycube_sessions.services.day_figures import keep_figures, mark_changed
 from tests.admin.builders import NOON, make_check, make_session
 
 LIST = reverse("admin:complycube_sessions_workflowsession_changelist")
@@ -75,6 +77,30 @@ def test_long__says_so(viewer: Client) -> None:
     assert "More than 6 workflow sessions" in html
     assert "Select all" not in html
     assert 'rel="next"' in html
+
+
+@pytest.mark.usefixtures("_many")
+@pytest.mark.parametrize(
+    ("words", "count"),
+    [("", 8), ("&outcome=clear", 8), ("&outcome=attention", None), ("&q=john", None)],
+)
+def test_long__exact_where_the_overview_is(viewer: Client, words: str, count: int | None) -> None:
+    """A long list that a figure of the overview leads to says that figure while it is kept."""
+    now = timezone.now()
+    WorkflowSession.objects.update(created_at=now - timedelta(days=200))
+    for _ in range(8):
+        make_session(created_at=now)
+    today = timezone.localdate().isoformat()
+    days = f"?created_from={today}&created_to={today}"
+    assert "More than 6" in unescape(viewer.get(LIST + days).content.decode())
+
+    keep_figures()
+    html = unescape(viewer.get(LIST + days + words).content.decode())
+    assert (f"{count} workflow sessions" in html) == (count is not None)
+    assert ("More than 6" in html) == (words == "&q=john")
+
+    mark_changed([now], alias="default")
+    assert f"{count} workflow sessions" not in viewer.get(LIST + days).content.decode()
 
 
 def test_short__is_django_s_own(viewer: Client) -> None:

@@ -4,6 +4,7 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
+from complycube_sessions.admin.base import ReadOnlyAdmin
 from complycube_sessions.models import WorkflowSession
 from tests.admin.builders import NOON, make_check, make_session
 from tests.admin.conftest import SignIn
@@ -54,8 +55,14 @@ def test_list__only_clear_is_good(viewer: Client, outcome: str) -> None:
 
 
 @pytest.mark.parametrize("rows", [10, 100])
-def test_list__queries(viewer: Client, rows: int, django_assert_max_num_queries: object) -> None:
+def test_list__queries(
+    viewer: Client,
+    rows: int,
+    django_assert_max_num_queries: object,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """A list of 100 sessions needs no more queries than one of 10, and loads no large column."""
+    monkeypatch.setattr(ReadOnlyAdmin, "list_per_page", 100)
     for _ in range(rows):
         make_check(make_session())
     with django_assert_max_num_queries(12) as queries:  # type: ignore[operator]

@@ -9,9 +9,15 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
+from complycube_sessions import signals
 from complycube_sessions.api.payloads import parse_check, parse_session
 from complycube_sessions.conf import get_account
-from complycube_sessions.models import RelatedCheck, SessionChange, WorkflowSession
+from complycube_sessions.models import (
+    PendingRefresh,
+    RelatedCheck,
+    SessionChange,
+    WorkflowSession,
+)
 from complycube_sessions.services.erasures import bury as bury_ids
 from complycube_sessions.services.merge import FetchedCheck, FetchedSession
 from complycube_sessions.services.privacy import erase_client
@@ -88,8 +94,24 @@ def store(api: FakeAPI, at: datetime) -> list[str]:
     return [query["sql"] for query in queries.captured_queries]
 
 
+def all_at_once(api: FakeAPI, ids: list[str]) -> None:
+    """Change, rename and await everything, so that a batch has something to do in every table."""
+    mixed(api, ids)
+    every_check(api, ids)
+    renamed(api, ids)
+    every_session(api, ids)
+    PendingRefresh.objects.bulk_create(
+        PendingRefresh(account="default", session_id=session_id, reason="webhook")
+        for session_id in ids
+    )
+    PendingRefresh.objects.update(requested_at=FETCHED_AT)
+
+
+CHANGES = [first, every_session, every_check, renamed, mixed, all_at_once]
+
+
 @pytest.mark.parametrize("erased", [0, 700])
-@pytest.mark.parametrize("change", [first, every_session, every_check, renamed, mixed])
+@pytest.mark.parametrize("change", CHANGES)
 def test_store_queries__batch_of_500(change: Change, erased: int) -> None:
     """
     Storing 500 sessions with 3 checks each takes at most 12 statements, whatever changed in them.
@@ -112,7 +134,31 @@ def test_store_queries__batch_of_500(change: Change, erased: int) -> None:
     )
 
 
-@pytest.mark.parametrize("change", [first, every_session, every_check, renamed, mixed])
+def test_store_queries__somebody_listens() -> None:
+    """Where outcomes are announced, that they were is one statement after the batch, and 12 are enough."""
+    api = FakeAPI()
+    ids = [api.add_session(number) for number in range(500)]
+    store(api, FETCHED_AT)
+    all_at_once(api, ids)
+    heard = []
+
+    def listen(session: WorkflowSession, **kwargs: Any) -> None:
+        heard.append(session.pk)
+
+    signals.session_outcome_changed.connect(listen)
+    try:
+        statements = store(api, FETCHED_AT + timedelta(hours=1))
+    finally:
+        signals.session_outcome_changed.disconnect(listen)
+
+    end = statements.index("COMMIT")
+    assert len(heard) == len(api.sessions)
+    assert end < MOST, "\n".join(sql[:120] for sql in statements)
+    assert len(statements[end + 1 :]) == 1
+    assert not PendingRefresh.objects.exists()
+
+
+@pytest.mark.parametrize("change", CHANGES)
 def test_store_queries__constant(change: Change) -> None:
     """The number of statements does not depend on the number of sessions."""
     counts = []

@@ -1,0 +1,20 @@
+from django.db import migrations, models
+
+from complycube_sessions.indexes import AddIndexOnline
+
+
+class Migration(migrations.Migration):
+
+    # PostgreSQL builds an index beside writers only outside of a transaction.
+    atomic = False
+
+    dependencies = [
+        ('complycube_sessions', '0006_day_figures'),
+    ]
+
+    operations = [
+        AddIndexOnline(
+            model_name='workflowsession',
+            index=models.Index(fields=['account', 'environment'], name='ccs_session_owner'),
+        ),
+    ]
