@@ -5,6 +5,7 @@ import random
 import threading
 import time
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -13,7 +14,9 @@ from complycube_sessions.api import throttle as throttle_module
 from complycube_sessions.api.throttle import LocalSlots, Throttle
 from complycube_sessions.conf import get_account
 from complycube_sessions.models import RequestBudget
+from complycube_sessions.services import budget
 from complycube_sessions.services.budget import DatabaseSlots, shared_throttle
+from complycube_sessions.services.database import database_now
 from complycube_sessions.services.pump import Pump
 from tests.engine.conftest import OpenDatabase
 from tests.engine.support import configure, refresh
@@ -211,6 +214,27 @@ def test_budget__slots_of_many_processes(limit: int) -> None:
 
     assert len(used) > 10
     assert most_in_a_second(used) <= limit
+
+
+@pytest.mark.django_db
+def test_budget__clock_that_is_read_slowly(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process that is held up while it reads the database's clock reads it again: its block is in time."""
+    slots = DatabaseSlots(KEY)
+    end = slots.reserve(1, 5.0) + 5
+    readings: list[float] = []
+
+    def held_up(alias: str) -> datetime:
+        now = database_now(alias)
+        readings.append(0.3 if not readings else 0.0)
+        time.sleep(readings[-1])
+        return now
+
+    monkeypatch.setattr(budget, "database_now", held_up)
+
+    first = slots.reserve(1, 5.0)
+
+    assert len(readings) > 1
+    assert first == pytest.approx(end, abs=0.05)
 
 
 @pytest.mark.django_db
