@@ -125,7 +125,8 @@ class SessionChangeList(BoundedChangeList):
         found = super().get_filters(request)
         specs: list[Any] = found[0]
         asked = sum(bool(spec.chosen_text()) for spec in specs) + len(found[2]) + bool(self.query)
-        self.root_queryset.asks_once = asked == 1
+        sessions: Any = self.root_queryset
+        sessions.asks_once = asked == 1
         return found
 
     def _get_default_ordering(self) -> list[str]:

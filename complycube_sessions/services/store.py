@@ -382,7 +382,7 @@ def _send_signals(merged: Iterable[MergedSession], source: str, alias: str) -> N
 
 def _is_owed(row: WorkflowSession) -> bool:
     """Return whether the outcome of a session was not announced yet."""
-    return row.outcome != (row.announced_outcome or "")
+    return bool(row.outcome != (row.announced_outcome or ""))
 
 
 def _announce(rows: list[WorkflowSession], source: str, alias: str) -> None:
