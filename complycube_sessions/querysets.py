@@ -333,7 +333,8 @@ def _there(rows: models.QuerySet[Any], pairs: Sequence[tuple[str, str]]) -> list
         f"pair_{number}": Exists(sessions.filter(account=account, environment=environment))
         for number, (account, environment) in enumerate(pairs)
     }
-    found = next(iter(sessions.annotate(**asked).values_list(*asked)[:1]), ()) if asked else ()
+    first = sessions.order_by("pk").annotate(**asked).values_list(*asked)[:1]
+    found = next(iter(first), ()) if asked else ()
     return [pair for pair, is_there in zip(pairs, found, strict=False) if is_there]
 
 

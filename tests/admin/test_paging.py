@@ -154,3 +154,36 @@ def test_frequent__walked_without_a_count(viewer: Client, monkeypatch: pytest.Mo
     assert shown(viewer.get(f"{LIST}?q=john+doe")) == gathered
     checked = viewer.get(f"{LIST}?check_type=document_check&check_outcome=clear")
     assert shown(checked) == gathered
+
+
+@pytest.mark.usefixtures("_many")
+@pytest.mark.parametrize("many", [1, 5_000])
+@pytest.mark.parametrize("steps", [(0, 0, 0), (1, 3, 10), (1, 3, 100)])
+def test_search__same_rows_by_every_way(
+    viewer: Client, monkeypatch: pytest.MonkeyPatch, many: int, steps: tuple[int, int, int]
+) -> None:
+    """However frequent the words of a name are, alone or with a filter, the same sessions are found."""
+    names = ["John Garcia", "Maria Garcia", "Garcia Maria Doe", "Mara Dorn", "Maria"]
+    for name in names:
+        make_session(entity_name=name, created_at=NOON)
+    found = {
+        typed: [row.entity_name for row in WorkflowSession.objects.search(typed).order_by("pk")]
+        for typed in ("mar d", "garcia maria", "j d", "maria x")
+    }
+    assert found["mar d"] == ["Garcia Maria Doe", "Mara Dorn"]
+    assert found["garcia maria"] == ["Maria Garcia", "Garcia Maria Doe"]
+    assert found["j d"] == ["John Doe"] * ROWS
+    assert found["maria x"] == []
+
+    monkeypatch.setattr(querysets, "MANY", many)
+    for name, step in zip(("_RARE", "_COMMON", "_FREQUENT"), steps, strict=True):
+        monkeypatch.setattr(querysets, name, step)
+    for typed, rows in found.items():
+        for query in ({}, {"outcome": "clear"}, {"outcome": "attention"}):
+            response = viewer.get(LIST, {"q": typed, **query})
+            pages = [row.entity_name for row in response.context["cl"].result_list]
+            while url := response.context["cl"].pages.next:
+                response = viewer.get(LIST + url)
+                pages += [row.entity_name for row in response.context["cl"].result_list]
+            expected = [] if query.get("outcome") == "attention" else rows
+            assert sorted(pages) == sorted(expected), (typed, query)
