@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import uuid
@@ -55,6 +56,8 @@ class OwnDatabase:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
+            # It is ignored where the tests themselves are a background job of a shell.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
 
     def refresh(
