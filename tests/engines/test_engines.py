@@ -164,7 +164,9 @@ class Engine:
 
     def starter(self, site: Site) -> Callable[[int], subprocess.Popen[bytes]]:
         def start(number: int) -> subprocess.Popen[bytes]:
-            return site.start(*self.command, *(("-n", f"w{number}@%h") if self.is_named else ()))
+            # A worker that a killed run has left behind would keep a name that is used again.
+            name = f"w{number}-{site.environment.get('ENGINE_QUEUE')}@%h"
+            return site.start(*self.command, *(("-n", name) if self.is_named else ()))
 
         return start
 
