@@ -6,16 +6,18 @@ import gc
 import json
 import random
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 from itertools import chain
 from typing import Any, Final, TypeAlias, TypeVar
 
+from django.core.exceptions import EmptyResultSet
 from django.db import DatabaseError, InterfaceError, connections, models, router, transaction
 from django.db.models import QuerySet
 from django.db.models.base import ModelState
 from django.db.models.functions import Now
+from django.utils import timezone
 
 from complycube_sessions.models import WorkflowSession
 
@@ -132,19 +134,57 @@ def read_plain(rows: QuerySet[Row]) -> Iterator[Row]:
     """
     Yield the rows of a queryset for use inside the app: without Django's signals of a new instance.
 
-    Those and the constructor cost as much as the row itself; nobody outside is shown these.
+    Those, the constructor and the converters of each value cost several times what the row costs; nobody
+    outside is shown these rows.
+
+    Args:
+        rows: Of a model whose columns are text, whole numbers, times and documents.
     """
-    names = [field.attname for field in rows.model._meta.concrete_fields]
-    for values in rows.values_list(*names):
-        yield plain(rows.model, zip(names, values, strict=True), rows.db)
+    fields = rows.model._meta.concrete_fields
+    names = [field.attname for field in fields]
+    documents = [f.attname for f in fields if isinstance(f, models.JSONField)]
+    moments = [f.attname for f in fields if isinstance(f, models.DateTimeField)]
+    connection = connections[rows.db]
+    zone = None if connection.vendor == "postgresql" else connection.timezone
+    try:
+        sql, parameters = rows.values_list(*names).query.get_compiler(rows.db).as_sql()
+    except EmptyResultSet:
+        return
+    with connection.cursor() as cursor:
+        cursor.execute(sql, parameters)
+        found = cursor.fetchall()
+    for values in found:
+        columns = dict(zip(names, values, strict=True))
+        for name in documents:
+            columns[name] = json.loads(columns[name])
+        if zone is not None:  # the database keeps times without their zone
+            for name in moments:
+                if columns[name] is not None:
+                    columns[name] = _in_zone(columns[name], zone)
+        yield plain(rows.model, columns, rows.db)
 
 
-def plain(model: type[Row], values: Iterable[tuple[str, Any]], alias: str) -> Row:
-    """Return an instance that was not constructed, with the values of all of its columns."""
+def _in_zone(naive: datetime, zone: tzinfo) -> datetime:
+    return naive.replace(tzinfo=zone) if zone is UTC else timezone.make_aware(naive, zone)
+
+
+def plain(
+    model: type[Row],
+    columns: Mapping[str, Any] | Iterable[tuple[str, Any]],
+    alias: str | None = None,
+) -> Row:
+    """
+    Return an instance that was not constructed, which costs several times as much.
+
+    Args:
+        model: Its model.
+        columns: The values of all of its columns.
+        alias: The database that it was read from; None for a row that is yet to be inserted.
+    """
     row = model.__new__(model)
-    vars(row).update(values)
+    vars(row).update(columns)
     row._state = ModelState()
-    row._state.adding, row._state.db = False, alias
+    row._state.adding, row._state.db = alias is None, alias
     return row
 
 
@@ -154,6 +194,7 @@ def upsert(
     alias: str,
     unique: Sequence[str] = (),
     update: Sequence[str] = (),
+    exist: bool = False,
     shares: int | None = None,
 ) -> None:
     """
@@ -167,6 +208,7 @@ def upsert(
         alias: The database.
         unique: The fields of the unique constraint that finds a row that exists; none: insert only.
         update: The fields to update there; none: leave it as it is (MySQL locks it all the same).
+        exist: All rows are known to exist: documents that are not updated are neither encoded nor sent.
         shares: An advisory lock of PostgreSQL that the same statement shares; nothing elsewhere.
     """
     if not rows:
@@ -178,6 +220,8 @@ def upsert(
     table = quote(meta.db_table)
     columns = {field.name: quote(str(field.column)) for field in fields}
     names = ", ".join(columns.values())
+    left_out = [f for f in fields if isinstance(f, models.JSONField) and f.name not in update]
+    unsent = frozenset(f.attname for f in left_out) if exist else frozenset()
     insert = f"INSERT INTO {table} ({names}) "
     conflict = _on_conflict(
         connection.vendor, [columns[name] for name in unique], [columns[name] for name in update]
@@ -187,13 +231,13 @@ def upsert(
             # One parameter, whose types the table itself tells: to take thousands of parameters apart
             # costs the driver and the planner several times what the rows cost.
             source = f"SELECT {names} FROM json_populate_recordset(NULL::{table}, %s::json)"  # noqa: S608 - our own names
-            parameters: list[Any] = [_as_json(rows, fields)]
+            parameters: list[Any] = [_as_json(rows, fields, unsent)]
             if shares is not None:
                 source += ", pg_advisory_xact_lock_shared(%s)"
                 parameters.append(shares)
             cursor.execute(insert + source + conflict, parameters)
             return
-        values = list(_prepared(rows, fields, connection))
+        values = list(_prepared(rows, fields, unsent, connection))
         marks = f"({', '.join(['%s'] * len(fields))})"
         if connection.vendor == "sqlite":
             # It runs in this process: a prepared statement for each row costs no round trip, and a
@@ -205,16 +249,24 @@ def upsert(
             cursor.execute(f"{insert}VALUES {all_marks}{conflict}", parameters)
 
 
-def _as_json(rows: Sequence[models.Model], fields: Sequence[AnyField]) -> str:
-    names = [(str(field.column), field.attname) for field in fields]
+def _as_json(
+    rows: Sequence[models.Model], fields: Sequence[AnyField], unsent: frozenset[str]
+) -> str:
+    names = [(str(f.column), f.attname) for f in fields if f.attname not in unsent]
+    # Columns that must not be NULL are checked before the row is found to exist.
+    stand_ins: dict[str, Any] = {str(f.column): {} for f in fields if f.attname in unsent}
+    values = (vars(row) for row in rows)
     return json.dumps(
-        [{column: getattr(row, attname) for column, attname in names} for row in rows],
+        [stand_ins | {column: row[attname] for column, attname in names} for row in values],
         default=lambda day_or_time: day_or_time.isoformat(),
     )
 
 
 def _prepared(
-    rows: Sequence[models.Model], fields: Sequence[AnyField], connection: Any
+    rows: Sequence[models.Model],
+    fields: Sequence[AnyField],
+    unsent: frozenset[str],
+    connection: Any,
 ) -> Iterator[list[Any]]:
     """Yield the values of each row for the driver; most already are what it takes, and times repeat."""
     names = [field.attname for field in fields]
@@ -222,9 +274,11 @@ def _prepared(
     moments = [i for i, field in enumerate(fields) if isinstance(field, models.DateTimeField)]
     times: dict[datetime | None, Any] = {None: None}
     for row in rows:
-        values = [getattr(row, name) for name in names]
+        columns = vars(row)
+        values = [columns[name] for name in names]
         for place, field in documents:
-            values[place] = _prepared_json(values[place], field, connection)
+            document = {} if field.attname in unsent else values[place]
+            values[place] = _prepared_json(document, field, connection)
         for place in moments:
             if (value := values[place]) not in times:
                 times[value] = connection.ops.adapt_datetimefield_value(value)

@@ -14,6 +14,7 @@ from typing import Final, Literal
 from complycube_sessions.api.payloads import CheckPayload, SessionPayload
 from complycube_sessions.models import RelatedCheck, SessionChange, WorkflowSession
 from complycube_sessions.querysets import REFUSALS
+from complycube_sessions.services.database import plain
 
 SESSION_CONTENT: Final = tuple(
     f.name for f in fields(SessionPayload) if f.name not in {"id", "related_checks"}
@@ -58,16 +59,20 @@ class Observation:
         new: str,
         changed_at: datetime | None,
     ) -> SessionChange:
-        return SessionChange(
-            session=session,
-            check_id=check_id,
-            field=str(field_name),
-            old=old,
-            new=new,
-            changed_at=changed_at,
-            observed_at=self.observed_at,
-            source=self.source,
-        )
+        columns = {
+            "id": None,
+            "session_id": session.pk,
+            "check_id": check_id,
+            "field": str(field_name),
+            "old": old,
+            "new": new,
+            "changed_at": changed_at,
+            "observed_at": self.observed_at,
+            "source": self.source,
+        }
+        change = plain(SessionChange, columns)
+        change._state.fields_cache["session"] = session
+        return change
 
 
 @dataclass(slots=True)
@@ -77,18 +82,20 @@ class MergedSession:
     row: WorkflowSession
     checks: dict[str, RelatedCheck]
     is_new: bool
-    content_changed: bool = False
+    is_filled: bool = False  # a new row has the content of a first copy
     moved: bool = False
-    name_changed: bool = False
+    changed_fields: set[str] = field(default_factory=set)
+    new_checks: set[str] = field(default_factory=set)
     changed_checks: set[str] = field(default_factory=set)
     touched_checks: set[str] = field(default_factory=set)
+    changed_check_fields: set[str] = field(default_factory=set)
     changes: list[SessionChange] = field(default_factory=list)
 
     @property
     def effect(self) -> Effect:
         if self.is_new:
             return "created"
-        return "updated" if self.content_changed or self.changed_checks else "unchanged"
+        return "updated" if self.changed_fields or self.changed_checks else "unchanged"
 
 
 def supersedes(
@@ -152,7 +159,7 @@ def _merge_session(
     if row.missing_since is not None and fetched_at >= row.missing_since:
         row.missing_since = None
         merged.moved = True
-    if not merged.is_new or merged.content_changed:
+    if not merged.is_new or merged.is_filled:
         current = supersedes(
             updated_at=payload.updated_at,
             fetched_at=fetched_at,
@@ -170,15 +177,13 @@ def _merge_session(
     if fetched_at != row.fetched_at:
         row.fetched_at = fetched_at
         merged.moved = True
-    if row.entity_name != payload.entity_name:
-        merged.name_changed = True
     for name in SESSION_CONTENT:
         value = getattr(payload, name)
         if getattr(row, name) != value:
             setattr(row, name, value)
-            merged.content_changed = True
+            merged.changed_fields.add(name)
     if merged.is_new:
-        merged.content_changed = True
+        merged.is_filled = True
         if row.outcome == "":
             row.announced_outcome = ""  # nothing to announce: what comes next is a change
     _merge_references(merged, payload, fetched_at, seen, known=known)
@@ -206,6 +211,7 @@ def _merge_references(
         if check is None:
             check = RelatedCheck(session=row, check_id=reference.check_id, position=position)
             merged.checks[reference.check_id] = check
+            merged.new_checks.add(reference.check_id)
             merged.changed_checks.add(reference.check_id)
             note(reference.check_id, "", "added")
         elif check.missing_since is not None:
@@ -263,3 +269,5 @@ def _assign(merged: MergedSession, check: RelatedCheck, wanted: Mapping[str, obj
         if getattr(check, name) != value:
             setattr(check, name, value)
             merged.changed_checks.add(check.check_id)
+            if check.check_id not in merged.new_checks:
+                merged.changed_check_fields.add(name)

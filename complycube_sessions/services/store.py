@@ -57,11 +57,7 @@ BATCH_SIZE: Final = 500
 _NOT_FETCHED: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _SESSION_MOVES: Final = ("fetched_at", "missing_since", "needs_review")
 _SESSION_FIELDS: Final = (*SESSION_CONTENT, *_SESSION_MOVES, "first_seen_at", "announced_outcome")
-_CHECK_FIELDS: Final = tuple(
-    f.name
-    for f in RelatedCheck._meta.concrete_fields
-    if f.name not in {"id", "session", "check_id"}
-)
+_CHECK_MOVES: Final = ("fetched_at", "result_fetched_at")
 
 
 @dataclass(slots=True)
@@ -187,11 +183,11 @@ def _write(
         if not signals.session_outcome_changed.has_listeners(WorkflowSession):
             # Nobody is owed anything: what would be a statement of its own is noted with the content.
             for m in merged:
-                if m.content_changed and _is_owed(m.row):
+                if (m.is_filled or m.changed_fields) and _is_owed(m.row):
                     m.row.announced_outcome = m.row.outcome
-        _write_sessions(account, merged, alias)
+        _write_sessions(merged, alias)
         _write_checks(merged, alias)
-        _write_name_words([m for m in merged if m.name_changed], alias)
+        _write_name_words([m for m in merged if "entity_name" in m.changed_fields], alias)
         changes = [change for m in merged for change in m.changes]
         upsert(changes, alias=alias)
         stored.changes = len(changes)
@@ -334,29 +330,26 @@ def ownership_reason(session_id: str, account: str, environment: str) -> str:
     )
 
 
-def _write_sessions(account: Account, merged: list[MergedSession], alias: str) -> None:
-    whole = [m.row for m in merged if m.content_changed]
-    moved = [m.row for m in merged if m.moved and not m.content_changed]
-    if whole:
-        # Rows that are locked may be written back as they are: one statement for all is one fewer.
-        upsert([*whole, *moved], unique=["id"], update=_SESSION_FIELDS, alias=alias)
-        return
-    rows = []
-    for row in moved:
-        rows.append(_placeholder(account, row.pk, row.fetched_at, row.missing_since))
-        rows[-1].needs_review = row.needs_review
-    upsert(rows, unique=["id"], update=_SESSION_MOVES, alias=alias)
+def _write_sessions(merged: list[MergedSession], alias: str) -> None:
+    """Write all in one statement; columns that changed in no row are left out, and so are their indexes."""
+    fields = {*_SESSION_MOVES, "announced_outcome"}.union(*(m.changed_fields for m in merged))
+    if any(m.is_new for m in merged):  # its placeholder is filled
+        fields.update(_SESSION_FIELDS)
+    rows = [m.row for m in merged if m.is_new or m.moved or m.changed_fields]
+    upsert(rows, unique=["id"], update=sorted(fields), exist=True, alias=alias)
 
 
 def _write_checks(merged: list[MergedSession], alias: str) -> None:
+    """Insert and update in one statement; what changed in no row that exists is not updated."""
+    fields = {*_CHECK_MOVES}.union(*(m.changed_check_fields for m in merged))
     rows = [
         m.checks[check_id]
         for m in merged
         for check_id in sorted(m.changed_checks | m.touched_checks)
     ]
-    for row in rows:
-        row.pk = None  # the row is found by session and check; MySQL would find it by both
-    upsert(rows, unique=["session", "check_id"], update=_CHECK_FIELDS, alias=alias)
+    exist = not any(m.new_checks for m in merged)
+    unique = ["session", "check_id"]
+    upsert(rows, unique=unique, update=sorted(fields), exist=exist, alias=alias)
 
 
 def _write_name_words(renamed: list[MergedSession], alias: str) -> None:

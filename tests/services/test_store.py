@@ -4,9 +4,10 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
-from django.db import DataError, connection
+from django.db import DataError, connection, connections
 from django.test.utils import CaptureQueriesContext
 
 from complycube_sessions import signals
@@ -107,6 +108,49 @@ def test_store__twice_moves_only_fetched_at() -> None:
         row["fetched_at"] = None
     assert after == before
     assert not SessionChange.objects.exists()
+
+
+def test_store__what_did_not_change_stays() -> None:
+    """One statement writes rows in which different columns and documents changed, and new ones beside them."""
+    breakdown = {"outcome": "attention", "breakdown": {"faces": [1, 2]}}
+    store(copy(checks=(check(0, result=breakdown), check(1, result={"outcome": "clear"}))))
+    later, day = T0 + timedelta(1), "2026-01-02T00:00:00Z"
+    pending = check(0, later, updatedAt=day, status="pending")
+    pending = replace(pending, payload=replace(pending.payload, result=None))
+    other: dict[str, Any] = {"id": "other", "allRelatedChecks": []}
+    first = copy(later, **other, tasks=[{"id": "t", "name": "New"}])
+
+    store(copy(later, (pending,), updatedAt=day), first)
+    store(copy(later + timedelta(1), **other, tasks=[]))
+
+    known, new = WorkflowSession.objects.get(pk=SESSION_ID), WorkflowSession.objects.get(pk="other")
+    expected = copy().payload
+    assert expected is not None
+    documents = ("compliance_policies", "policy_assurance", "tasks")
+    assert [getattr(known, d) for d in documents] == [getattr(expected, d) for d in documents]
+    assert known.raw["updatedAt"] == day
+    assert new.tasks == []
+    assert new.compliance_policies == expected.compliance_policies
+    stored = {row.check_id: row for row in known.checks.all()}
+    assert (stored[CHECK_IDS[0]].status, stored[CHECK_IDS[0]].result) == ("pending", breakdown)
+    assert stored[CHECK_IDS[1]].result == {"outcome": "clear"}
+
+
+def test_store__database_with_a_zone_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the database keeps times in another zone than UTC, what is stored is as old as it is."""
+    if connection.vendor != "postgresql":
+        monkeypatch.setitem(vars(connections["default"]), "timezone", ZoneInfo("Asia/Kolkata"))
+    first = check(updatedAt="2026-01-01T12:00:00Z")
+    newer = check(updatedAt="2026-01-01T13:00:00Z", result={"outcome": "attention"})
+    store(copy(checks=(first,)))
+    before = rows()
+
+    store(copy(checks=(first,)))
+    assert rows() == before
+    store(copy(checks=(newer,)))
+
+    stored = RelatedCheck.objects.get(check_id=CHECK_IDS[0])
+    assert (stored.outcome, stored.updated_at) == ("attention", newer.payload.updated_at)
 
 
 @pytest.mark.parametrize(
