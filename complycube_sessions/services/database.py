@@ -8,7 +8,8 @@ import random
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime, tzinfo
+from datetime import UTC, datetime
+from functools import partial
 from itertools import chain
 from typing import Any, Final, TypeAlias, TypeVar
 
@@ -29,6 +30,7 @@ _TRANSIENT_NUMBERS: Final = frozenset({1205, 1213, 1020})
 
 _PLAIN: Final = frozenset({str, int, bool, type(None)})
 _DONE: Final = (models.JSONField, models.DateTimeField)
+_read_json: Final = json.JSONDecoder().decode
 _EMPTY_JSON: Final[dict[Any, str]] = {list: "[]", dict: "{}"}
 
 AnyField: TypeAlias = "models.Field[Any, Any]"
@@ -132,20 +134,18 @@ def no_collections() -> Iterator[None]:
 
 def read_plain(rows: QuerySet[Row]) -> Iterator[Row]:
     """
-    Yield the rows of a queryset for use inside the app: without Django's signals of a new instance.
+    Yield the rows of a queryset without the signals of a new instance.
 
-    Those, the constructor and the converters of each value cost several times what the row costs; nobody
-    outside is shown these rows.
+    Those, the constructor and Django's converters of each value cost several times what the row costs.
+    Annotations are what the driver returns.
 
     Args:
-        rows: Of a model whose columns are text, whole numbers, times and documents.
+        rows: Of a model whose columns are text, whole numbers, truths, times and documents.
     """
     fields = rows.model._meta.concrete_fields
-    names = [field.attname for field in fields]
-    documents = [f.attname for f in fields if isinstance(f, models.JSONField)]
-    moments = [f.attname for f in fields if isinstance(f, models.DateTimeField)]
+    names = [*(field.attname for field in fields), *rows.query.annotations]
     connection = connections[rows.db]
-    zone = None if connection.vendor == "postgresql" else connection.timezone
+    readers = list(_readers(fields, connection))
     try:
         sql, parameters = rows.values_list(*names).query.get_compiler(rows.db).as_sql()
     except EmptyResultSet:
@@ -155,17 +155,30 @@ def read_plain(rows: QuerySet[Row]) -> Iterator[Row]:
         found = cursor.fetchall()
     for values in found:
         columns = dict(zip(names, values, strict=True))
-        for name in documents:
-            columns[name] = json.loads(columns[name])
-        if zone is not None:  # the database keeps times without their zone
-            for name in moments:
-                if columns[name] is not None:
-                    columns[name] = _in_zone(columns[name], zone)
+        for name, read in readers:
+            if columns[name] is not None:
+                columns[name] = read(columns[name])
         yield plain(rows.model, columns, rows.db)
 
 
-def _in_zone(naive: datetime, zone: tzinfo) -> datetime:
-    return naive.replace(tzinfo=zone) if zone is UTC else timezone.make_aware(naive, zone)
+def _readers(
+    fields: Iterable[AnyField], connection: Any
+) -> Iterator[tuple[str, Callable[[Any], Any]]]:
+    """Yield what makes a value of what the driver returns, for the columns that need it."""
+    is_typed = connection.vendor == "postgresql"
+    zone = connection.timezone
+    aware = _as_utc if zone is UTC else partial(timezone.make_aware, timezone=zone)
+    for field in fields:
+        if isinstance(field, models.JSONField):
+            yield field.attname, _read_json
+        elif isinstance(field, models.DateTimeField) and not is_typed and zone is not None:
+            yield field.attname, aware
+        elif isinstance(field, models.BooleanField) and not is_typed:
+            yield field.attname, bool
+
+
+def _as_utc(naive: datetime) -> datetime:
+    return naive.replace(tzinfo=UTC)
 
 
 def plain(
@@ -194,7 +207,6 @@ def upsert(
     alias: str,
     unique: Sequence[str] = (),
     update: Sequence[str] = (),
-    exist: bool = False,
     shares: int | None = None,
 ) -> None:
     """
@@ -208,7 +220,6 @@ def upsert(
         alias: The database.
         unique: The fields of the unique constraint that finds a row that exists; none: insert only.
         update: The fields to update there; none: leave it as it is (MySQL locks it all the same).
-        exist: All rows are known to exist: documents that are not updated are neither encoded nor sent.
         shares: An advisory lock of PostgreSQL that the same statement shares; nothing elsewhere.
     """
     if not rows:
@@ -220,8 +231,6 @@ def upsert(
     table = quote(meta.db_table)
     columns = {field.name: quote(str(field.column)) for field in fields}
     names = ", ".join(columns.values())
-    left_out = [f for f in fields if isinstance(f, models.JSONField) and f.name not in update]
-    unsent = frozenset(f.attname for f in left_out) if exist else frozenset()
     insert = f"INSERT INTO {table} ({names}) "
     conflict = _on_conflict(
         connection.vendor, [columns[name] for name in unique], [columns[name] for name in update]
@@ -231,13 +240,13 @@ def upsert(
             # One parameter, whose types the table itself tells: to take thousands of parameters apart
             # costs the driver and the planner several times what the rows cost.
             source = f"SELECT {names} FROM json_populate_recordset(NULL::{table}, %s::json)"  # noqa: S608 - our own names
-            parameters: list[Any] = [_as_json(rows, fields, unsent)]
+            parameters: list[Any] = [_as_json(rows, fields)]
             if shares is not None:
                 source += ", pg_advisory_xact_lock_shared(%s)"
                 parameters.append(shares)
             cursor.execute(insert + source + conflict, parameters)
             return
-        values = list(_prepared(rows, fields, unsent, connection))
+        values = list(_prepared(rows, fields, connection))
         marks = f"({', '.join(['%s'] * len(fields))})"
         if connection.vendor == "sqlite":
             # It runs in this process: a prepared statement for each row costs no round trip, and a
@@ -249,24 +258,57 @@ def upsert(
             cursor.execute(f"{insert}VALUES {all_marks}{conflict}", parameters)
 
 
-def _as_json(
-    rows: Sequence[models.Model], fields: Sequence[AnyField], unsent: frozenset[str]
-) -> str:
-    names = [(str(f.column), f.attname) for f in fields if f.attname not in unsent]
-    # Columns that must not be NULL are checked before the row is found to exist.
-    stand_ins: dict[str, Any] = {str(f.column): {} for f in fields if f.attname in unsent}
+def rewrite(
+    rows: Sequence[models.Model], *, alias: str, unique: Sequence[str], update: Sequence[str]
+) -> None:
+    """
+    Update the named fields of rows that are known to exist, in one statement.
+
+    It neither prepares nor checks the other columns, and leaves their indexes alone.
+
+    Args:
+        rows: Instances of one model.
+        alias: The database.
+        unique: The fields that find a row.
+        update: The fields to update.
+    """
+    if not rows:
+        return
+    connection = connections[alias]
+    if connection.vendor == "mysql":  # it has no list of rows that an UPDATE could join
+        upsert(rows, alias=alias, unique=unique, update=update)
+        return
+    meta = type(rows[0])._meta
+    by_name = {field.name: field for field in meta.concrete_fields}
+    fields = [by_name[name] for name in (*update, *unique)]
+    quote = connection.ops.quote_name
+    table, columns = quote(meta.db_table), [quote(str(field.column)) for field in fields]
+    assigned, found = columns[: len(update)], columns[len(update) :]
+    with connection.cursor() as cursor:
+        if connection.vendor == "postgresql":
+            values = ", ".join(f"{column} = told.{column}" for column in assigned)
+            match = " AND ".join(f"{table}.{column} = told.{column}" for column in found)
+            source = f"json_populate_recordset(NULL::{table}, %s::json) told"
+            statement = f"UPDATE {table} SET {values} FROM {source} WHERE {match}"  # noqa: S608 - our own names
+            cursor.execute(statement, [_as_json(rows, fields)])
+        else:
+            values = ", ".join(f"{column} = %s" for column in assigned)
+            match = " AND ".join(f"{column} = %s" for column in found)
+            statement = f"UPDATE {table} SET {values} WHERE {match}"  # noqa: S608 - our own names
+            cursor.executemany(statement, list(_prepared(rows, fields, connection)))
+
+
+def _as_json(rows: Sequence[models.Model], fields: Sequence[AnyField]) -> str:
+    names = [(str(field.column), field.attname) for field in fields]
     values = (vars(row) for row in rows)
     return json.dumps(
-        [stand_ins | {column: row[attname] for column, attname in names} for row in values],
+        [{column: row[attname] for column, attname in names} for row in values],
         default=lambda day_or_time: day_or_time.isoformat(),
     )
 
 
 def _prepared(
-    rows: Sequence[models.Model],
-    fields: Sequence[AnyField],
-    unsent: frozenset[str],
-    connection: Any,
+    rows: Sequence[models.Model], fields: Sequence[AnyField], connection: Any
 ) -> Iterator[list[Any]]:
     """Yield the values of each row for the driver; most already are what it takes, and times repeat."""
     names = [field.attname for field in fields]
@@ -277,17 +319,23 @@ def _prepared(
         columns = vars(row)
         values = [columns[name] for name in names]
         for place, field in documents:
-            document = {} if field.attname in unsent else values[place]
-            values[place] = _prepared_json(document, field, connection)
+            values[place] = _prepared_json(values[place], field, connection)
         for place in moments:
             if (value := values[place]) not in times:
-                times[value] = connection.ops.adapt_datetimefield_value(value)
+                times[value] = _prepared_time(value, connection)
             values[place] = times[value]
         if not _PLAIN.issuperset(map(type, values)):
             for place, value in enumerate(values):
                 if type(value) not in _PLAIN and not isinstance(fields[place], _DONE):
                     values[place] = fields[place].get_db_prep_save(value, connection)
         yield values
+
+
+def _prepared_time(value: datetime, connection: Any) -> Any:
+    """Return a time for the driver; all that comes from the API is in UTC, as databases are by default."""
+    if value.tzinfo is UTC is connection.timezone:
+        return str(value.replace(tzinfo=None))
+    return connection.ops.adapt_datetimefield_value(value)
 
 
 def _prepared_json(value: Any, field: models.JSONField[Any, Any], connection: Any) -> Any:

@@ -21,6 +21,7 @@ SESSION_CONTENT: Final = tuple(
 )
 FOLLOWED: Final = (SessionChange.Field.STATUS.value, SessionChange.Field.OUTCOME.value)
 CHECK_CONTENT: Final = ("status", "outcome", "created_at", "updated_at")
+_CHECK_DEFAULTS: Final = {f.attname: f.get_default() for f in RelatedCheck._meta.concrete_fields}
 
 Effect = Literal["created", "updated", "unchanged"]
 
@@ -209,7 +210,7 @@ def _merge_references(
     for position, reference in enumerate(payload.related_checks):
         check = merged.checks.get(reference.check_id)
         if check is None:
-            check = RelatedCheck(session=row, check_id=reference.check_id, position=position)
+            check = _new_check(row, reference.check_id)
             merged.checks[reference.check_id] = check
             merged.new_checks.add(reference.check_id)
             merged.changed_checks.add(reference.check_id)
@@ -227,6 +228,11 @@ def _merge_references(
         if check.check_id not in named and check.missing_since is None:
             note(check.check_id, "added", "gone")
             _assign(merged, check, {"missing_since": fetched_at})
+
+
+def _new_check(session: WorkflowSession, check_id: str) -> RelatedCheck:
+    told = {"session_id": session.pk, "check_id": check_id, "result": {}}
+    return plain(RelatedCheck, _CHECK_DEFAULTS | told)
 
 
 def _merge_check(

@@ -37,6 +37,7 @@ from complycube_sessions.services.database import (
     plain,
     read_plain,
     retry_transient,
+    rewrite,
     upsert,
     write_alias,
 )
@@ -231,7 +232,7 @@ def _lock_rows(
         any_erased = erasures.any_erased(account.name, alias, named)
         sessions = sessions.annotate(any_erased=any_erased)
     with no_collections():
-        found = {row.pk: row for row in sessions.select_for_update()}
+        found = {row.pk: row for row in read_plain(sessions.select_for_update())}
         checks: dict[str, dict[str, RelatedCheck]] = {pk: {} for pk in found}
         for check in read_plain(RelatedCheck.objects.using(alias).filter(session__in=list(found))):
             checks[check.session_id][check.check_id] = check
@@ -336,7 +337,7 @@ def _write_sessions(merged: list[MergedSession], alias: str) -> None:
     if any(m.is_new for m in merged):  # its placeholder is filled
         fields.update(_SESSION_FIELDS)
     rows = [m.row for m in merged if m.is_new or m.moved or m.changed_fields]
-    upsert(rows, unique=["id"], update=sorted(fields), exist=True, alias=alias)
+    rewrite(rows, unique=["id"], update=sorted(fields), alias=alias)
 
 
 def _write_checks(merged: list[MergedSession], alias: str) -> None:
@@ -347,9 +348,8 @@ def _write_checks(merged: list[MergedSession], alias: str) -> None:
         for m in merged
         for check_id in sorted(m.changed_checks | m.touched_checks)
     ]
-    exist = not any(m.new_checks for m in merged)
-    unique = ["session", "check_id"]
-    upsert(rows, unique=unique, update=sorted(fields), exist=exist, alias=alias)
+    write = upsert if any(m.new_checks for m in merged) else rewrite
+    write(rows, unique=["session", "check_id"], update=sorted(fields), alias=alias)
 
 
 def _write_name_words(renamed: list[MergedSession], alias: str) -> None:
@@ -359,7 +359,7 @@ def _write_name_words(renamed: list[MergedSession], alias: str) -> None:
     if old := [m.row.pk for m in renamed if not m.is_new]:
         words.filter(session__in=old).delete()
     new = [
-        SessionNameWord(session=m.row, word=word)
+        plain(SessionNameWord, {"id": None, "session_id": m.row.pk, "word": word})
         for m in renamed
         for word in name_words(m.row.entity_name)
     ]

@@ -19,7 +19,6 @@ from complycube_sessions.models import (
     SessionNameWord,
     WorkflowSession,
 )
-from complycube_sessions.services.database import upsert
 from complycube_sessions.services.merge import FetchedCheck, FetchedSession
 from complycube_sessions.services.store import announce_outcomes, mark_missing, store_batch
 from tests.builders import (
@@ -304,17 +303,17 @@ def test_store__other_owner() -> None:
     )
 
 
-def test_store__refused_record_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_store__refused_record_is_named() -> None:
     """A batch that the database refuses is split until the one record is named; no data in the reason."""
 
-    def refuse(rows: Any, **kwargs: Any) -> None:
-        if any(getattr(row, "entity_name", "") == "Refused" for row in rows):
+    def refuse(execute: Any, sql: str, parameters: Any, *arguments: Any) -> Any:
+        if "Refused" in str(parameters):
             raise DataError("value Refused of John Doe too long")
-        upsert(rows, **kwargs)
+        return execute(sql, parameters, *arguments)
 
-    monkeypatch.setattr("complycube_sessions.services.store.upsert", refuse)
     copies = [copy(id=f"s{n}", entityName="Refused" if n == 5 else "Fine") for n in range(9)]
-    stored = store_batch(default_account(), copies)
+    with connection.execute_wrapper(refuse):
+        stored = store_batch(default_account(), copies)
     assert set(stored.failed) == {"s5"}
     assert "DataError" in stored.failed["s5"]
     assert "John" not in stored.failed["s5"]
