@@ -51,7 +51,7 @@ def fill(connection: Any, size: int) -> dict[str, float]:
     for table, columns, rows in (
         ("workflowsession", _SESSION, data.sessions),
         ("relatedcheck", _CHECK, data.checks),
-        ("sessionnameword", ("session_id", "word"), data.words),
+        ("sessionnameword", ("session_id", "words"), data.words),
         ("sessionchange", _CHANGE, data.changes),
         ("webhookevent", _EVENT, data.events),
         ("refreshrun", _RUN, data.runs),
@@ -163,15 +163,12 @@ class Data:
                 )  # fmt: skip
 
     def words(self) -> Iterator[Row]:
-        from complycube_sessions.names import name_words
+        from complycube_sessions.names import name_rotations
 
-        folded: dict[str, str] = {}
         for number in range(self.size):
             pk = self.session_id(number)
-            for part in dict.fromkeys(self.name(number).split()):
-                if part not in folded:
-                    folded[part] = name_words(part)[0]
-                yield pk, folded[part]
+            for words in name_rotations(self.name(number)):
+                yield pk, words
 
     def changes(self) -> Iterator[Row]:
         for number in range(0, self.size, 3):

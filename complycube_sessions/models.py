@@ -14,6 +14,7 @@ from django.utils.translation import pgettext_lazy
 
 from complycube_sessions.fields import ExactCharField
 from complycube_sessions.indexes import PartialIndex
+from complycube_sessions.names import WORDS_LENGTH
 from complycube_sessions.querysets import WorkflowSessionQuerySet
 
 ID_LENGTH = 128
@@ -207,20 +208,24 @@ class RelatedCheck(models.Model):
 
 
 class SessionNameWord(models.Model):
-    """One folded word of a session's name, for a search that needs no scan (see ``names.py``)."""
+    """
+    One folded word of a session's name and after it the others (see ``names.py``).
+
+    A search for several words needs no scan, and no join: it reads the rows of the rarest one.
+    """
 
     id = models.BigAutoField(primary_key=True)
     session = models.ForeignKey(WorkflowSession, models.CASCADE, related_name="name_words")
-    word = ExactCharField(max_length=WORD_LENGTH)
+    words = ExactCharField(max_length=WORDS_LENGTH)
 
     class Meta:
         default_permissions = ()
         indexes = [
             models.Index(
-                fields=["word", "session"],
+                fields=["words", "session"],
                 # For the search by a beginning, which PostgreSQL's own order of letters cannot serve.
                 opclasses=["varchar_pattern_ops", "varchar_pattern_ops"],
-                name="ccs_word_start",
+                name="ccs_words_start",
             )
         ]
 

@@ -1,18 +1,19 @@
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from django.db import connections, models
 from django.db.models import Exists, F, OuterRef, Q, Subquery
-from django.db.models.lookups import IsNull
+from django.db.models.lookups import In, IsNull
 from django.utils import timezone
 
-from complycube_sessions.names import name_words
+from complycube_sessions.names import search_words
 
 if TYPE_CHECKING:
-    from complycube_sessions.models import RefreshRun, WorkflowSession
+    from complycube_sessions.models import RefreshRun, SessionNameWord, WorkflowSession
 
 ENDED_STATUSES = ("complete", "abandoned", "cancelled")
 REFUSALS = ("decline", "rejected", "match_confirmed")
@@ -26,9 +27,24 @@ _MANY: Final = 500
 # Up to so many sessions are gathered and sorted; of more the newest are met on the way.
 MANY: Final = 5_000
 LONG: Final = 1_000
-# How frequent a word of a name is, by the rows that it has.
-_RARE, _COMMON, _FREQUENT = 5_000, 20_000, 100_000
+# Of a word of a name no more rows are counted to tell how frequent it is.
+_COUNTED: Final = 20_000
 _MOST_WORDS: Final = 200
+
+
+class _Count(Subquery):
+    """How many rows a query has, as a value in another query."""
+
+    template = "(SELECT COUNT(*) FROM (%(subquery)s) counted)"
+    output_field = models.IntegerField()
+
+
+class _OneOf(In):
+    """``IN``, whose thousands of values PostgreSQL takes as one: each of its own costs Django as much as the look-up."""
+
+    def as_postgresql(self, compiler: Any, connection: Any) -> tuple[str, list[Any]]:
+        column, parameters = self.process_lhs(compiler, connection)
+        return f"{column} = ANY(%s)", [*parameters, list(self.rhs)]
 
 
 def words_of(rows: models.QuerySet[Any], field: str) -> list[str] | None:
@@ -127,14 +143,14 @@ class WorkflowSessionQuerySet(models.QuerySet["WorkflowSession"]):
         if len(ids) <= MANY:
             return self._gathered(ids)
         if is_all and self.asks_once:
-            found = self.filter(*(_has(other, "pk") for other in others))
+            found = self.filter(*(_has(other) for other in others))
         else:
             found = self.filter(*(Exists(o.filter(session=OuterRef("pk"))) for o in others))
         found.is_long = is_all and len(set(ids)) > LONG
         return found
 
     def _gathered(self, ids: Iterable[str]) -> Self:
-        found = self.filter(pk__in=set(ids))
+        found = self.filter(_OneOf(F("pk"), sorted(set(ids))))
         found.is_gathered = True
         return found
 
@@ -266,64 +282,53 @@ class WorkflowSessionQuerySet(models.QuerySet["WorkflowSession"]):
                 return self.for_client(typed)
             if ids:
                 return self._gathered(ids)
-        words = name_words(typed)
+        words = search_words(typed)
         if not words:
             return self.none()
-        # Of words that are equally frequent, as far as is asked, the longest is likely the rarest.
-        words.sort(key=len, reverse=True)
-        terms = [
-            app.SessionNameWord.objects.using(self.db).filter(word__startswith=word)
-            for word in words
-        ]
-        terms, is_few = _rarest_first(terms) if len(terms) > 1 else (terms, True)
-        rows = terms[0]
-        for term in terms[1:]:
-            # Of many rows the database does better to match one word's list with the other's.
-            same = Exists(term.filter(session=OuterRef("session")))
-            rows = rows.filter(_has(term, "session") if is_few else same)
-        return self._of(rows, terms)
+        names = app.SessionNameWord.objects.using(self.db)
+        first, *others = words if len(words) == 1 else _rarest_first(names, words)
+        rows = _beginning(names, first)
+        for word in others:
+            rows = rows.filter(words__contains=f" {word}")
+        return self._of(rows, [rows])
 
 
-def _has(rows: models.QuerySet[Any], session: str) -> Q:
+def _beginning(
+    names: models.QuerySet[SessionNameWord], word: str
+) -> models.QuerySet[SessionNameWord]:
+    """Return the rows of words that begin so, by the index."""
+    if connections[names.db].vendor == "postgresql":
+        return names.filter(words__startswith=word)
+    # SQLite and MariaDB order these by code point and look a range up, but not a pattern.
+    return names.filter(words__gte=word, words__lt=word + chr(sys.maxunicode))
+
+
+def _has(rows: models.QuerySet[Any]) -> Q:
     """
     Return the condition that there is such a row of a session, asked of each session as it is met.
 
     As a join, which ``EXISTS`` may become, a database may begin at the other table, or with several
     processes that each read more sessions than one page needs.
-
-    Args:
-        rows: The rows of another table.
-        session: The path to the session's id.
     """
-    own = rows.filter(session=OuterRef(session)).order_by().values("session_id")[:1]
+    own = rows.filter(session=OuterRef("pk")).order_by().values("session_id")[:1]
     return Q(IsNull(Subquery(own), False))
 
 
-def _rarest_first(
-    terms: Sequence[models.QuerySet[Any]],
-) -> tuple[list[models.QuerySet[Any]], bool]:
+def _rarest_first(names: models.QuerySet[SessionNameWord], words: Sequence[str]) -> list[str]:
     """
-    Return the rows of name words, the rarest word first, and whether it has few rows beside the others.
+    Return the words with the rarest first; of equally frequent ones the longest is likely the rarer.
 
     It is asked in one query, which reads a bounded part of the index for each word.
     """
-    steps = (_RARE, _COMMON, _FREQUENT)
     asked = {
-        f"more_{number}_{step}": Subquery(term.order_by().values("session_id")[step : step + 1])
-        for number, term in enumerate(terms)
-        for step in steps
+        f"count_{number}": _Count(
+            _beginning(names, word).order_by().values("session_id")[:_COUNTED]
+        )
+        for number, word in enumerate(words)
     }
-    first = terms[0].model._default_manager.using(terms[0].db).order_by("pk").annotate(**asked)
-    more = first.values(*asked).first() or {}
-    ranks = [
-        sum(more.get(f"more_{number}_{step}") is not None for step in steps)
-        for number in range(len(terms))
-    ]
-    order = sorted(range(len(terms)), key=ranks.__getitem__)
-    rarest, next_rarest = (ranks[number] for number in order[:2])
-    # To match two lists costs time for each row of both.
-    is_few = rarest == 0 or (rarest == 1 and next_rarest == len(steps))
-    return [terms[number] for number in order], is_few
+    counts = names.order_by("pk").annotate(**asked).values(*asked).first() or {}
+    keys = [(counts.get(f"count_{number}"), -len(word)) for number, word in enumerate(words)]
+    return [words[number] for number in sorted(range(len(words)), key=keys.__getitem__)]
 
 
 def _there(rows: models.QuerySet[Any], pairs: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from importlib import import_module
 from typing import Any
 
 import pytest
@@ -11,6 +12,8 @@ from django.core.management import call_command
 from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 from django.db.migrations.loader import MigrationLoader
+
+from complycube_sessions.names import name_rotations, name_words
 
 APP = "complycube_sessions"
 TIME = "2026-01-05T10:00:00+00:00"
@@ -134,3 +137,27 @@ def test_migrations__end_in_nothing(migrated: None) -> None:
     fill(migrate_to(names()[-1]))
     migrate_to(None)
     assert tables() == set()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_migrations__words_are_followed_by_the_others(
+    migrated: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The words of names that were stored before are rewritten, batch by batch, and back again."""
+    rebuild = import_module(f"{APP}.migrations.0009_session_words_index")
+    monkeypatch.setattr(rebuild, "BATCH", 2)
+    state = migrate_to("0007_session_owner")
+    words = {"a": "Ana García", "b": "", "c": "Li", "d": "José María Ruiz", "e": "Bo Ek"}
+    for pk, name in words.items():
+        row = {"account": "default", "entity_name": name, "fetched_at": TIME}
+        session = state.get_model(APP, "WorkflowSession").objects.create(id=pk, **row)
+        for word in name_words(name):
+            state.get_model(APP, "SessionNameWord").objects.create(session=session, word=word)
+
+    rows = migrate_to(names()[-1]).get_model(APP, "SessionNameWord").objects
+    found = list(rows.order_by("session", "id").values_list("session", "words"))
+    assert found == [(pk, w) for pk, name in words.items() for w in name_rotations(name)]
+
+    rows = migrate_to("0007_session_owner").get_model(APP, "SessionNameWord").objects
+    found = list(rows.order_by("session", "id").values_list("session", "word"))
+    assert found == [(pk, w) for pk, name in words.items() for w in name_words(name)]

@@ -28,7 +28,7 @@ from complycube_sessions.models import (
     WebhookEvent,
     WorkflowSession,
 )
-from complycube_sessions.names import name_words
+from complycube_sessions.names import name_rotations
 from complycube_sessions.services import erasures
 from complycube_sessions.services.database import (
     is_connected,
@@ -355,13 +355,12 @@ def _write_checks(merged: list[MergedSession], alias: str) -> None:
 def _write_name_words(renamed: list[MergedSession], alias: str) -> None:
     if not renamed:
         return
-    words = SessionNameWord.objects.using(alias)
     if old := [m.row.pk for m in renamed if not m.is_new]:
-        words.filter(session__in=old).delete()
+        SessionNameWord.objects.using(alias).filter(session__in=old).delete()
     new = [
-        plain(SessionNameWord, {"id": None, "session_id": m.row.pk, "word": word})
+        plain(SessionNameWord, {"id": None, "session_id": m.row.pk, "words": words})
         for m in renamed
-        for word in name_words(m.row.entity_name)
+        for words in name_rotations(m.row.entity_name)
     ]
     upsert(new, alias=alias)
 

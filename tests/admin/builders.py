@@ -9,7 +9,7 @@ from typing import Any
 from django.contrib.auth.models import Permission, User
 
 from complycube_sessions.models import RelatedCheck, SessionNameWord, WorkflowSession
-from complycube_sessions.names import name_words
+from complycube_sessions.names import name_rotations
 
 NOON = datetime(2026, 11, 1, 12, 0, tzinfo=UTC)
 _numbers = itertools.count(1)
@@ -39,7 +39,8 @@ def make_session(**fields: Any) -> WorkflowSession:
         }
     )
     SessionNameWord.objects.bulk_create(
-        SessionNameWord(session=session, word=word) for word in name_words(session.entity_name)
+        SessionNameWord(session=session, words=words)
+        for words in name_rotations(session.entity_name)
     )
     return session
 

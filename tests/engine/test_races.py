@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from complycube_sessions.models import RelatedCheck, SessionChange, SessionNameWord, WorkflowSession
+from complycube_sessions.names import name_rotations
 from tests.engine.conftest import OpenDatabase
 from tests.engine.processes import ROOT, OwnDatabase
 from tests.engine.race_worker import START, outcome
@@ -136,9 +137,8 @@ def test_races__eight_writers(open_database: OpenDatabase, kind: str) -> None:
         assert (rows[pk].updated_at, rows[pk].outcome) == (at, outcome(version)), pk
         assert (checks[pk].updated_at, checks[pk].outcome) == (at, outcome(version)), pk
         words = SessionNameWord.objects.using(database.alias).filter(session=pk)
-        assert sorted(words.values_list("word", flat=True)) == sorted(
-            {"person", str(int(pk, 16)), str(version)}
-        )
+        name = f"Person {int(pk, 16)} {version}"
+        assert sorted(words.values_list("words", flat=True)) == sorted(name_rotations(name))
         outcomes[pk, ""] = outcomes[pk, checks[pk].check_id] = outcome(version)
     assert_history_is_a_chain(database, outcomes)
 

@@ -90,7 +90,7 @@ def test_store__vendor_example_round_trips() -> None:
     assert [c.check_id for c in checks] == list(CHECK_IDS)
     assert [c.position for c in checks] == [0, 1, 2]
     assert [c.task_id for c in checks] == ["..."] * 3
-    assert list(row.name_words.values_list("word", flat=True)) == ["john", "doe"]
+    assert list(row.name_words.values_list("words", flat=True)) == ["john doe", "doe john"]
     assert not row.changes.exists()
 
 
@@ -324,7 +324,8 @@ def test_store__name_words_follow_the_name() -> None:
     """After a rename the old words are gone."""
     store(copy(entityName="Ana Müller"))
     store(copy(T0 + timedelta(1), entityName="Ana Schmidt"))
-    assert sorted(SessionNameWord.objects.values_list("word", flat=True)) == ["ana", "schmidt"]
+    words = sorted(SessionNameWord.objects.values_list("words", flat=True))
+    assert words == ["ana schmidt", "schmidt ana"]
 
 
 def test_store__settles_what_was_due_before() -> None:

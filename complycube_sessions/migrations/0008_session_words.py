@@ -1,0 +1,26 @@
+import complycube_sessions.fields
+from django.db import migrations
+
+
+class Migration(migrations.Migration):
+
+    dependencies = [
+        ('complycube_sessions', '0007_session_owner'),
+    ]
+
+    operations = [
+        migrations.RemoveIndex(
+            model_name='sessionnameword',
+            name='ccs_word_start',
+        ),
+        migrations.RenameField(
+            model_name='sessionnameword',
+            old_name='word',
+            new_name='words',
+        ),
+        migrations.AlterField(
+            model_name='sessionnameword',
+            name='words',
+            field=complycube_sessions.fields.ExactCharField(max_length=512),
+        ),
+    ]
