@@ -8,7 +8,6 @@ from functools import lru_cache
 from typing import Final
 
 from django.utils import timezone
-from django.utils.formats import date_format
 from django.utils.functional import Promise
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
@@ -22,7 +21,6 @@ from complycube_sessions.models import (
     WorkflowSession,
 )
 
-DATE_TIME: Final = "Y-m-d H:i"
 # In the order of a table's columns.
 TONES: Final = (
     "clear",
@@ -187,7 +185,8 @@ def moment(when: datetime | None, *, with_zone: bool = True) -> SafeString | str
     if when is None:
         return DASH
     local = timezone.localtime(when)
-    text = date_format(local, DATE_TIME)
+    # A list shows hundreds of times, and Django's format costs several times as much.
+    text = local.replace(tzinfo=None).isoformat(" ", "minutes")
     return format_html(
         '<time datetime="{}">{}</time>',
         local.isoformat(timespec="seconds"),

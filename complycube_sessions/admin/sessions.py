@@ -419,8 +419,14 @@ def check_marks(checks: list[RelatedCheck]) -> SafeString | str:
     """Return one mark a check: colour and glyph to see, type and outcome to hear."""
     if not checks:
         return display.DASH
-    language = get_language()
-    marks = [_mark(check.type, check.status, check.outcome, language) for check in checks]
+    told = tuple((check.type, check.status, check.outcome) for check in checks)
+    return _marks(told, get_language())
+
+
+@lru_cache(maxsize=1_000)
+def _marks(told: tuple[tuple[str, str, str], ...], language: str | None) -> SafeString:
+    """Return the marks of checks by type, status and outcome; most sessions of a page share theirs."""
+    marks = [_mark(*words, language) for words in told]
     shown = sorted(marks, key=lambda mark: mark[0])[:MARKS_SHOWN]
     rest = len(marks) - len(shown)
     more = ""

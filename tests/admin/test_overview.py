@@ -144,3 +144,18 @@ def test_queries(viewer: Client, django_assert_max_num_queries: Any) -> None:
     """The overview takes at most 12 queries."""
     with django_assert_max_num_queries(12):
         viewer.get(reverse(OVERVIEW))
+
+
+@pytest.mark.django_db
+def test_overview__chart_of_a_hostile_outcome(viewer: Client, now: datetime) -> None:
+    """A bar names its day, outcome and count; an outcome that is markup is shown as text."""
+    hostile = "</title><script>alert(1)</script>"
+    for outcome in (hostile, hostile, "clear"):
+        make_session(outcome=outcome, created_at=now)
+
+    html = viewer.get(reverse(OVERVIEW)).content.decode()
+
+    day = timezone.localdate(now).isoformat()
+    titles = re.findall(r"<rect [^>]*><title>([^<]*)</title></rect>", html)
+    assert [unescape(title) for title in titles] == [f"{day} · Clear: 1", f"{day} · {hostile}: 2"]
+    assert hostile not in html
