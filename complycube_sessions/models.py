@@ -284,6 +284,8 @@ class DayFigures(models.Model):
     zone = ExactCharField(max_length=64)
     day = models.DateField()
     figures = models.JSONField()
+    # Of this counting and no other, so that a process may remember what it has read.
+    mark = ExactCharField(max_length=32, default="")
 
     class Meta:
         default_permissions = ()

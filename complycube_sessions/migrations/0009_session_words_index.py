@@ -41,7 +41,7 @@ class Migration(migrations.Migration):
     atomic = False
 
     dependencies = [
-        ('complycube_sessions', '0008_session_words'),
+        ('complycube_sessions', '0008_words_and_marks'),
     ]
 
     operations = [

@@ -12,11 +12,13 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
+from threading import Lock
 from typing import Any, Final
+from uuid import uuid4
 from zoneinfo import ZoneInfo
 
 from django.db import connections, router, transaction
-from django.db.models import Count, F, JSONField, Q, Value
+from django.db.models import CharField, Count, F, Q, Value
 from django.db.models.functions import TruncDate
 from django.utils import timezone
 
@@ -27,7 +29,10 @@ KEPT_DAYS: Final = 90
 COUNTED_AT_ONCE: Final = 10
 DELETED_AT_ONCE: Final = 500
 
-_NO_FIGURES: Final = Value(None, output_field=JSONField())
+# Of more than one time zone; a day of a thousand sessions takes 50 KB.
+PARSED_DAYS: Final = 2 * KEPT_DAYS
+
+_NO_MARK: Final = Value(None, output_field=CharField())
 
 Key = tuple[str, ...]
 
@@ -85,6 +90,11 @@ class Day:
         )
 
 
+# Nobody changes what is in it: a day's figures are added to others, never the other way round.
+_parsed: Final[dict[str, Day]] = {}
+_parsed_lock: Final = Lock()
+
+
 def day_bounds(first: date | None, last: date | None) -> tuple[datetime | None, datetime | None]:
     """Return the first moment of one day and the first moment after another, of the current zone."""
     zone = timezone.get_current_timezone()
@@ -110,15 +120,35 @@ def kept_by_day(first: date, last: date) -> dict[date, Day]:
     kept = DayFigures.objects.filter(
         zone=timezone.get_current_timezone_name(), day__gte=first, day__lte=last
     )
-    named = ChangedDay.objects.values_list("day", _NO_FIGURES).distinct()
+    named = ChangedDay.objects.values_list("day", _NO_MARK).distinct()
     # In one statement, so that no figures are older than the names that stand against them.
-    rows = list(kept.values_list("day", "figures").union(named, all=True))
-    changed = {day for day, figures in rows if figures is None}
-    return {
-        day: Day.from_plain(figures)
-        for day, figures in rows
-        if figures is not None and not changed.intersection(_utc_days(day))
+    rows: list[tuple[date, str | None]] = list(
+        kept.values_list("day", "mark").union(named, all=True)
+    )
+    changed = {day for day, mark in rows if mark is None}
+    marks = {
+        day: mark
+        for day, mark in rows
+        if mark is not None and not changed.intersection(_utc_days(day))
     }
+    remembered = {day: _parsed.get(mark) for day, mark in marks.items()}
+    found = {day: figures for day, figures in remembered.items() if figures is not None}
+    if unread := marks.keys() - found:
+        # Those that were written since then are newer than the names, which does no harm.
+        for day, mark, figures in kept.filter(day__in=unread).values_list("day", "mark", "figures"):
+            found[day] = Day.from_plain(figures)
+            _remember(mark, found[day])
+    return found
+
+
+def _remember(mark: str, figures: Day) -> None:
+    """Keep figures in this process by the mark of their counting, so that a page reads few of 90 days again."""
+    if not mark:  # kept by a version that gave none
+        return
+    with _parsed_lock:
+        while len(_parsed) >= PARSED_DAYS:
+            del _parsed[next(iter(_parsed))]
+        _parsed[mark] = figures
 
 
 def kept_count(
@@ -223,7 +253,7 @@ def keep_figures() -> int:
         for number in range(0, len(due), COUNTED_AT_ONCE):
             counted = count_days(due[number : number + COUNTED_AT_ONCE], alias=alias)
             rows += [
-                DayFigures(zone=zone, day=day, figures=figures.plain())
+                DayFigures(zone=zone, day=day, figures=figures.plain(), mark=uuid4().hex)
                 for day, figures in counted.items()
             ]
         retry_transient(lambda: _keep(rows, names, first, alias), alias=alias)
@@ -243,7 +273,7 @@ def _keep(rows: list[DayFigures], names: list[int], first: date, alias: str) -> 
             transaction.set_rollback(True, using=alias)
             return
         DayFigures.objects.using(alias).filter(day__lt=first).delete()
-        upsert(rows, unique=["zone", "day"], update=["figures"], alias=alias)
+        upsert(rows, unique=["zone", "day"], update=["figures", "mark"], alias=alias)
 
 
 _TEMPLATE: Final = ("workflow_template_id", "workflow_template_name")

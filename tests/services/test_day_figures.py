@@ -64,11 +64,37 @@ def test_kept__is_what_is_read(django_assert_num_queries: Any) -> None:
     """A kept period reads neither sessions nor checks."""
     fill(timezone.now())
     day_figures.keep_figures()
-    with django_assert_num_queries(1) as queries:
-        period()
+    with django_assert_num_queries(2) as queries:
+        first = period()
     for query in queries.captured_queries:
         assert "workflowsession" not in query["sql"]
         assert "relatedcheck" not in query["sql"]
+
+    with django_assert_num_queries(1):
+        assert period() == first
+
+
+def test_kept__of_an_older_version_is_read_each_time() -> None:
+    """Figures that bear no mark are never taken for those that another process has counted since."""
+    fill(timezone.now())
+    day_figures.keep_figures()
+    DayFigures.objects.update(mark="")
+    before = period().activity.total
+    row = max(DayFigures.objects.all(), key=lambda row: len(row.figures["sessions"]))
+    row.figures["sessions"].append(["complete", "clear", 1000])
+    row.save()
+    assert period().activity.total == before + 1000
+
+
+def test_parsed__is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process remembers the days that were read last, and the figures stay right beyond the bound."""
+    fill(timezone.now())
+    day_figures.keep_figures()
+    before = period()
+    monkeypatch.setattr(day_figures, "PARSED_DAYS", 5)
+    monkeypatch.setattr(day_figures, "_parsed", {})
+    assert period() == before == period()
+    assert len(day_figures._parsed) == 5
 
 
 def test_store__makes_its_days_count_anew() -> None:

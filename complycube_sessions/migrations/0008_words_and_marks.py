@@ -23,4 +23,9 @@ class Migration(migrations.Migration):
             name='words',
             field=complycube_sessions.fields.ExactCharField(max_length=512),
         ),
+        migrations.AddField(
+            model_name='dayfigures',
+            name='mark',
+            field=complycube_sessions.fields.ExactCharField(default='', max_length=32),
+        ),
     ]
