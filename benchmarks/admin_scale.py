@@ -12,6 +12,7 @@ import argparse
 import json
 import math
 import os
+import random
 import resource
 import statistics
 import subprocess
@@ -317,13 +318,16 @@ def _costs(client: Any, addresses: dict[str, str], rounds: int) -> dict[str, dic
     Return what each page costs.
 
     A round opens all of them, so that a second in which others use the machine spoils one time of each page
-    and not all times of one.
+    and not all times of one; each in another order, so that Python's search for garbage, which comes after so
+    many objects, does not meet the same page in every round.
     """
     captured = {name: _queries(client, url) for name, url in addresses.items()}
     walls: dict[str, list[float]] = {name: [] for name in addresses}
     cpus: dict[str, list[float]] = {name: [] for name in addresses}
-    for _ in range(rounds):
-        for name, url in addresses.items():
+    order = list(addresses.items())
+    for number in range(rounds):
+        random.Random(number).shuffle(order)  # noqa: S311 - guards nothing
+        for name, url in order:
             wall, cpu = time.perf_counter(), time.process_time()
             client.get(url)
             walls[name].append(1000 * (time.perf_counter() - wall))
