@@ -30,6 +30,8 @@ LONG: Final = 1_000
 # Of a word of a name no more rows are counted to tell how frequent it is.
 _COUNTED: Final = 20_000
 _MOST_WORDS: Final = 200
+# Of the vendor's ids, 24 hexadecimal digits, not one in ten thousand million is letters alone.
+_ID_LETTERS: Final = 20
 
 
 class _Count(Subquery):
@@ -263,14 +265,14 @@ class WorkflowSessionQuerySet(models.QuerySet["WorkflowSession"]):
 
         One word that is the id of a session, a client or a check finds exactly those; anything else
         is read as words of a name, each of which must begin a word of the session's name, without
-        regard to case and accents.
+        regard to case and accents. Less than 20 letters without a digit are no id, but a name.
         """
         from complycube_sessions import models as app  # the models import this module
 
         typed = text.strip()
         if not typed or "\0" in typed:
             return self if not typed else self.none()
-        if len(typed.split()) == 1:
+        if len(typed.split()) == 1 and not (typed.isalpha() and len(typed) < _ID_LETTERS):
             sessions = app.WorkflowSession.objects.using(self.db)
             checks = app.RelatedCheck.objects.using(self.db).filter(check_id=typed).order_by()
             # Three exact look-ups; OR-ed into the search they would cost it its indexes.

@@ -102,3 +102,14 @@ def test_stale__sweep_of_the_other_environment(method: str) -> None:
     RefreshRun.objects.create(account="default", environment="live", mode="full", state="succeeded")
     stale = getattr(WorkflowSession.objects, method)(older_than=timedelta(days=1))
     assert ids(stale) == ["test"]
+
+
+@pytest.mark.django_db
+def test_search__letters_alone_are_a_name() -> None:
+    """A short word without a digit is read as a name, even where an id equals it; a long one may be an id."""
+    numbered, short = session_row("1", client_id="7"), session_row("2", client_id="anna")
+    long = session_row("3", client_id="deadbeef" * 3)
+    assert WorkflowSession.objects.search("7").get() == numbered
+    assert WorkflowSession.objects.search("deadbeef" * 3).get() == long
+    assert not WorkflowSession.objects.search("anna").exists()
+    assert WorkflowSession.objects.for_client("anna").get() == short
