@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from django.db import connection, connections
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from complycube_sessions.models import PendingRefresh, RefreshRun, WorkflowSession
@@ -113,3 +116,21 @@ def test_search__letters_alone_are_a_name() -> None:
     assert WorkflowSession.objects.search("deadbeef" * 3).get() == long
     assert not WorkflowSession.objects.search("anna").exists()
     assert WorkflowSession.objects.for_client("anna").get() == short
+
+
+@pytest.mark.parametrize("typed", ["mar", "mar gar"])
+def test_search__by_the_index_of_words(typed: str) -> None:
+    """Every database looks the beginning of a word up in the index instead of reading all names."""
+    with connection.cursor() as cursor:
+        if connection.vendor == "postgresql":  # which rather reads a table of no rows
+            cursor.execute("SET LOCAL enable_seqscan = off")
+        with CaptureQueriesContext(connections["default"]) as queries:
+            list(WorkflowSession.objects.search(typed))
+        asked = [q["sql"] for q in queries.captured_queries if "sessionnameword" in q["sql"]]
+        explain = "EXPLAIN QUERY PLAN" if connection.vendor == "sqlite" else "EXPLAIN"
+        for sql in asked:
+            cursor.execute(f"{explain} {sql}", None)
+            plan = str(cursor.fetchall())
+            assert "ccs_words_start" in plan, plan
+            assert not re.search(r"SCAN \S+ USING COVERING INDEX ccs_words_start", plan), plan
+    assert asked
