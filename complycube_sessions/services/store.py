@@ -126,21 +126,12 @@ def mark_missing(account: Account, answers: Mapping[str, datetime]) -> list[str]
             account=account.name, environment=account.environment
         )
         with transaction.atomic(using=alias, durable=True):
-            locked = list(
-                rows.filter(pk__in=list(answers))
-                .order_by("pk")
-                .select_for_update()
-                .only("pk", "missing_since", "fetched_at")
-            )
+            asked = rows.filter(pk__in=list(answers)).order_by("pk")
+            locked = list(read_plain(asked.select_for_update()))
             gone = [r for r in locked if not r.missing_since and r.fetched_at <= answers[r.pk]]
             for row in gone:
                 row.missing_since = answers[row.pk]
-            upsert(
-                [_placeholder(account, r.pk, r.fetched_at, r.missing_since) for r in gone],
-                unique=["id"],
-                update=["missing_since"],
-                alias=alias,
-            )
+            rewrite(gone, unique=["id"], update=["missing_since"], alias=alias)
             _settle(account, [row.pk for row in locked], min(answers.values()), alias)
         return [row.pk for row in locked]
 
@@ -281,24 +272,11 @@ def _refuse_erased(
 def _placeholders(account: Account, ids: Sequence[str], alias: str) -> list[WorkflowSession]:
     """Return a row for each id that may not be there yet; all but the id they have in common."""
     names = [field.attname for field in WorkflowSession._meta.concrete_fields if field.name != "id"]
-    first = _placeholder(account, "", _NOT_FETCHED)
+    first = WorkflowSession(
+        account=account.name, environment=account.environment, fetched_at=_NOT_FETCHED
+    )
     common = [(name, getattr(first, name)) for name in names]
     return [plain(WorkflowSession, [*common, ("id", pk)], alias) for pk in ids]
-
-
-def _placeholder(
-    account: Account,
-    pk: str,
-    fetched_at: datetime,
-    missing_since: datetime | None = None,
-) -> WorkflowSession:
-    return WorkflowSession(
-        id=pk,
-        account=account.name,
-        environment=account.environment,
-        fetched_at=fetched_at,
-        missing_since=missing_since,
-    )
 
 
 def _merge_all(
