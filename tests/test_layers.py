@@ -12,6 +12,7 @@ PACKAGE = Path(complycube_sessions.__file__).parent
 TOP, SERVICES, MODELS_OR_API, BOTTOM = 3, 2, 1, 0
 LEVELS = {
     "admin": TOP,
+    "templatetags": TOP,
     "views": TOP,
     "urls": TOP,
     "tasks": TOP,
