@@ -27,8 +27,8 @@ _MANY: Final = 500
 # Up to so many sessions are gathered and sorted; of more the newest are met on the way.
 MANY: Final = 5_000
 LONG: Final = 1_000
-# Of a word of a name no more rows are counted to tell how frequent it is.
-_COUNTED: Final = 20_000
+# Of a word of a name no more rows are counted to tell how frequent it is; the second time, where the first told nothing.
+_COUNTED: Final = (5_000, 20_000)
 _MOST_WORDS: Final = 200
 # Of the vendor's ids, 24 hexadecimal digits, not one in ten thousand million is letters alone.
 _ID_LETTERS: Final = 20
@@ -320,17 +320,28 @@ def _rarest_first(names: models.QuerySet[SessionNameWord], words: Sequence[str])
     """
     Return the words with the rarest first; of equally frequent ones the longest is likely the rarer.
 
-    It is asked in one query, which reads a bounded part of the index for each word.
+    They are counted up to a bound, and up to a higher one where neither count nor length tells which it is.
     """
+    ranks: dict[str, tuple[int, int]] = {}
+    for bound in _COUNTED:
+        counts = _counted(names, words, bound)
+        ranks = {word: (count, -len(word)) for word, count in zip(words, counts, strict=True)}
+        first, second = sorted(ranks.values())[:2]
+        if first != second or first[0] < bound:
+            break
+    return sorted(words, key=ranks.__getitem__)
+
+
+def _counted(
+    names: models.QuerySet[SessionNameWord], words: Sequence[str], bound: int
+) -> list[int]:
+    """Return up to a bound how many rows each word has, in one query that reads no more of the index."""
     asked = {
-        f"count_{number}": _Count(
-            _beginning(names, word).order_by().values("session_id")[:_COUNTED]
-        )
+        f"count_{number}": _Count(_beginning(names, word).order_by().values("session_id")[:bound])
         for number, word in enumerate(words)
     }
-    counts = names.order_by("pk").annotate(**asked).values(*asked).first() or {}
-    keys = [(counts.get(f"count_{number}"), -len(word)) for number, word in enumerate(words)]
-    return [words[number] for number in sorted(range(len(words)), key=keys.__getitem__)]
+    found = names.order_by("pk").annotate(**asked).values_list(*asked).first()
+    return list(found or [0] * len(words))
 
 
 def _there(rows: models.QuerySet[Any], pairs: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:

@@ -158,9 +158,9 @@ def test_frequent__walked_without_a_count(viewer: Client, monkeypatch: pytest.Mo
 
 @pytest.mark.usefixtures("_many")
 @pytest.mark.parametrize("many", [1, 5_000])
-@pytest.mark.parametrize("counted", [1, 3, 20_000])
+@pytest.mark.parametrize("counted", [(1, 2), (1, 5), (3, 20), (5_000, 20_000)])
 def test_search__same_rows_by_every_way(
-    viewer: Client, monkeypatch: pytest.MonkeyPatch, many: int, counted: int
+    viewer: Client, monkeypatch: pytest.MonkeyPatch, many: int, counted: tuple[int, int]
 ) -> None:
     """However frequent the words of a name are, alone or with a filter, the same sessions are found."""
     names = ["John Garcia", "Maria Garcia", "Garcia Maria Doe", "Mara Dorn", "Maria"]
