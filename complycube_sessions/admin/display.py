@@ -9,7 +9,7 @@ from typing import Final
 
 from django.utils import timezone
 from django.utils.functional import Promise
-from django.utils.html import format_html
+from django.utils.html import escape, format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import get_language, gettext_lazy, ngettext
 from django.utils.translation import gettext as _
@@ -184,14 +184,10 @@ def moment(when: datetime | None, *, with_zone: bool = True) -> SafeString | str
     """Return a time in the site's time zone, or a dash."""
     if when is None:
         return DASH
-    local = timezone.localtime(when)
     # A list shows hundreds of times, and Django's format costs several times as much.
-    text = local.replace(tzinfo=None).isoformat(" ", "minutes")
-    return format_html(
-        '<time datetime="{}">{}</time>',
-        local.isoformat(timespec="seconds"),
-        f"{text} {local.tzname()}" if with_zone else text,
-    )
+    local = timezone.localtime(when).isoformat(timespec="seconds")
+    zone = f" {escape(timezone.localtime(when).tzname())}" if with_zone else ""
+    return SafeString(f'<time datetime="{local}">{local[:10]} {local[11:16]}{zone}</time>')
 
 
 def duration(length: timedelta | None) -> str:
@@ -223,13 +219,18 @@ def age_tone(days: int) -> str:
     return "refused" if days >= 7 else "attention" if days >= 3 else "waiting" if days else "none"
 
 
-def age_look(created_at: datetime | None) -> Look:
-    """Return for how many days, by the calendar, a session has been there."""
+def age_badge(created_at: datetime | None) -> SafeString:
+    """Return for how many days, by the calendar, a session has been there, as a badge."""
     if created_at is None:
-        return Look("none", DASH, gettext_lazy("Age unknown"))
+        return badge(Look("none", DASH, gettext_lazy("Age unknown")))
     days = max((timezone.localdate() - timezone.localdate(created_at)).days, 0)
+    return _age_badge(days, get_language())
+
+
+@lru_cache(maxsize=1_000)
+def _age_badge(days: int, language: str | None) -> SafeString:
     label = ngettext("%(days)d day", "%(days)d days", days) % {"days": days}
-    return Look(age_tone(days), "▲" if days >= 3 else "●", label if days else gettext_lazy("Today"))
+    return badge(Look(age_tone(days), "▲" if days >= 3 else "●", label if days else _("Today")))
 
 
 def change_field_label(change: SessionChange) -> str:

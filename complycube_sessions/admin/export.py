@@ -13,7 +13,7 @@ from typing import Any, Final
 from django.contrib.admin.options import IncorrectLookupParameters
 from django.contrib.admin.views.main import SEARCH_VAR
 from django.core.exceptions import PermissionDenied
-from django.db.models import QuerySet
+from django.db.models import Prefetch, QuerySet
 from django.http import (
     FileResponse,
     HttpRequest,
@@ -28,7 +28,7 @@ from complycube_sessions import keyset
 from complycube_sessions.admin.actions import log
 from complycube_sessions.admin.base import ReadOnlyAdmin
 from complycube_sessions.admin.paging import COUNTED
-from complycube_sessions.models import WorkflowSession
+from complycube_sessions.models import RelatedCheck, WorkflowSession
 
 CHUNK: Final = 1_000
 ROWS_PER_SHEET: Final = 1_000_000
@@ -84,7 +84,10 @@ def export_rows(
     of them, and no transaction stays open for as long as somebody takes to receive them.
     """
     yield [*COLUMNS, "checks"]
-    for session in chain.from_iterable(keyset.walk(sessions, keys, size=CHUNK)):
+    checks_told = RelatedCheck.objects.only("session_id", "type", "status", "outcome")
+    in_order = Prefetch("checks", checks_told.order_by("position", "id"))
+    rows = sessions.only(*COLUMNS).prefetch_related(in_order)
+    for session in chain.from_iterable(keyset.walk(rows, keys, size=CHUNK)):
         checks = "; ".join(
             f"{check.type or '?'}: {check.outcome or check.status or '?'}"
             for check in session.checks.all()
@@ -161,5 +164,5 @@ class ExportActions(ReadOnlyAdmin):
             f"(filters: {', '.join(filters) or 'none'}; search: {'yes' if changelist.query else 'no'}).",
         )
         name = f"sessions-{timezone.localtime():%Y-%m-%d-%H%M}"
-        rows = export_rows(changelist.shape(changelist.queryset), changelist.keys)
+        rows = export_rows(changelist.queryset, changelist.keys)
         return xlsx_response(rows, name) if wants_xlsx else csv_response(rows, name)

@@ -143,7 +143,7 @@ class BoundedChangeList(ChangeList):
             keys = self.paginator.keys(number) if number > 0 else []
             if not keys:
                 raise IncorrectLookupParameters
-        rows = self._rows(keys[:size])
+        rows = self.rows(keys[:size])
         self.pages = self._pages(rows, has_previous=number > 1, has_next=len(keys) > size)
         return rows
 
@@ -164,7 +164,7 @@ class BoundedChangeList(ChangeList):
             is_short=getattr(self.queryset, "is_gathered", False),
         )
         is_cut = len(keys) > size
-        shown = self._rows(keys[-size:] if backwards else keys[:size])
+        shown = self.rows(keys[-size:] if backwards else keys[:size])
         self.pages = self._pages(
             shown,
             has_previous=is_cut if backwards else True,
@@ -172,7 +172,7 @@ class BoundedChangeList(ChangeList):
         )
         return shown
 
-    def _rows(self, keys: Sequence[Any]) -> list[Any]:
+    def rows(self, keys: Sequence[Any]) -> list[Any]:
         """Return rows by their primary keys, in this order."""
         found = {row.pk: row for row in self.shape(self.root_queryset.filter(pk__in=keys))}
         return [found[key] for key in keys if key in found]

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from urllib.parse import quote, urlencode
 
 from django.contrib.admin.views.main import ORDER_VAR, SEARCH_VAR, ChangeList
-from django.db.models import Prefetch, QuerySet
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.urls import path
 from django.utils.html import format_html, format_html_join
@@ -62,8 +63,16 @@ LIST_FIELDS: Final = (
 ORDER: Final = ("-created_at",)
 # The queue of those that wait for a review: who has waited longest comes first.
 QUEUE_ORDER: Final = ("created_at",)
-CHECK_FIELDS: Final = ("session_id", "check_id", "type", "status", "outcome", "missing_since")
+CHECK_FIELDS: Final = ("session_id", "type", "status", "outcome")
 SENSITIVE_FIELDS: Final = ("raw", "tasks")
+
+
+class CheckWords(NamedTuple):
+    """What a check is marked by."""
+
+    type: str
+    status: str
+    outcome: str
 
 
 @dataclass(frozen=True)
@@ -151,8 +160,18 @@ class SessionChangeList(BoundedChangeList):
         return kept_count(first, last, **plain)
 
     def shape(self, rows: QuerySet[WorkflowSession]) -> QuerySet[WorkflowSession]:
-        checks = RelatedCheck.objects.only(*CHECK_FIELDS).order_by("position", "id")
-        return rows.only(*LIST_FIELDS).prefetch_related(Prefetch("checks", checks))
+        return rows.only(*LIST_FIELDS)
+
+    def rows(self, keys: Sequence[str]) -> list[WorkflowSession]:
+        """Return the sessions, each with what its checks are marked by: a page has hundreds of checks."""
+        sessions: list[Any] = super().rows(keys)
+        checks = RelatedCheck.objects.using(self.root_queryset.db).filter(session__in=keys)
+        told: dict[str, list[CheckWords]] = {}
+        for session_id, *words in checks.order_by("position", "id").values_list(*CHECK_FIELDS):
+            told.setdefault(session_id, []).append(CheckWords(*words))
+        for session in sessions:
+            session.check_words = told.get(session.pk, [])
+        return sessions
 
 
 class WorkflowSessionAdmin(EvidenceActions, RefreshActions, ExportActions, Overview):
@@ -266,7 +285,7 @@ class WorkflowSessionAdmin(EvidenceActions, RefreshActions, ExportActions, Overv
 
     @column(gettext_lazy("age"), ordering="created_at")
     def age(self, session: WorkflowSession) -> SafeString:
-        return display.age_look(session.created_at).badge
+        return display.age_badge(session.created_at)
 
     @column(gettext_lazy("outcome"), ordering="outcome")
     def outcome_badge(self, session: WorkflowSession) -> SafeString:
@@ -282,7 +301,7 @@ class WorkflowSessionAdmin(EvidenceActions, RefreshActions, ExportActions, Overv
 
     @column(gettext_lazy("checks"))
     def check_marks(self, session: WorkflowSession) -> SafeString | str:
-        return check_marks(list(session.checks.all()))
+        return check_marks(session.check_words)  # type: ignore[attr-defined] # the list tells them
 
     @column(gettext_lazy("created"), ordering="created_at")
     def created(self, session: WorkflowSession) -> SafeString | str:
@@ -396,14 +415,14 @@ def is_queue(request: HttpRequest) -> bool:
 
 def outcome_with_flags(session: WorkflowSession) -> SafeString:
     """Return the outcome, and after it what the outcome alone would hide."""
-    shown = [(display.outcome_badge(session.outcome, session.status),)]
+    shown = display.outcome_badge(session.outcome, session.status)
     if session.needs_review:
-        shown.append(
-            (format_html('<span class="ccs-flag ccs-review">{}</span>', _("Needs review")),)
-        )
+        flag = format_html('<span class="ccs-flag ccs-review">{}</span>', _("Needs review"))
+        shown = format_html("{} {}", shown, flag)
     if session.missing_since:
-        shown.append((format_html('<span class="ccs-flag">{}</span>', _("Missing upstream")),))
-    return format_html_join(" ", "{}", shown)
+        flag = format_html('<span class="ccs-flag">{}</span>', _("Missing upstream"))
+        shown = format_html("{} {}", shown, flag)
+    return shown
 
 
 def workflow_text(session: WorkflowSession) -> SafeString | str:
@@ -415,16 +434,13 @@ def workflow_text(session: WorkflowSession) -> SafeString | str:
     return format_html('<bdi>{}</bdi> <span class="ccs-quiet">{}</span>', name, version)
 
 
-def check_marks(checks: list[RelatedCheck]) -> SafeString | str:
+def check_marks(checks: Sequence[CheckWords]) -> SafeString | str:
     """Return one mark a check: colour and glyph to see, type and outcome to hear."""
-    if not checks:
-        return display.DASH
-    told = tuple((check.type, check.status, check.outcome) for check in checks)
-    return _marks(told, get_language())
+    return _marks(tuple(checks), get_language()) if checks else display.DASH
 
 
 @lru_cache(maxsize=1_000)
-def _marks(told: tuple[tuple[str, str, str], ...], language: str | None) -> SafeString:
+def _marks(told: tuple[CheckWords, ...], language: str | None) -> SafeString:
     """Return the marks of checks by type, status and outcome; most sessions of a page share theirs."""
     marks = [_mark(*words, language) for words in told]
     shown = sorted(marks, key=lambda mark: mark[0])[:MARKS_SHOWN]
