@@ -107,7 +107,7 @@ class WorkflowSession(models.Model):
             PartialIndex(
                 fields=["created_at", "id"],
                 condition=models.Q(missing_since__isnull=False),
-                instead=["missing_since"],
+                instead=["missing_since", "created_at", "id"],
                 name="ccs_session_missing",
             ),
             models.Index(fields=["outcome", "created_at", "id"], name="ccs_session_outcome"),

@@ -65,13 +65,15 @@ def words_of(rows: models.QuerySet[Any], field: str) -> list[str] | None:
     connection = connections[rows.db]
     table = connection.ops.quote_name(rows.model._meta.db_table)
     column = connection.ops.quote_name(field)
-    statement = (
+    jump = (
         f"WITH RECURSIVE words (word) AS (SELECT MIN({column}) FROM {table} UNION ALL "  # noqa: S608 - our own names
         f"SELECT (SELECT MIN({column}) FROM {table} WHERE {column} > word) FROM words "
         f"WHERE word IS NOT NULL) SELECT word FROM words WHERE word IS NOT NULL LIMIT {_MOST_WORDS}"
     )
+    # MariaDB would read the index to its end for each jump, but jumps by itself for this.
+    plain = f"SELECT DISTINCT {column} FROM {table} LIMIT {_MOST_WORDS}"  # noqa: S608 - our own names
     with connection.cursor() as cursor:
-        cursor.execute(statement)
+        cursor.execute(plain if connection.vendor == "mysql" else jump)
         words = [word for (word,) in cursor.fetchall()]
     return None if len(words) == _MOST_WORDS else sorted(words)
 
