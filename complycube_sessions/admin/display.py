@@ -184,10 +184,11 @@ def moment(when: datetime | None, *, with_zone: bool = True) -> SafeString | str
     """Return a time in the site's time zone, or a dash."""
     if when is None:
         return DASH
+    local = timezone.localtime(when)
+    zone = f" {escape(local.tzname())}" if with_zone else ""
     # A list shows hundreds of times, and Django's format costs several times as much.
-    local = timezone.localtime(when).isoformat(timespec="seconds")
-    zone = f" {escape(timezone.localtime(when).tzname())}" if with_zone else ""
-    return SafeString(f'<time datetime="{local}">{local[:10]} {local[11:16]}{zone}</time>')
+    text = local.isoformat(timespec="seconds")
+    return SafeString(f'<time datetime="{text}">{text[:10]} {text[11:16]}{zone}</time>')
 
 
 def duration(length: timedelta | None) -> str:
