@@ -210,11 +210,12 @@ def freshness() -> Freshness:
     newest, failing = _newest_sweeps(names)
     rows = RefreshRun.objects.filter(pk__in=newest).order_by("-pk").defer("errors")
     runs = list(rows)
-    successes = {
-        run.account: run.finished_at or run.started_at
-        for run in runs
-        if run.state == RefreshRun.State.SUCCEEDED
-    }
+    successes: dict[str, datetime] = {}
+    for run in runs:
+        if run.state == RefreshRun.State.SUCCEEDED:
+            # The newest of each mode is among them; any of them is news of the whole account.
+            ended = run.finished_at or run.started_at
+            successes[run.account] = max(ended, successes.get(run.account, ended))
     expected_after = timezone.now() - conf.COMPLYCUBE_EXPECTED_REFRESH_INTERVAL
     late = [name for name in names if name not in successes or successes[name] < expected_after]
     return Freshness(

@@ -59,6 +59,18 @@ def test_line__late(viewer: Client) -> None:
     assert LATE in line(viewer)
 
 
+@pytest.mark.parametrize("newest", ["incremental", "full"])
+def test_line__newest_success_of_any_mode_counts(
+    viewer: Client, settings: Any, newest: str
+) -> None:
+    """Between two nightly full runs the quarter-hourly ones keep the copy fresh, and the other way round."""
+    settings.COMPLYCUBE_EXPECTED_REFRESH_INTERVAL = timedelta(hours=2)
+    (other,) = {"incremental", "full"} - {newest}
+    run("succeeded", hours_ago=8, mode=other)
+    run("succeeded", hours_ago=1, mode=newest)
+    assert LATE not in line(viewer)
+
+
 def test_line__never(viewer: Client) -> None:
     """Where nothing ever ran, the line says so."""
     assert "No refresh has run yet." in line(viewer)
