@@ -51,6 +51,7 @@ from complycube_sessions.exceptions import (
     ComplyCubePaymentError,
     ComplyCubePermissionError,
     ComplyCubeRateLimitError,
+    ComplyCubeScrubberError,
     ComplyCubeServerError,
 )
 
@@ -324,6 +325,8 @@ class ComplyCubeClient:
         except ComplyCubePayloadError as error:
             text = _without_key(f"{subject}: {error}", self._account.api_key)
             return ComplyCubePayloadError(text)
+        except ComplyCubeScrubberError as error:
+            return ComplyCubeScrubberError(str(error))
 
     def _exchange(
         self, session: requests.Session, path: str, subject: str
@@ -505,6 +508,8 @@ def _retry_after(headers: Mapping[str, str]) -> float | None:
 def _date(value: str | None) -> datetime | None:
     try:
         time = parsedate_to_datetime(value or "")
+        time = time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
     except (ValueError, TypeError, IndexError, OverflowError):
         return None
-    return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
+    # At the bounds of datetime nothing can be added to it.
+    return time if 1900 <= time.year < 9999 else None

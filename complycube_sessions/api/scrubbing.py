@@ -47,8 +47,8 @@ def scrubbed(scrubber: Scrubber | None, kind: str, data: Any, *, subject: str) -
     """
     if scrubber is None or not isinstance(data, dict):
         return data
-    before = _protected(kind, copy.deepcopy(data))
     try:
+        before = copy.deepcopy(_protected(kind, data))
         cleaned = scrubber(kind, data)
         text = json.dumps(cleaned)
     except Exception as error:  # noqa: BLE001 - it is the project's; its words may be a person's

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import logging
 from typing import Any
 
@@ -165,3 +166,32 @@ def test_scrubber__faults_cost_one_record(api: FakeAPI, settings: Settings) -> N
     run = refresh_sessions()
     assert (run.created, run.failed) == (1, 1)
     assert WorkflowSession.objects.get().pk == other
+
+
+def untouched(kind: str, data: dict[str, Any]) -> dict[str, Any]:
+    return data
+
+
+@pytest.mark.parametrize("depth", [100, 800, 5_000, 100_000])
+def test_scrubber__deep_answer(api: FakeAPI, settings: Settings, depth: int) -> None:
+    """An answer that is too deep for Python is at most one named failure, never the end of a run."""
+    scrub_with(settings, "untouched")
+    deep, other = api.add_session(1), api.add_session(2)
+    body = json.dumps(api.sessions[deep])[:-1] + ', "x": ' + "[" * depth + "]" * depth + "}"
+    api.fail(f"/workflowSessions/{deep}", 200, body.encode())
+    run = refresh_sessions()
+    assert set(run.errors) <= {deep}
+    assert WorkflowSession.objects.filter(pk=other).exists()
+    assert run.created + run.failed == 2
+
+
+def test_scrubber__fault_keeps_no_answer(api: FakeAPI, settings: Settings) -> None:
+    """The functions of the traceback hold nothing of the answer, for an error page shows what they hold."""
+    person = add_person(api, 40)
+    scrub_with(settings, "failing")
+    with pytest.raises(ComplyCubeScrubberError) as caught:
+        refresh_session(person.sessions[0])
+    own = [f.frame for f in caught.traceback if "complycube_sessions/" in str(f.path)]
+    assert own
+    for frame in own:
+        assert NAME not in repr(frame.f_locals), frame
