@@ -130,3 +130,42 @@ def test_command__outside_the_main_thread(api: FakeAPI) -> None:
     thread.start()
     thread.join()
     assert ended == [False]
+
+
+@pytest.mark.parametrize("fault", [{}, {"API_KEY": "test_wrong"}], ids=["no key", "refused key"])
+def test_command__one_account_cannot_run(api: FakeAPI, settings: Settings, fault: Any) -> None:
+    """The inbox of every other account is worked off all the same; the exit code tells of the one."""
+    settings.COMPLYCUBE_ACCOUNTS = {"broken": fault, **settings.COMPLYCUBE_ACCOUNTS}
+    received(api.add_session(1))
+    WebhookEvent.objects.create(
+        account="broken", event_id="x", type="workflow.session.completed", resource_id="0" * 24
+    )
+    with pytest.raises(CommandError, match="broken: ") as error:
+        run()
+    assert error.value.returncode == 2
+    assert WebhookEvent.objects.get(account="default").processed_at is not None
+    assert WebhookEvent.objects.get(account="broken").processed_at is None
+
+
+def test_command__follow_with_an_account_that_cannot_run(
+    api: FakeAPI, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker leaves out an account without a key, says so once, and serves the others."""
+    settings.COMPLYCUBE_ACCOUNTS = {"broken": {}, **settings.COMPLYCUBE_ACCOUNTS}
+    served: list[str] = []
+
+    def process(account: str, **options: Any) -> Processed:
+        served.append(account)
+        if len(served) == 3:
+            signal.raise_signal(signal.SIGTERM)
+        return Processed(0, 0, 0, 0, {})
+
+    monkeypatch.setattr(command, "process_webhook_events", process)
+    _, err = run("--follow", "--interval", "0")
+    assert served == ["default"] * 3
+    assert err.count("broken") == 1
+
+    settings.COMPLYCUBE_ACCOUNTS = {"broken": {}}
+    with pytest.raises(CommandError, match="broken") as error:
+        run("--follow")
+    assert error.value.returncode == 2

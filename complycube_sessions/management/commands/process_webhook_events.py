@@ -11,7 +11,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import DatabaseError, InterfaceError, close_old_connections
 
-from complycube_sessions.conf import account_names
+from complycube_sessions.conf import account_names, get_account
 from complycube_sessions.exceptions import ComplyCubeConfigurationError, ComplyCubeError
 from complycube_sessions.services.inbox import Processed, process_webhook_events
 
@@ -41,18 +41,40 @@ class Command(BaseCommand):
         accounts = [account] if account else account_names()
         with _stopped() as stop:
             if follow:
+                accounts = self._usable(accounts)
                 while not stop.is_set():
                     stop.wait(max(interval, self._follow(accounts, lambda: not stop.is_set())))
                 return
-            failed = 0
+            failed, refused = 0, []
             for name in accounts:
-                done = self._process(name, lambda: not stop.is_set())
-                self._print(name, done)
-                failed += len(done.errors)
+                try:
+                    done = process_webhook_events(name, go_on=lambda: not stop.is_set())
+                except (ComplyCubeConfigurationError, ComplyCubeError) as error:
+                    # The other accounts are no worse for it.
+                    refused.append(str(error) if account else f"{name}: {error}")
+                else:
+                    self._print(name, done)
+                    failed += len(done.errors)
             if stop.is_set():
                 raise CommandError("Interrupted; the rest waits.", returncode=INTERRUPTED)
+            if refused:
+                raise CommandError("\n".join(refused), returncode=COULD_NOT_RUN)
             if failed:
                 raise CommandError(f"{failed} sessions failed; they wait.", returncode=SOME_FAILED)
+
+    def _usable(self, accounts: list[str]) -> list[str]:
+        """Return the accounts whose settings are right, and name the faults of the others."""
+        faults: dict[str, str] = {}
+        for name in accounts:
+            try:
+                get_account(name)
+            except ComplyCubeConfigurationError as error:
+                faults[name] = str(error)
+        if faults and len(faults) == len(accounts):
+            raise CommandError("\n".join(faults.values()), returncode=COULD_NOT_RUN)
+        for fault in faults.values():
+            self.stderr.write(fault)
+        return [name for name in accounts if name not in faults]
 
     def _follow(self, accounts: list[str], go_on: Callable[[], bool]) -> float:
         """Look once, tell what was done, and return for how long an error asks to wait."""
@@ -61,8 +83,6 @@ class Command(BaseCommand):
             close_old_connections()
             try:
                 done = process_webhook_events(name, go_on=go_on)
-            except ComplyCubeConfigurationError as error:
-                raise CommandError(str(error), returncode=COULD_NOT_RUN) from None
             except (ComplyCubeError, DatabaseError, InterfaceError) as error:
                 said = str(error) if isinstance(error, ComplyCubeError) else "the database failed"
                 kind = type(error).__name__
@@ -78,12 +98,6 @@ class Command(BaseCommand):
                 if done.taken:
                     self._print(name, done)
         return wait
-
-    def _process(self, name: str, go_on: Callable[[], bool]) -> Processed:
-        try:
-            return process_webhook_events(name, go_on=go_on)
-        except (ComplyCubeConfigurationError, ComplyCubeError) as error:
-            raise CommandError(str(error), returncode=COULD_NOT_RUN) from None
 
     def _print(self, name: str, done: Processed) -> None:
         for subject, reason in done.errors.items():
