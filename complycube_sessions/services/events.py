@@ -273,6 +273,11 @@ def settle(events: Iterable[int]) -> None:
     _update(events, processed_at=timezone.now(), next_try_at=None, error="")
 
 
+def drop(events: Iterable[int]) -> None:
+    """Remove events of erased persons."""
+    _events(events).delete()
+
+
 def give_up(events: Iterable[int], reason: str) -> None:
     """Note that events will not be tried again; the reason stays with them."""
     _update(events, processed_at=timezone.now(), next_try_at=None, error=reason)

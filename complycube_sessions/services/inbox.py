@@ -100,7 +100,12 @@ def process_chunk(account: str = "default") -> Processed:
     steps = iter([True])
     return _process(
         get_account(account),
-        lambda r: r.run_due(most=CHUNK_SIZE, reason=events.CHUNK, go_on=lambda: next(steps, False)),
+        lambda r: r.run_due(
+            most=CHUNK_SIZE,
+            reason=events.CHUNK,
+            pending_only=True,
+            go_on=lambda: next(steps, False),
+        ),
         source="refresh",
     )
 

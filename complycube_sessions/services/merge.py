@@ -36,12 +36,17 @@ class FetchedCheck:
 
 @dataclass(frozen=True, slots=True)
 class FetchedSession:
-    """A session with those of its checks that were asked for; no payload where only checks moved."""
+    """
+    A session with those of its checks that were asked for; no payload where only checks moved.
+
+    It is not whole where a check could not be fetched: then it stays due.
+    """
 
     session_id: str
     payload: SessionPayload | None
     fetched_at: datetime
     checks: tuple[FetchedCheck, ...] = ()
+    is_whole: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -189,7 +189,11 @@ def _write(
         mark_changed([*moments, *(created[row.pk] for row in counted)], alias=alias)
         # What became due since the rows were read was asked for after the fetch began.
         due = {pk for pk, found in rows.items() if getattr(found.row, "is_due", False)}
-        complete = [f for f in fetched if f.payload is not None and f.session_id in stored.effects]
+        complete = [
+            f
+            for f in fetched
+            if f.payload is not None and f.is_whole and f.session_id in stored.effects
+        ]
         if settled := [f.session_id for f in complete if f.session_id in due]:
             _settle(account, settled, min(f.fetched_at for f in complete), alias)
     return stored, merged

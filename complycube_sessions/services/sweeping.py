@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 from itertools import takewhile
@@ -134,6 +134,7 @@ class Refresh:
         self._expected = 0
         self._limited = False
         self._unproven = False
+        self._failed_checks: set[str] = set()
 
     @property
     def requests(self) -> int:
@@ -179,8 +180,12 @@ class Refresh:
         """
         count = 0
         asked: set[str] = set()
+        seen: set[int] = set()
         while not self._limited and go_on():
             taken = [] if pending_only else events.take_events(self.account, most=most, only=only)
+            # One that nothing was done about waits until its worker's time is over.
+            taken = [event for event in taken if event.pk not in seen]
+            seen.update(event.pk for event in taken)
             due = (
                 [] if taken or only else events.take_pending(self.account, most=most, reason=reason)
             )
@@ -288,6 +293,10 @@ class Refresh:
             told[session_id] = reason
             events.give_up(held.concerned_by(session_id), reason)
             drop_pending(self.account, session_id)  # no later try would end otherwise
+        for session_id in erasures.find(self.account.name, sessions=ids).sessions:
+            told[session_id] = None
+            drop_pending(self.account, session_id)
+        events.drop(held.settled_by([i for i, reason in told.items() if reason is None]))
         before, self._source = self._source, source
         try:
             self._fetch_and_tell([i for i in ids if i not in told], told)
@@ -420,8 +429,29 @@ class Refresh:
             for client_id in stored.client_ids(self.account)
         )
         for done in self._pump.each(jobs):
-            done.future.result()
+            try:
+                done.future.result()
+            except ComplyCubeNotFoundError:
+                pass  # the client is gone; its sessions tell what became of them
+            except STOP_ERRORS:
+                raise
+            except ComplyCubeError as error:
+                self._note_unlisted(error)
+            else:
+                self._faults_in_a_row = 0
         return None, source
+
+    def _note_unlisted(self, error: ComplyCubeError) -> None:
+        """Name an error that is one client's list's; raise it where it is likely to be every one's."""
+        if isinstance(error, ComplyCubePermissionError):
+            if not self._client.answered_other_than_403:
+                raise error
+        elif isinstance(error, (ComplyCubeConnectionError, ComplyCubeServerError)):
+            self._faults_in_a_row += 1
+            if self._faults_in_a_row >= MAX_FAULTS_IN_A_ROW:
+                raise error
+        self._unproven = True
+        self.record.name_error(CHECK_LIST, str(error))
 
     def _refresh_page(self, page: list[SessionSummary], source: CheckSource) -> None:
         """Fetch those sessions of a page that are new or moved; the others are as they are stored."""
@@ -458,10 +488,11 @@ class Refresh:
     def _refresh_moved_checks(self) -> None:
         """Store the listed checks that moved in sessions that did not."""
         for listed in self._ledger.checks(BATCH_SIZE):
+            self._tick()  # where nothing moved, no request does
             direct: dict[str, list[FetchedCheck]] = {}
             jobs = []
             for state, check, at in stored.moved_checks(self.account, listed, self._results):
-                if state.needs_result:
+                if state.needs_result and check.id not in self._failed_checks:
                     jobs.append(self._moved_check_job(state.session_id, check, at))
                 else:
                     direct.setdefault(state.session_id, []).append(FetchedCheck(check, at))
@@ -493,6 +524,7 @@ class Refresh:
         source = CheckSource(self._ledger, True, self._results)
         gone: dict[str, datetime] = {}
         for ids in stored.present_ids(self.account, PAGE_SIZE):
+            self._tick()
             unseen = [i for i in ids if not self._ledger.has_session(i, sweep.reading)]
             for session_id, copy in self._copies(self._jobs(unseen, source)):
                 if copy.missing_at is not None:
@@ -692,9 +724,10 @@ class Refresh:
 
     def _keep(self, session_id: str, copy: Copy) -> None:
         assert copy.session is not None  # noqa: S101 - the caller looked
-        self._add(copy.session, copy.size_bytes)
+        self._add(replace(copy.session, is_whole=not copy.problems), copy.size_bytes)
         if copy.problems:
-            self._flush()  # what is due again must not be settled by the batch that lacks the check
+            if len(self._failed_checks) < RefreshRun.MAX_ERRORS:
+                self._failed_checks.update(copy.problems)
             reasons = [f"check {check_id}: {reason}" for check_id, reason in copy.problems.items()]
             self.record.fail(session_id, " ".join(reasons), retry=True)
 

@@ -594,3 +594,27 @@ def test_checks__judged_later(api: FakeAPI) -> None:
     assert RelatedCheck.objects.get(check_id=check_id).result == api.checks[check_id]["result"]
     assert WorkflowSession.objects.get(pk=ids[3]).needs_review
     assert_equals_source(api)
+
+
+def test_pending__delays_grow_for_a_check(api: FakeAPI) -> None:
+    """A session whose check keeps failing is stored and tried later each time, the check once a run."""
+    session_id = api.add_session(1)
+    check_id = api.sessions[session_id]["allRelatedChecks"][0]["checkId"]
+    api.checks[check_id]["result"]["outcome"] = "attention"
+    api.fail(f"/checks/{check_id}", 500)
+    attempts = []
+
+    for _ in range(4):
+        PendingRefresh.objects.update(next_try_at=LONG_AGO)
+        api.requests.clear()
+        ended = refresh()
+        assert list(ended.errors) == [session_id]
+        assert api.count(f"/checks/{check_id}") == 1
+        attempts.append(PendingRefresh.objects.get().attempts)
+        assert RelatedCheck.objects.get(check_id=check_id).outcome == "attention"
+
+    assert attempts == [1, 2, 3, 4]
+    api.faults.clear()
+    PendingRefresh.objects.update(next_try_at=LONG_AGO)
+    assert refresh().code == 0
+    assert not PendingRefresh.objects.exists()

@@ -518,3 +518,23 @@ def test_admin_log__of_a_selection(person: Person, rf: RequestFactory) -> None:
     request.user = make_staff()
     actions.log_each(request, [person.sessions[0], f"{1:024x}"], "Handed over.")
     assert LogEntry.objects.get().object_id == f"{1:024x}"
+
+
+def test_erase__event_that_is_left(api: FakeAPI) -> None:
+    """An event that an interrupted erasure has left is removed by whoever meets it, and asks for nothing."""
+    person = add_person(api, 40)
+    other = api.add_session(1)
+    refresh_sessions()
+    erase_client(person.client_id)
+    for number, session_id in enumerate([person.sessions[0], other]):
+        WebhookEvent.objects.create(
+            account="default",
+            event_id=f"left{number}",
+            type="workflow.session.completed",
+            resource_id=session_id,
+        )
+    api.requests.clear()
+    done = inbox.process_webhook_events()
+    assert (done.stored, done.errors) == (1, {})
+    assert api.count(f"/workflowSessions/{person.sessions[0]}") == 0
+    assert WebhookEvent.objects.get().resource_id == other

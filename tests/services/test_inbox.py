@@ -561,3 +561,14 @@ def test_hand_out__a_lost_chunk_is_the_next_runs(api: FakeAPI) -> None:
     PendingRefresh.objects.update(next_try_at=timezone.now())
     assert refresh_sessions().fetched == 3
     assert not PendingRefresh.objects.exists()
+
+
+def test_chunk__fetches_what_was_handed_out(api: FakeAPI) -> None:
+    """A worker that was started for a chunk takes the chunk, whatever waits in the inbox."""
+    awaited, asked_for = api.add_session(1), api.add_session(2)
+    received("workflow.session.completed", awaited)
+    assert inbox.hand_out("default", [asked_for]) == 1
+    inbox.process_chunk()
+    assert list(WorkflowSession.objects.values_list("pk", flat=True)) == [asked_for]
+    inbox.process_webhook_events()
+    assert WorkflowSession.objects.filter(pk=awaited).exists()

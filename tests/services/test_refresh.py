@@ -26,7 +26,7 @@ from complycube_sessions.models import (
     SessionChange,
     WorkflowSession,
 )
-from complycube_sessions.services import refresh_session, refresh_sessions
+from complycube_sessions.services import refresh_session, refresh_sessions, sweeping
 from tests.builders import (
     CHECK_IDS,
     SESSION_ID,
@@ -560,3 +560,86 @@ def test_full_run__differs_at_the_same_time(api: FakeAPI, field: str) -> None:
     run = refresh_sessions(full=True)
     assert (run.fetched, run.updated) == (1, 1)
     assert getattr(WorkflowSession.objects.get(), field) == "other"
+
+
+def many_foreign_checks(api: FakeAPI, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Return sessions of an account whose checks are listed client by client."""
+    monkeypatch.setattr(sweeping, "PAGE_SIZE", 1)
+    ids = [api.add_session(number) for number in (1, 2)]
+    for number in range(200):
+        api.checks[f"other{number}"] = check_payload(f"other{number}", clientId="nobody")
+    refresh_sessions()
+    return ids
+
+
+def answer_client(
+    api: FakeAPI, client_ids: set[str], status: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Let the lists of these clients' checks end in a status."""
+    answer = api._answer
+
+    def answered(path: str, query: dict[str, str], headers: Any) -> Any:
+        if path == "/checks" and query.get("clientId") in client_ids:
+            return status, {}, b"{}"
+        return answer(path, query, headers)
+
+    monkeypatch.setattr(api, "_answer", answered)
+
+
+@pytest.mark.parametrize(
+    ("status", "state"), [(404, "succeeded"), (400, "partial"), (500, "partial")]
+)
+def test_by_client__one_clients_list_fails(
+    api: FakeAPI, quick: None, monkeypatch: pytest.MonkeyPatch, status: int, state: str
+) -> None:
+    """One client's list costs that client's checks; only a client that is gone lets the run succeed."""
+    first, _ = many_foreign_checks(api, monkeypatch)
+    answer_client(api, {api.sessions[first]["clientId"]}, status, monkeypatch)
+    new = api.add_session(3)
+    run = refresh_sessions(full=True)
+    assert run.state == state
+    assert (run.watermark is not None) == (state == "succeeded")
+    assert bool(run.errors) == (state == "partial")
+    assert WorkflowSession.objects.filter(pk=new).exists()
+
+
+def test_by_client__all_lists_fail(
+    api: FakeAPI, quick: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An API that answers nobody's list ends the run before it asks for every client."""
+    for number in range(10, 60):
+        api.add_session(number)
+    many_foreign_checks(api, monkeypatch)
+    clients = {session["clientId"] for session in api.sessions.values()}
+    answer_client(api, clients, 500, monkeypatch)
+    api.requests.clear()
+    assert refresh_sessions(full=True).state == "failed"
+    assert api.count("/checks?") < len(clients)
+
+
+def test_full_run__tells_that_it_lives(api: FakeAPI, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where nothing moved, the run still shows itself, and renews its lease, at every step through the copy."""
+    for number in range(30):
+        api.add_session(number)
+    refresh_sessions()
+    monkeypatch.setattr(sweeping, "BATCH_SIZE", 5)  # 90 checks
+    monkeypatch.setattr(sweeping, "PAGE_SIZE", 3)  # 30 sessions
+    told: list[int] = []
+    refresh_sessions(full=True, on_progress=lambda run, expected: told.append(run.listed))
+    assert len(told) >= 18 + 10
+
+
+@pytest.mark.parametrize(
+    "date",
+    [
+        "Fri, 31 Dec 9999 23:59:59 GMT",
+        "Fri, 31 Dec 9999 23:59:59 -0100",
+        "Mon, 01 Jan 0001 00:00:00 +0100",
+    ],
+)
+def test_date_header__impossible(api: FakeAPI, date: str) -> None:
+    """A date at the end of the calendar is none, and costs nothing."""
+    api.add_session(1)
+    api.date_header = lambda: date
+    assert refresh_sessions().state == "succeeded"
+    assert WorkflowSession.objects.exists()
