@@ -45,6 +45,11 @@ def files(monkeypatch: pytest.MonkeyPatch) -> Iterator[ReportServer]:
         yield server
 
 
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """Return one worker more than there are processors, for some tests wait for other processes."""
+    return (os.cpu_count() or 1) + 1
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out the tests of other databases; a skip would say that something is missing."""
     others = [
