@@ -45,6 +45,7 @@ def files(monkeypatch: pytest.MonkeyPatch) -> Iterator[ReportServer]:
         yield server
 
 
+@pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     """Return one worker more than there are processors, for some tests wait for other processes."""
     return (os.cpu_count() or 1) + 1
