@@ -9,7 +9,7 @@ one waits and compares its copy with what the other has written. Whoever was era
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final
@@ -53,6 +53,8 @@ from complycube_sessions.services.merge import (
 
 logger = logging.getLogger("complycube_sessions.store")
 
+OnSignal = Callable[[], object]
+
 BATCH_SIZE: Final = 500
 # The mark of a row that this transaction inserted; it never leaves the transaction.
 _NOT_FETCHED: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -71,8 +73,16 @@ class StoredBatch:
     erased: set[str] = field(default_factory=set)
 
 
+def _nothing() -> None:
+    pass
+
+
 def store_batch(
-    account: Account, fetched: Sequence[FetchedSession], *, source: str = "refresh"
+    account: Account,
+    fetched: Sequence[FetchedSession],
+    *,
+    source: str = "refresh",
+    on_signal: OnSignal = _nothing,
 ) -> StoredBatch:
     """
     Store up to 500 fetched sessions with their checks and history, then send the signals.
@@ -84,6 +94,7 @@ def store_batch(
         account: Whose key fetched them; rows of another account or environment are left alone.
         fetched: Sessions in any order; of the same session, the newest copy wins.
         source: ``refresh``, ``webhook`` or ``admin``, for the history.
+        on_signal: Called before each signal, whose receivers may take long.
 
     Raises:
         django.db.DatabaseError: The database cannot be reached, or stays locked.
@@ -97,13 +108,13 @@ def store_batch(
         if is_transient(error) or not is_connected(alias):
             raise
         if len(fetched) > 1:
-            return _store_halves(account, fetched, source)
+            return _store_halves(account, fetched, source, on_signal)
         # The database's own words may quote the record.
         reason = (
             f"{ComplyCubeStorageError.__name__}: the database refused it ({type(error).__name__})."
         )
         return StoredBatch(failed={fetched[0].session_id: reason})
-    _send_signals(merged, source, alias)
+    _send_signals(merged, source, alias, on_signal)
     return stored
 
 
@@ -138,7 +149,9 @@ def mark_missing(account: Account, answers: Mapping[str, datetime]) -> list[str]
     return retry_transient(write, alias=alias) if answers else []
 
 
-def announce_outcomes(account: Account, *, source: str = "refresh") -> int:
+def announce_outcomes(
+    account: Account, *, source: str = "refresh", on_signal: OnSignal = _nothing
+) -> int:
     """Announce the outcomes whose signal a killed process still owes; return how many."""
     alias = write_alias()
     never = Q(announced_outcome=None) & ~Q(outcome="")
@@ -146,16 +159,18 @@ def announce_outcomes(account: Account, *, source: str = "refresh") -> int:
     owed = WorkflowSession.objects.using(alias).filter(never | differs, account=account.name)
     count = 0
     while rows := list(owed.order_by("pk")[:BATCH_SIZE]):
-        _announce(rows, source, alias)
+        _announce(rows, source, alias, on_signal)
         count += len(rows)
     return count
 
 
-def _store_halves(account: Account, fetched: Sequence[FetchedSession], source: str) -> StoredBatch:
+def _store_halves(
+    account: Account, fetched: Sequence[FetchedSession], source: str, on_signal: OnSignal
+) -> StoredBatch:
     middle = len(fetched) // 2
     whole = StoredBatch()
     for half in (fetched[:middle], fetched[middle:]):
-        part = store_batch(account, half, source=source)
+        part = store_batch(account, half, source=source, on_signal=on_signal)
         whole.effects |= part.effects
         whole.failed |= part.failed
         whole.changes += part.changes
@@ -354,16 +369,19 @@ def _settle(account: Account, ids: list[str], began_at: datetime, alias: str) ->
     ).delete()
 
 
-def _send_signals(merged: Iterable[MergedSession], source: str, alias: str) -> None:
+def _send_signals(
+    merged: Iterable[MergedSession], source: str, alias: str, on_signal: OnSignal
+) -> None:
     sessions = list(merged)
     for m in sessions:
         if m.changes:
+            on_signal()
             signals.session_changed.send_robust(
                 sender=WorkflowSession, session=m.row, changes=list(m.changes), source=source
             )
     owed = [m.row for m in sessions if _is_owed(m.row)]
     if owed:
-        _announce(owed, source, alias)
+        _announce(owed, source, alias, on_signal)
 
 
 def _is_owed(row: WorkflowSession) -> bool:
@@ -371,9 +389,10 @@ def _is_owed(row: WorkflowSession) -> bool:
     return bool(row.outcome != (row.announced_outcome or ""))
 
 
-def _announce(rows: list[WorkflowSession], source: str, alias: str) -> None:
+def _announce(rows: list[WorkflowSession], source: str, alias: str, on_signal: OnSignal) -> None:
     """Send the outcomes, and only then note them: a kill in between costs a repeat, not a signal."""
     for row in rows:
+        on_signal()
         signals.session_outcome_changed.send_robust(
             sender=WorkflowSession,
             session=row,

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
@@ -44,6 +45,7 @@ from complycube_sessions.services.fetch import (
 from complycube_sessions.services.merge import FetchedCheck, FetchedSession
 from complycube_sessions.services.pump import Done, OwnThread, Pump
 from complycube_sessions.services.runs import (
+    LeaseLostError,
     RunRecord,
     drop_pending,
     last_watermark,
@@ -203,7 +205,7 @@ class Refresh:
     def run_account(self, *, full: bool, since: datetime | None, confirm_missing: bool) -> RunEnd:
         """Work off what is due, then sweep the account's lists and fetch what moved."""
         if not self._dry_run:
-            announce_outcomes(self.account)
+            announce_outcomes(self.account, on_signal=self._stay_alive)
             if not self._hand_out:
                 self.run_due()
         mark = last_watermark(self.account)
@@ -749,8 +751,16 @@ class Refresh:
         self._batch_bytes = self._batch_requests = 0
         if batch:
             fetched = sum(session.payload is not None for session in batch)
-            self.record.add(store_batch(self.account, batch, source=self._source), fetched=fetched)
+            stored_batch = store_batch(
+                self.account, batch, source=self._source, on_signal=self._stay_alive
+            )
+            self.record.add(stored_batch, fetched=fetched)
         self.record.write_retries()
+
+    def _stay_alive(self) -> None:
+        """Renew the lease between signals; that it is lost, the next tick and the end of the run notice."""
+        with suppress(LeaseLostError):
+            self.record.tick(self.requests)
 
     def _tick(self) -> None:
         if self._batch and time.monotonic() - self._batch_since >= BATCH_SECONDS:

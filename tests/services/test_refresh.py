@@ -26,7 +26,8 @@ from complycube_sessions.models import (
     SessionChange,
     WorkflowSession,
 )
-from complycube_sessions.services import refresh_session, refresh_sessions, sweeping
+from complycube_sessions.services import refresh_session, refresh_sessions, runs, sweeping
+from complycube_sessions.signals import session_outcome_changed
 from tests.builders import (
     CHECK_IDS,
     SESSION_ID,
@@ -427,6 +428,25 @@ def test_lease__one_run_at_a_time(api: FakeAPI) -> None:
         refresh_sessions()
     assert RefreshRun.objects.count() == 1
     assert api.requests == []
+
+
+def test_lease__renewed_between_signals(api: FakeAPI, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However long the receivers of a batch take, no other run takes the account over meanwhile."""
+    monkeypatch.setattr(runs, "RENEW_SECONDS", 0.0)
+    for number in range(20):
+        api.add_session(number)
+    ends: list[Any] = []
+
+    def receiver(**arguments: Any) -> None:
+        ends.append(RefreshLease.objects.get().expires_at)
+
+    session_outcome_changed.connect(receiver)
+    try:
+        refresh_sessions()
+    finally:
+        session_outcome_changed.disconnect(receiver)
+    assert len(ends) == 20
+    assert ends == sorted(set(ends))
 
 
 def test_lease__taken_over_when_it_ended(api: FakeAPI) -> None:
