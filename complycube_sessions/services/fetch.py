@@ -109,7 +109,9 @@ def fetch_copy(
             check = _fetch_check(client, reference.check_id, source, known)
             checks.append(check)
     found = tuple(check for check in checks if check is not None)
-    copy.session = FetchedSession(session_id, payload, answer.began_at, found)
+    copy.session = FetchedSession(
+        session_id, payload, answer.began_at, found, is_whole=not copy.problems
+    )
     return copy
 
 
@@ -126,7 +128,9 @@ def fetch_everything(client: ComplyCubeClient, session_id: str, results: CheckRe
     for reference in answer.value.related_checks:
         with _tolerated(copy, reference.check_id):
             checks.append(_get_check(client, reference.check_id, keep_result=results != "none"))
-    copy.session = FetchedSession(session_id, answer.value, answer.began_at, tuple(checks))
+    copy.session = FetchedSession(
+        session_id, answer.value, answer.began_at, tuple(checks), is_whole=not copy.problems
+    )
     return copy
 
 

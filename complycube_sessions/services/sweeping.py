@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from itertools import takewhile
@@ -295,10 +295,11 @@ class Refresh:
             told[session_id] = reason
             events.give_up(held.concerned_by(session_id), reason)
             drop_pending(self.account, session_id)  # no later try would end otherwise
-        for session_id in erasures.find(self.account.name, sessions=ids).sessions:
+        erased = erasures.find(self.account.name, sessions=ids).sessions
+        for session_id in erased:
             told[session_id] = None
             drop_pending(self.account, session_id)
-        events.drop(held.settled_by([i for i, reason in told.items() if reason is None]))
+        events.drop(held.settled_by(erased))
         before, self._source = self._source, source
         try:
             self._fetch_and_tell([i for i in ids if i not in told], told)
@@ -435,25 +436,14 @@ class Refresh:
                 done.future.result()
             except ComplyCubeNotFoundError:
                 pass  # the client is gone; its sessions tell what became of them
-            except STOP_ERRORS:
-                raise
             except ComplyCubeError as error:
-                self._note_unlisted(error)
+                self._raise_if_all_get(error)
+                self._unproven = True
+                self.record.name_error(CHECK_LIST, str(error))
+                self._count_fault(error, "clients")
             else:
                 self._faults_in_a_row = 0
         return None, source
-
-    def _note_unlisted(self, error: ComplyCubeError) -> None:
-        """Name an error that is one client's list's; raise it where it is likely to be every one's."""
-        if isinstance(error, ComplyCubePermissionError):
-            if not self._client.answered_other_than_403:
-                raise error
-        elif isinstance(error, (ComplyCubeConnectionError, ComplyCubeServerError)):
-            self._faults_in_a_row += 1
-            if self._faults_in_a_row >= MAX_FAULTS_IN_A_ROW:
-                raise error
-        self._unproven = True
-        self.record.name_error(CHECK_LIST, str(error))
 
     def _refresh_page(self, page: list[SessionSummary], source: CheckSource) -> None:
         """Fetch those sessions of a page that are new or moved; the others are as they are stored."""
@@ -704,29 +694,34 @@ class Refresh:
             copy = done.future.result()
         except ThrottleClosedError:  # the run has been stopped before its request began
             return None
-        except STOP_ERRORS:
-            raise
-        except ComplyCubePermissionError as error:
-            if not self._client.answered_other_than_403:
-                raise
+        except ComplyCubeError as error:
+            self._raise_if_all_get(error)
             self.record.fail(done.key, str(error), retry=True)
-        except (ComplyCubeConnectionError, ComplyCubeServerError) as error:
+            self._count_fault(error, "sessions")
+            return None
+        self._faults_in_a_row = 0
+        return copy
+
+    def _raise_if_all_get(self, error: ComplyCubeError) -> None:
+        """Raise an error that every other request would get as well."""
+        is_refused = isinstance(error, ComplyCubePermissionError)
+        if isinstance(error, STOP_ERRORS) or (
+            is_refused and not self._client.answered_other_than_403
+        ):
+            raise error
+
+    def _count_fault(self, error: ComplyCubeError, asked: str) -> None:
+        """Raise where so many requests in a row got no answer that no other would."""
+        if isinstance(error, (ComplyCubeConnectionError, ComplyCubeServerError)):
             self._faults_in_a_row += 1
-            self.record.fail(done.key, str(error), retry=True)
             if self._faults_in_a_row >= MAX_FAULTS_IN_A_ROW:
                 raise ComplyCubeConnectionError(
-                    f"{MAX_FAULTS_IN_A_ROW} sessions in a row got no answer; the API seems to be down."
+                    f"{MAX_FAULTS_IN_A_ROW} {asked} in a row got no answer; the API seems to be down."
                 ) from None
-        except ComplyCubeError as error:
-            self.record.fail(done.key, str(error), retry=True)
-        else:
-            self._faults_in_a_row = 0
-            return copy
-        return None
 
     def _keep(self, session_id: str, copy: Copy) -> None:
         assert copy.session is not None  # noqa: S101 - the caller looked
-        self._add(replace(copy.session, is_whole=not copy.problems), copy.size_bytes)
+        self._add(copy.session, copy.size_bytes)
         if copy.problems:
             if len(self._failed_checks) < RefreshRun.MAX_ERRORS:
                 self._failed_checks.update(copy.problems)

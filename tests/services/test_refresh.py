@@ -11,6 +11,7 @@ from pytest_django import Settings
 from complycube_sessions.exceptions import (
     ComplyCubeAuthenticationError,
     ComplyCubeConfigurationError,
+    ComplyCubeError,
     ComplyCubeInvalidIdError,
     ComplyCubeNotFoundError,
     ComplyCubeOwnershipError,
@@ -124,6 +125,20 @@ def test_refresh_session__check_that_does_not_exist(example: FakeAPI) -> None:
     del example.checks[CHECK_IDS[0]]
     row = refresh_session(SESSION_ID)
     assert [c.status for c in row.checks.all()] == ["", "complete", "complete"]
+
+
+def test_refresh_session__check_that_fails_leaves_it_due(example: FakeAPI, quick: None) -> None:
+    """A session that waits for another try still does where a check could not be fetched this time either."""
+    PendingRefresh.objects.create(
+        account="default", session_id=SESSION_ID, reason="failed", attempts=3
+    )
+    example.fail(f"/checks/{CHECK_IDS[0]}", 500)
+    with pytest.raises(ComplyCubeError, match="could not be fetched"):
+        refresh_session(SESSION_ID)
+    assert PendingRefresh.objects.get().attempts == 3
+    example.faults.clear()
+    refresh_session(SESSION_ID)
+    assert not PendingRefresh.objects.exists()
 
 
 def test_refresh_session__no_key(settings: Settings, api: FakeAPI) -> None:
