@@ -29,6 +29,7 @@ from complycube_sessions.api.payloads import (
     SessionPayload,
     SessionSummary,
     check_id_is_safe,
+    in_utc,
     load_json,
     parse_check,
     parse_check_page,
@@ -507,9 +508,6 @@ def _retry_after(headers: Mapping[str, str]) -> float | None:
 
 def _date(value: str | None) -> datetime | None:
     try:
-        time = parsedate_to_datetime(value or "")
-        time = time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
+        return in_utc(parsedate_to_datetime(value or ""))
     except (ValueError, TypeError, IndexError, OverflowError):
         return None
-    # At the bounds of datetime nothing can be added to it.
-    return time if 1900 <= time.year < 9999 else None

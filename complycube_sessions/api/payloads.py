@@ -281,7 +281,14 @@ def parse_time(value: object) -> datetime | None:
     if not isinstance(value, str) or not _TIME.fullmatch(value.strip()):
         return None
     try:
-        time = datetime.fromisoformat(value.strip())
+        return in_utc(datetime.fromisoformat(value.strip()))
+    except ValueError:
+        return None
+
+
+def in_utc(time: datetime) -> datetime | None:
+    """Return a time as aware UTC, or None at the ends of the calendar, where nothing can be added to it."""
+    try:
         time = time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
     except (ValueError, OverflowError):
         return None

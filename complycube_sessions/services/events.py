@@ -263,7 +263,7 @@ def forget(account: Account, client_id: str, check_id: str, events: Iterable[int
             erasures.share_gate(account.name, alias)
             named = {erasures.CHECK: [check_id]}
             erasures.bury_with_client(account.name, client_id, named, alias=alias)
-            _events(events).delete()
+            drop(events)
 
     retry_transient(write, alias=alias)
 

@@ -73,16 +73,12 @@ class StoredBatch:
     erased: set[str] = field(default_factory=set)
 
 
-def _nothing() -> None:
-    pass
-
-
 def store_batch(
     account: Account,
     fetched: Sequence[FetchedSession],
     *,
     source: str = "refresh",
-    on_signal: OnSignal = _nothing,
+    on_signal: OnSignal = lambda: None,
 ) -> StoredBatch:
     """
     Store up to 500 fetched sessions with their checks and history, then send the signals.
@@ -150,7 +146,7 @@ def mark_missing(account: Account, answers: Mapping[str, datetime]) -> list[str]
 
 
 def announce_outcomes(
-    account: Account, *, source: str = "refresh", on_signal: OnSignal = _nothing
+    account: Account, *, source: str = "refresh", on_signal: OnSignal = lambda: None
 ) -> int:
     """Announce the outcomes whose signal a killed process still owes; return how many."""
     alias = write_alias()
