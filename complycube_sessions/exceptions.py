@@ -7,6 +7,7 @@ Every error the app raises on purpose.
     ├── ComplyCubeInvalidIdError          an id that must not be put into an address (also a ValueError)
     ├── ComplyCubeOwnershipError          the row belongs to another account or environment
     ├── ComplyCubeErasedError             the person was erased, and is not fetched again
+    ├── ComplyCubeClientNotFoundError     nothing is stored of the client who was to be erased; .near
     ├── ComplyCubeProtectedError          a hold or a minimum retention forbids to remove; .reasons
     ├── ComplyCubeScrubberError           the project's scrubber failed on the record
     ├── ComplyCubeFilterError             a list left out a row that it must hold; stop
@@ -47,6 +48,14 @@ class ComplyCubeOwnershipError(ComplyCubeError):
 
 class ComplyCubeErasedError(ComplyCubeError):
     """The id is that of an erased person; the message does not repeat it."""
+
+
+class ComplyCubeClientNotFoundError(ComplyCubeError):
+    """Nothing is stored of the client who was to be erased; ``near`` has ids that may have been meant."""
+
+    def __init__(self, message: str, *, near: list[str]) -> None:
+        super().__init__(message)
+        self.near = near
 
 
 class ComplyCubeProtectedError(ComplyCubeError):

@@ -348,6 +348,8 @@ class RefreshRun(models.Model):
     unchanged = models.PositiveIntegerField(_("unchanged"), default=0)
     missing = models.PositiveIntegerField(_("missing"), default=0)
     failed = models.PositiveIntegerField(_("failed"), default=0)
+    # Listed or fetched, and not stored, as the person was erased; named nowhere.
+    kept_out = models.PositiveIntegerField(_("kept out by an erasure"), default=0)
     requests = models.PositiveIntegerField(_("requests"), default=0)
     errors = models.JSONField(_("errors"), blank=True, default=dict)
     error_count = models.PositiveIntegerField(_("number of errors"), default=0)
@@ -489,6 +491,7 @@ class Erasure(models.Model):
         CHECK = "check", _("Check")
 
     id = models.BigAutoField(primary_key=True)
+    # "" counts in every account.
     account = ExactCharField(_("account"), max_length=ACCOUNT_LENGTH)
     kind = models.CharField(_("kind"), max_length=16, choices=Kind.choices)
     digest = ExactCharField(_("keyed hash"), max_length=64)
@@ -502,6 +505,8 @@ class Erasure(models.Model):
     actor = models.CharField(_("actor"), max_length=NAME_LENGTH)
     reason = models.TextField(_("reason"), blank=True, default="")
     override = models.TextField(_("why protection was overridden"), blank=True, default="")
+    # Written by the transactions that remove, so that it is right however an erasure ends.
+    removed = models.JSONField(_("removed"), blank=True, default=dict)
 
     class Meta:
         verbose_name = _("erasure")

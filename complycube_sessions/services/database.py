@@ -28,6 +28,9 @@ FIRST_WAIT_SECONDS: Final = 0.02
 _TRANSIENT_STATES: Final = frozenset({"40P01", "40001", "55P03"})
 _TRANSIENT_NUMBERS: Final = frozenset({1205, 1213, 1020})
 
+# MySQL and MariaDB: read_only is on; the transaction is read-only; innodb_read_only.
+_READ_ONLY_NUMBERS: Final = frozenset({1290, 1792, 1836, 1874})
+
 _PLAIN: Final = frozenset({str, int, bool, type(None)})
 _DONE: Final = (models.JSONField, models.DateTimeField)
 _read_json: Final = json.JSONDecoder().decode
@@ -102,6 +105,26 @@ def is_transient(error: BaseException) -> bool:
     if error.args and error.args[0] in _TRANSIENT_NUMBERS:
         return True
     return "database is locked" in str(error) or "database table is locked" in str(error)
+
+
+def is_read_only(error: BaseException) -> bool:
+    """Return whether the database takes no writes: a replica, or the old primary after a failover."""
+    if getattr(error.__cause__, "sqlstate", None) == "25006":
+        return True
+    if error.args and error.args[0] in _READ_ONLY_NUMBERS:
+        return True
+    return "readonly database" in str(error)
+
+
+def fault_of(error: BaseException) -> str:
+    """Return what an operator is to know of a database's error, whose own words may quote a row."""
+    name = type(error.__cause__ or error).__name__
+    if is_read_only(error):
+        return (
+            f"The database takes no writes ({name}): it is a replica, or a failover is under way. Nothing "
+            "was changed; run this where the primary is."
+        )
+    return f"The database failed ({name}). What was done is whole; run this again for the rest."
 
 
 def is_connected(alias: str) -> bool:

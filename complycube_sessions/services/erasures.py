@@ -5,6 +5,8 @@ An erasure and the writers of its account exclude each other by a gate: writers 
 transaction ends, an erasure has it for itself while it writes the hashes. So whoever writes after an
 erasure sees it, and an erasure sees all that was written before. It is an advisory lock on PostgreSQL, a
 row on MySQL and MariaDB, and the only write lock that there is on SQLite.
+
+A hash of a session or check rests on what the API said of it, never on the words of an event.
 """
 
 from __future__ import annotations
@@ -30,6 +32,8 @@ from complycube_sessions.services.database import upsert, write_alias
 AT_ONCE: Final = 500
 SHORT_DIGEST: Final = 12
 ERASED_ID: Final = "[erased]"
+# The account of a hash that counts in every account, also in one that is configured later.
+ANY_ACCOUNT: Final = ""
 CLIENT: Final = Erasure.Kind.CLIENT.value
 SESSION: Final = Erasure.Kind.SESSION.value
 CHECK: Final = Erasure.Kind.CHECK.value
@@ -55,14 +59,20 @@ NOBODY: Final = Found()
 
 
 def digest(kind: str, value: str) -> str:
-    """Return the hash of an id with the key that is in use now."""
-    return _hash(_hashers(kind)[0], value)
+    """Return the hash of an id with the key that is in use now; of a client, without spaces around it."""
+    return _hash(_hashers(kind)[0], value.strip() if kind == CLIENT else value)
 
 
-def digests(kind: str, values: Iterable[str]) -> dict[str, str]:
+def digests(kind: str, values: Iterable[str]) -> dict[str, list[str]]:
     """Return the ids by each hash that an erasure may have left of them, under old keys as well."""
     hashers = _hashers(kind)
-    return {_hash(hasher, value): value for value in values if value for hasher in hashers}
+    found: dict[str, list[str]] = {}
+    for value in filter(None, values):
+        forms = {value, value.strip()} if kind == CLIENT else {value}
+        for form in forms:
+            for hasher in hashers:
+                found.setdefault(_hash(hasher, form), []).append(value)
+    return found
 
 
 def key_fingerprint(key: str | bytes | None = None) -> str:
@@ -96,7 +106,7 @@ def find(
         checks: Ids of checks.
     """
     asked = {CLIENT: set(clients), SESSION: set(sessions), CHECK: set(checks)}
-    if not any(asked.values()) or not _rows().filter(account=account).exists():
+    if not any(asked.values()) or not _rows_for(account).exists():
         return NOBODY
     found = {kind: frozenset(_erased(account, kind, ids)) for kind, ids in asked.items()}
     return Found(found[CLIENT], found[SESSION], found[CHECK])
@@ -128,7 +138,7 @@ def erased_anywhere(session_ids: Iterable[str]) -> set[str]:
     for some in chunks(digests(SESSION, session_ids).items()):
         by_digest = dict(some)
         hashes = rows.filter(digest__in=list(by_digest)).values_list("digest", flat=True)
-        found.update(by_digest[hashed] for hashed in hashes)
+        found.update(*(by_digest[hashed] for hashed in hashes))
     return found
 
 
@@ -142,7 +152,8 @@ def reason(session_id: str) -> str:
     mark = digest(SESSION, session_id)[:SHORT_DIGEST]
     return (
         f"The person was erased (hash {mark}) and is not fetched again. If the person has returned as a "
-        "customer, run erase_complycube_client CLIENT_ID --lift first."
+        "customer, run erase_complycube_client CLIENT_ID --lift first; with the id of this session in its "
+        "place, only this session is let in."
     )
 
 
@@ -198,7 +209,8 @@ def any_erased(account: str, alias: str, ids: Mapping[str, Iterable[str]]) -> Ex
         named = Q()
         for kind, hashes in by_kind.items():
             named |= Q(kind=kind, digest__in=hashes)
-        return Exists(Erasure.objects.using(alias).filter(named, account=account))
+        scope = [account, ANY_ACCOUNT]
+        return Exists(Erasure.objects.using(alias).filter(named, account__in=scope))
     quote = connection.ops.quote_name
     tombstones, gate = quote(Erasure._meta.db_table), quote(ErasureGate._meta.db_table)
     parameters: list[str] = []
@@ -211,7 +223,7 @@ def any_erased(account: str, alias: str, ids: Mapping[str, Iterable[str]]) -> Ex
             parameters += [kind, *hashes]
     # The inner query names the gate's row, so it is not read before that row is locked.
     return RawSQL(  # noqa: S611 - our own names
-        f"(SELECT EXISTS(SELECT 1 FROM {tombstones} e WHERE e.account = g.account"  # noqa: S608 - our own names
+        f"(SELECT EXISTS(SELECT 1 FROM {tombstones} e WHERE e.account IN (g.account, '{ANY_ACCOUNT}')"  # noqa: S608 - our own names
         f" AND ({' OR '.join(alternatives)})) FROM {gate} g WHERE g.account = %s LOCK IN SHARE MODE)",
         [*parameters, account],
         output_field=BooleanField(null=True),
@@ -232,12 +244,12 @@ def bury(
     reason: str,
     override: str = "",
     alias: str,
-) -> int:
+) -> Erasure:
     """
-    Leave the hashes of a client and of ids that are the client's; return how many ids there are.
+    Leave the hashes of a client and of ids that are the client's; return the row of the client.
 
     Args:
-        account: Whose client.
+        account: Whose client, or ``ANY_ACCOUNT``.
         client_id: The vendor's id of the client.
         ids: Ids by kind.
         actor: Who erased.
@@ -262,33 +274,48 @@ def bury(
     unique = ["account", "kind", "digest"]
     told = ["erased_at", "actor", "reason", "override"]
     upsert([row(CLIENT, client_digest)], unique=unique, update=told, alias=alias)
-    count = 1
     for kind, values in ids.items():
         rows = (row(kind, digest(kind, value)) for value in sorted(set(values)))
         for some in chunks(rows):
             upsert(some, unique=unique, alias=alias)
-            count += len(some)
-    return count
+    return Erasure.objects.using(alias).get(account=account, kind=CLIENT, digest=client_digest)
+
+
+def erasure_of(account: str, client_id: str) -> Erasure | None:
+    """Return the erasure of a client that counts in an account, that of all accounts first."""
+    rows = _rows_for(account).filter(kind=CLIENT, digest__in=list(digests(CLIENT, [client_id])))
+    return rows.order_by("account").first()
 
 
 def bury_with_client(
-    account: str, client_id: str, ids: Mapping[str, Iterable[str]], *, alias: str
+    erasure: Erasure,
+    ids: Mapping[str, Iterable[str]],
+    *,
+    alias: str,
+    removed: Mapping[str, int] | None = None,
 ) -> None:
-    """Leave the hashes of ids that turned out to be an erased client's, by that erasure's word."""
-    client = _rows().filter(account=account, kind=CLIENT, digest__in=digests(CLIENT, [client_id]))
-    erasure = client.first()
-    if erasure is None:
-        return
+    """
+    Leave the hashes of ids of which the API said that they are an erased client's, by that erasure's word.
+
+    Args:
+        erasure: The row of the client.
+        ids: Ids by kind.
+        alias: The database.
+        removed: The rows of a session that had been stored as another client's, and are gone now.
+    """
+    told = {"erased_at": erasure.erased_at, "actor": erasure.actor, "reason": erasure.reason}
+    if removed is not None:
+        moved = "Moved to this client upstream, and removed when that was seen."
+        told = {"actor": "refresh", "reason": f"{erasure.reason} {moved}".strip()}
     rows = [
         Erasure(
-            account=account,
+            account=erasure.account,
             kind=kind,
             digest=digest(kind, value),
             client_digest=erasure.digest,
             key_fingerprint=key_fingerprint(),
-            erased_at=erasure.erased_at,
-            actor=erasure.actor,
-            reason=erasure.reason,
+            removed=dict(removed or {}) if kind == SESSION else {},
+            **told,
         )
         for kind, values in ids.items()
         for value in sorted(set(values))
@@ -297,11 +324,26 @@ def bury_with_client(
         upsert(some, unique=["account", "kind", "digest"], alias=alias)
 
 
-def of_client(account: str, client_id: str) -> QuerySet[Erasure]:
-    """Return all that the erasure of a client left."""
+def of_client(account: str | None, client_id: str) -> QuerySet[Erasure]:
+    """Return all that the erasure of a client left in an account, or in any (None)."""
     hashes = list(digests(CLIENT, [client_id]))
     named = Q(kind=CLIENT, digest__in=hashes) | Q(client_digest__in=hashes)
-    return _rows().filter(named, account=account)
+    rows = _rows().filter(named)
+    return rows if account is None else rows.filter(account=account)
+
+
+def of_session(account: str | None, session_id: str) -> QuerySet[Erasure]:
+    """
+    Return the hashes of a session in an account, or in any (None), with those of its erasure's checks.
+
+    Which of the checks are the session's is not kept. One that is not its own costs a request when an
+    event names it, and is then refused by its client, whose hash stays.
+    """
+    rows = _rows() if account is None else _rows().filter(account=account)
+    own = rows.filter(kind=SESSION, digest__in=list(digests(SESSION, [session_id])))
+    clients = list(own.values_list("client_digest", flat=True))
+    found = Q(pk__in=list(own.values_list("pk", flat=True)))
+    return rows.filter(found | Q(kind=CHECK, client_digest__in=clients))
 
 
 def without_erased(account: str, errors: Mapping[str, str]) -> dict[str, str]:
@@ -372,11 +414,17 @@ def _rows() -> QuerySet[Erasure]:
     return Erasure.objects.using(write_alias())
 
 
+def _rows_for(account: str) -> QuerySet[Erasure]:
+    """Return the hashes that count in an account."""
+    return _rows().filter(account__in=[account, ANY_ACCOUNT])
+
+
 def _erased(account: str, kind: str, ids: Iterable[str]) -> Iterator[str]:
     for some in chunks(digests(kind, ids).items()):
         by_digest = dict(some)
-        rows = _rows().filter(account=account, kind=kind, digest__in=list(by_digest))
-        yield from (by_digest[found] for found in rows.values_list("digest", flat=True))
+        rows = _rows_for(account).filter(kind=kind, digest__in=list(by_digest))
+        for found in rows.values_list("digest", flat=True):
+            yield from by_digest[found]
 
 
 def _hashers(kind: str) -> Sequence[hmac.HMAC]:

@@ -39,6 +39,7 @@ _COUNTS: Final = (
     "unchanged",
     "missing",
     "failed",
+    "kept_out",
     "requests",
     "errors",
     "error_count",
@@ -109,7 +110,8 @@ class RunRecord:
         for effect in stored.effects.values():
             setattr(self.run, effect, getattr(self.run, effect) + 1)
         self.run.fetched += fetched
-        self.run.unchanged += len(stored.erased)
+        if self.told is None:  # what was due and is kept out is listed as well, and counted there
+            self.run.kept_out += len(stored.erased)
         for session_id, reason in stored.failed.items():
             self.fail(session_id, reason, retry="Ownership" not in reason)
 

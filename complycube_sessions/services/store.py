@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final
 
-from django.db import DatabaseError, InterfaceError, transaction
+from django.db import DatabaseError, IntegrityError, InterfaceError, transaction
 from django.db.models import Exists, F, OuterRef, Q
 from django.utils import timezone
 
@@ -49,7 +49,10 @@ from complycube_sessions.services.merge import (
     MergedSession,
     Observation,
     merge,
+    supersedes,
 )
+from complycube_sessions.services.moved import moved_reason, remove_session, why_kept
+from complycube_sessions.services.removal import ReferencedError, why_left
 
 logger = logging.getLogger("complycube_sessions.store")
 
@@ -180,7 +183,7 @@ def _write(
     seen = Observation(source=source, observed_at=timezone.now())
     with transaction.atomic(using=alias, durable=True):
         rows, touches_erased = _lock_rows(account, fetched, alias)
-        erased = _refuse_erased(account, fetched, rows, alias) if touches_erased else set()
+        erased = _refuse_erased(account, fetched, rows, alias) if touches_erased else _Refused()
         created = {pk: found.row.created_at for pk, found in rows.items()}
         stored, merged = _merge_all(account, fetched, rows, seen)
         if not signals.session_outcome_changed.has_listeners(WorkflowSession):
@@ -194,7 +197,8 @@ def _write(
         changes = [change for m in merged for change in m.changes]
         upsert(changes, alias=alias)
         stored.changes = len(changes)
-        stored.erased = erased
+        stored.erased = erased.sessions
+        stored.failed |= erased.failed
         counted = [m.row for m in merged if m.effect != "unchanged"]
         moments = [row.created_at for row in counted]
         mark_changed([*moments, *(created[row.pk] for row in counted)], alias=alias)
@@ -251,37 +255,79 @@ def _lock_rows(
     return rows, erasures.is_erased(answer, account.name, alias)
 
 
+@dataclass(slots=True)
+class _Refused:
+    """The sessions of erased persons in a batch; ``failed`` are stored ones that must not be removed."""
+
+    sessions: set[str] = field(default_factory=set)
+    failed: dict[str, str] = field(default_factory=dict)
+
+
 def _refuse_erased(
     account: Account,
     fetched: Sequence[FetchedSession],
     rows: dict[str, MergedSession],
     alias: str,
-) -> set[str]:
-    """Take erased persons out of the batch, with all that has named them meanwhile; return their ids."""
+) -> _Refused:
+    """
+    Take erased persons out of the batch, with all that has named them meanwhile.
+
+    A stored session that has moved to an erased client goes the way that the erasure went.
+    """
     erasures.share_gate(account.name, alias)
-    copies = [(f.session_id, f.payload) for f in fetched if f.payload is not None]
+    copies = [(f, f.payload) for f in fetched if f.payload is not None]
     found = erasures.find(
         account.name,
         clients=[payload.client_id for _, payload in copies],
-        sessions=[session_id for session_id, _ in copies],
+        sessions=[copy.session_id for copy, _ in copies],
     )
-    refused: set[str] = set()
-    for session_id, payload in copies:
-        if session_id not in found.sessions and payload.client_id not in found.clients:
+    refused = _Refused()
+    for copy, payload in copies:
+        session_id, row = copy.session_id, rows.get(copy.session_id)
+        of_erased = payload.client_id in found.clients
+        if session_id not in found.sessions and not of_erased:
             continue
-        refused.add(session_id)
-        checks = [reference.check_id for reference in payload.related_checks]
-        named = {erasures.SESSION: [session_id], erasures.CHECK: checks}
-        erasures.bury_with_client(account.name, payload.client_id, named, alias=alias)
+        if row is not None and not row.is_new and _is_others_or_newer(account, row.row, copy):
+            continue  # the merge leaves it as it is, or names whose it is
+        erasure = erasures.erasure_of(account.name, payload.client_id) if of_erased else None
+        checks = {reference.check_id for reference in payload.related_checks}
+        removed: Mapping[str, int] | None = None
+        if erasure is not None and row is not None and not row.is_new:
+            if why := why_kept(session_id, erasure):
+                refused.failed[session_id] = why
+                continue
+            checks.update(row.checks)
+            try:
+                removed = remove_session(session_id, row.checks)
+            except (ReferencedError, IntegrityError) as error:
+                refused.failed[session_id] = moved_reason(why_left(error))
+                continue
+        refused.sessions.add(session_id)
+        if erasure is not None:
+            named = {erasures.SESSION: [session_id], erasures.CHECK: checks}
+            erasures.bury_with_client(erasure, named, alias=alias, removed=removed)
         pending = PendingRefresh.objects.using(alias).filter(session_id=session_id)
         pending.filter(account=account.name).delete()
         events = WebhookEvent.objects.using(alias).filter(account=account.name)
         events.filter(resource_id__in=[session_id, *checks]).delete()
-    new = [pk for pk in refused if pk in rows and rows[pk].is_new]
+    new = [pk for pk in refused.sessions if pk in rows and rows[pk].is_new]
     WorkflowSession.objects.using(alias).filter(pk__in=new).delete()
-    for pk in refused:
+    for pk in (*refused.sessions, *refused.failed):
         rows.pop(pk, None)
     return refused
+
+
+def _is_others_or_newer(account: Account, row: WorkflowSession, copy: FetchedSession) -> bool:
+    """Return whether a stored row is another account's, or was fetched when the API had said more."""
+    assert copy.payload is not None  # noqa: S101 - the caller looked
+    if (row.account, row.environment) != (account.name, account.environment):
+        return True
+    return not supersedes(
+        updated_at=copy.payload.updated_at,
+        fetched_at=copy.fetched_at,
+        stored_updated_at=row.updated_at,
+        stored_fetched_at=row.fetched_at,
+    )
 
 
 def _placeholders(account: Account, ids: Sequence[str], alias: str) -> list[WorkflowSession]:

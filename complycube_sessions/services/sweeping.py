@@ -344,11 +344,11 @@ class Refresh:
         )
         for (check_id, client_id), pks in checks.items():
             if check_id in erased.checks or client_id in erased.clients:
-                events.forget(self.account, client_id, check_id, pks)
+                events.drop(pks)
                 continue
             try:
                 owner = client_id or self._pump.call(partial(self._client_of, check_id))
-                if erasures.find(self.account.name, clients=[owner]):
+                if not client_id and erasures.find(self.account.name, clients=[owner]):
                     events.forget(self.account, owner, check_id, pks)
                     continue
                 also = () if stored.knows_client(self.account, owner) else self._list_client(owner)
@@ -455,27 +455,35 @@ class Refresh:
             for item in page
             if item.id not in foreign and stored.is_moved(known.get(item.id), item)
         ]
-        wanted = self._wanted_here(moved, known)
+        wanted, kept_out = self._wanted_here(moved, known)
         waiting = not_yet_due(self.account, wanted)
-        self.record.run.unchanged += len(page) - len(wanted) - len(foreign)
+        self.record.run.kept_out += kept_out
+        self.record.run.unchanged += len(page) - len(wanted) - len(foreign) - kept_out
         wanted = [session_id for session_id in wanted if session_id not in waiting]
         self._fetch(wanted, source)
 
-    def _wanted_here(self, items: list[SessionSummary], known: Collection[str]) -> list[str]:
-        """Return the ids of those sessions that were not erased, and that retention would not remove."""
+    def _wanted_here(
+        self, items: list[SessionSummary], known: Collection[str]
+    ) -> tuple[list[str], int]:
+        """
+        Return the ids of those sessions that retention would not remove, and how many an erasure keeps out.
+
+        One that is stored as another's and has moved to an erased client is asked for: its row must go.
+        """
         erased = erasures.find(
             self.account.name,
             clients=[item.client_id for item in items],
             sessions=[item.id for item in items],
         )
         keeps = retention.Keeps()
-        return [
-            item.id
+        let_in = [
+            item
             for item in items
             if item.id not in erased.sessions
-            and item.client_id not in erased.clients
-            and (item.id in known or keeps(item))
+            and (item.id in known or item.client_id not in erased.clients)
         ]
+        wanted = [item.id for item in let_in if item.id in known or keeps(item)]
+        return wanted, len(items) - len(let_in)
 
     def _refresh_moved_checks(self) -> None:
         """Store the listed checks that moved in sessions that did not."""

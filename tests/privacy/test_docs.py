@@ -11,6 +11,7 @@ from pytest_django import Settings
 from complycube_sessions.models import Erasure, RelatedCheck, WorkflowSession
 from complycube_sessions.services import refresh_session
 from complycube_sessions.system_checks import check_settings
+from tests.builders import session_row
 from tests.fake_api import KEY, FakeAPI
 from tests.privacy.support import NAME, add_person, run
 
@@ -105,7 +106,8 @@ def test_page__commands(settings: Settings) -> None:
     """The commands of the page run as they stand there."""
     settings.COMPLYCUBE_ACCOUNTS = {"default": {"API_KEY": KEY}}
     lines = re.findall(r"^    python manage.py (.+)$", PAGE, re.MULTILINE)
-    assert len(lines) == 6
+    assert len(lines) == 8
+    session_row(client_id="CLIENT_ID")
     for line in lines:
         command, *arguments = [a.strip('"') for a in re.findall(r'"[^"]*"|\S+', line)]
         if command != "refresh_workflow_sessions":

@@ -213,7 +213,7 @@ def test_store_queries__an_erased_person_in_the_batch() -> None:
     """An erased person is taken out of a batch, and the others are stored."""
     api = FakeAPI()
     ids = [api.add_session(number) for number in range(20)]
-    erase_client(api.sessions[ids[3]]["clientId"])
+    erase_client(api.sessions[ids[3]]["clientId"], block_unknown=True)
     bury_ids("default", "another", {"session": [ids[5]]}, actor="x", reason="", alias="default")
 
     stored = store_batch(get_account(), fetched(api, FETCHED_AT))

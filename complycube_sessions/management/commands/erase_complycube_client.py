@@ -5,16 +5,20 @@ import json
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import DatabaseError, InterfaceError
 
-from complycube_sessions.conf import account_names
+from complycube_sessions.api.payloads import printable_id
 from complycube_sessions.exceptions import (
+    ComplyCubeClientNotFoundError,
     ComplyCubeConfigurationError,
     ComplyCubeInvalidIdError,
     ComplyCubeProtectedError,
 )
+from complycube_sessions.services.accounts import known_accounts
+from complycube_sessions.services.database import fault_of
 from complycube_sessions.services.privacy import Removed, erase_client, lift_erasure
 
-REFUSED, BAD_ARGUMENTS = 1, 2
+REFUSED, COULD_NOT_RUN = 1, 2
 
 
 class Command(BaseCommand):
@@ -22,9 +26,15 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(
-            "client_id", metavar="CLIENT_ID", help="as the ComplyCube portal shows it"
+            "client_id",
+            metavar="CLIENT_ID",
+            help="as the ComplyCube portal shows it; with --lift also the id of one session",
         )
-        parser.add_argument("--account", default="default", help="a name of COMPLYCUBE_ACCOUNTS")
+        parser.add_argument(
+            "--account",
+            metavar="NAME",
+            help="only there; by default in every account that is configured or has rows",
+        )
         parser.add_argument(
             "--dry-run", action="store_true", help="only tell what would be removed"
         )
@@ -36,32 +46,28 @@ class Command(BaseCommand):
             help="erase in spite of a legal hold or the minimum retention; the reason is kept",
         )
         parser.add_argument(
-            "--lift", action="store_true", help="end the erasure of a client who has returned"
+            "--block-unknown",
+            action="store_true",
+            help="leave a hash even where nothing is stored of the client, so that nothing ever is",
+        )
+        parser.add_argument(
+            "--lift",
+            action="store_true",
+            help="end the erasure of a client who has returned, or let in one session",
         )
         parser.add_argument("--json", action="store_true", help="print one JSON object, no more")
 
     def handle(
-        self,
-        *,
-        client_id: str,
-        account: str,
-        dry_run: bool,
-        reason: str,
-        override: str | None,
-        lift: bool,
-        **options: Any,
+        self, *, client_id: str, account: str | None, lift: bool, dry_run: bool, **options: Any
     ) -> None:
-        if account not in account_names():
+        reason, override = options["reason"], options["override"] or ""
+        if lift and (override or reason or options["block_unknown"]):
             raise CommandError(
-                f"COMPLYCUBE_ACCOUNTS has no account {account!r} (known: "
-                f"{', '.join(account_names()) or 'none'}).",
-                returncode=BAD_ARGUMENTS,
-            )
-        if lift and (override or reason):
-            raise CommandError(
-                "Use --lift without --reason and --override.", returncode=BAD_ARGUMENTS
+                "Use --lift without --reason, --override and --block-unknown.",
+                returncode=COULD_NOT_RUN,
             )
         try:
+            _check_account(account)
             if lift:
                 count = lift_erasure(client_id, account=account, dry_run=dry_run)
                 self._print_lifted(count, dry_run=dry_run, as_json=options["json"])
@@ -70,28 +76,49 @@ class Command(BaseCommand):
                 client_id,
                 account=account,
                 reason=reason,
-                override=override or "",
+                override=override,
+                block_unknown=options["block_unknown"],
                 dry_run=dry_run,
             )
         except (ComplyCubeInvalidIdError, ComplyCubeConfigurationError) as error:
-            raise CommandError(str(error), returncode=BAD_ARGUMENTS) from None
+            raise CommandError(str(error), returncode=COULD_NOT_RUN) from None
+        except (DatabaseError, InterfaceError) as error:
+            raise CommandError(fault_of(error), returncode=COULD_NOT_RUN) from None
+        except ComplyCubeClientNotFoundError as error:
+            if options["json"]:
+                self.stdout.write(json.dumps({"erased": False, "found": False, "near": error.near}))
+            raise CommandError(f"{error}{_advice(error.near)}", returncode=REFUSED) from None
         except ComplyCubeProtectedError as error:
             if options["json"]:
                 self.stdout.write(json.dumps({"erased": False, "protected": error.reasons}))
             else:
                 for session_id, why in error.reasons.items():
                     self.stderr.write(f"{session_id}: {why}")
-            advice = " Use --override REASON to erase all the same." if error.reasons else ""
-            raise CommandError(f"{error}{advice}", returncode=REFUSED) from None
+            raise CommandError(
+                f"{error} Use --override REASON to erase all the same.", returncode=REFUSED
+            ) from None
         self._print(removed, dry_run=dry_run, as_json=options["json"])
+        if removed.left_count:
+            verb = "would be left" if dry_run else "were left"
+            raise CommandError(f"{removed.left_count} sessions {verb}.", returncode=REFUSED)
 
     def _print(self, removed: Removed, *, dry_run: bool, as_json: bool) -> None:
         if as_json:
-            said = {"erased": not dry_run, "dry_run": dry_run, "removed": dict(removed.rows)}
-            self.stdout.write(json.dumps(said | {"overridden": removed.protected}))
+            said = {
+                "erased": not (dry_run or removed.left_count),
+                "dry_run": dry_run,
+                "removed": dict(removed.rows),
+                "overridden": removed.protected,
+                "left": removed.left,
+                "left_count": removed.left_count,
+            }
+            self.stdout.write(json.dumps(said))
             return
-        prefix = "Dry run, nothing removed; would be: " if dry_run else "Erased. Removed: "
-        self.stdout.write(f"{prefix}{counted(removed)}.")
+        for subject, why in removed.left.items():
+            self.stderr.write(f"{subject}: {why}")
+        done = "Erased. Removed: " if not removed.left_count else "Erased in part. Removed: "
+        prefix = "Dry run, nothing removed; would be: " if dry_run else done
+        self.stdout.write(f"{prefix}{removed.counts()}.")
         if not dry_run:
             self.stdout.write("A hash stays, so that nothing of this client is stored again.")
 
@@ -105,13 +132,27 @@ class Command(BaseCommand):
         else:
             self.stdout.write(
                 f"Lifted: {count} hashes removed. Run refresh_workflow_sessions --full to fetch what the "
-                "API holds of the client."
+                "API holds."
             )
 
 
-def counted(removed: Removed) -> str:
-    """Return how many rows of which model, or that there were none."""
-    return ", ".join(f"{count} {name}" for name, count in removed.rows.items()) or "no rows"
+def _check_account(account: str | None) -> None:
+    """Raise for an account that is neither configured nor named by any row."""
+    if account is None:
+        return
+    known = known_accounts()
+    if account not in known:
+        raise CommandError(
+            f"No account {account!r} is in COMPLYCUBE_ACCOUNTS or has rows (known: "
+            f"{', '.join(sorted(known)) or 'none'}).",
+            returncode=COULD_NOT_RUN,
+        )
+
+
+def _advice(near: list[str]) -> str:
+    if near:
+        return f" Did you mean {' or '.join(printable_id(one) for one in near)}?"
+    return " Use --block-unknown to leave a hash all the same, so that nothing of such a client is stored."
 
 
 def _text(value: str) -> str:

@@ -13,6 +13,7 @@ from django.db import DatabaseError, InterfaceError, close_old_connections
 
 from complycube_sessions.conf import account_names, get_account
 from complycube_sessions.exceptions import ComplyCubeConfigurationError, ComplyCubeError
+from complycube_sessions.services.database import fault_of
 from complycube_sessions.services.inbox import Processed, process_webhook_events
 
 logger = logging.getLogger("complycube_sessions.webhook")
@@ -49,6 +50,9 @@ class Command(BaseCommand):
             for name in accounts:
                 try:
                     done = process_webhook_events(name, go_on=lambda: not stop.is_set())
+                except (DatabaseError, InterfaceError) as error:
+                    # All accounts are in the same database.
+                    raise CommandError(fault_of(error), returncode=COULD_NOT_RUN) from None
                 except (ComplyCubeConfigurationError, ComplyCubeError) as error:
                     # The other accounts are no worse for it.
                     refused.append(str(error) if account else f"{name}: {error}")

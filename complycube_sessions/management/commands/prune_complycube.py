@@ -5,11 +5,13 @@ import json
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import DatabaseError, InterfaceError
 
-from complycube_sessions.exceptions import ComplyCubeConfigurationError, ComplyCubeProtectedError
+from complycube_sessions.exceptions import ComplyCubeConfigurationError
+from complycube_sessions.services.database import fault_of
 from complycube_sessions.services.privacy import Removed, prune
 
-REFUSED, BAD_ARGUMENTS = 1, 2
+REFUSED, COULD_NOT_RUN = 1, 2
 
 
 class Command(BaseCommand):
@@ -31,15 +33,14 @@ class Command(BaseCommand):
         try:
             removed = prune(override=override or "", dry_run=dry_run)
         except ComplyCubeConfigurationError as error:
-            raise CommandError(str(error), returncode=BAD_ARGUMENTS) from None
-        except ComplyCubeProtectedError as error:
-            raise CommandError(str(error), returncode=REFUSED) from None
+            raise CommandError(str(error), returncode=COULD_NOT_RUN) from None
+        except (DatabaseError, InterfaceError) as error:
+            raise CommandError(fault_of(error), returncode=COULD_NOT_RUN) from None
         self._print(removed, dry_run=dry_run, override=bool(override), as_json=options["json"])
-        if removed.protected_count and not override:
+        count = removed.left_count + (0 if override else removed.protected_count)
+        if count:
             verb = "would be left" if dry_run else "were left"
-            raise CommandError(
-                f"{removed.protected_count} protected sessions {verb}.", returncode=REFUSED
-            )
+            raise CommandError(f"{count} protected sessions {verb}.", returncode=REFUSED)
 
     def _print(self, removed: Removed, *, dry_run: bool, override: bool, as_json: bool) -> None:
         if as_json:
@@ -48,15 +49,16 @@ class Command(BaseCommand):
                 "removed": dict(removed.rows),
                 "protected": removed.protected,
                 "protected_count": removed.protected_count,
+                "left": removed.left,
+                "left_count": removed.left_count,
                 "overridden": override,
             }
             self.stdout.write(json.dumps(said))
             return
-        for session_id, why in removed.protected.items():
-            self.stderr.write(f"{session_id}: {why}")
-        counts = ", ".join(f"{count} {name}" for name, count in removed.rows.items()) or "no rows"
+        for subject, why in (*removed.protected.items(), *removed.left.items()):
+            self.stderr.write(f"{subject}: {why}")
         prefix = "Dry run, nothing removed; would be: " if dry_run else "Removed: "
-        self.stdout.write(f"{prefix}{counts}.")
+        self.stdout.write(f"{prefix}{removed.counts()}.")
 
 
 def _text(value: str) -> str:

@@ -141,6 +141,8 @@ class Command(BaseCommand):
                 f"{session_id}: the API does not know it any more; marked as missing."
             )
         self.stdout.write(_summary(run, dry_run=dry_run))
+        if run.kept_out:
+            self.stdout.write(_kept_out(run.kept_out))
 
 
 def _summary(run: RefreshRun, *, dry_run: bool) -> str:
@@ -148,6 +150,18 @@ def _summary(run: RefreshRun, *, dry_run: bool) -> str:
     seconds = (run.finished_at - run.started_at).total_seconds() if run.finished_at else 0
     prefix = "Dry run, nothing stored; would be: " if dry_run else ""
     return f"{prefix}{run.get_mode_display()} refresh of {run.account} {run.state}: {counts} in {seconds:.1f} s."
+
+
+def _kept_out(count: int) -> str:
+    kept = (
+        "1 session is kept out, as the person was"
+        if count == 1
+        else (f"{count} sessions are kept out, as the persons were")
+    )
+    return (
+        f"{kept} erased. If one should be stored: erase_complycube_client --lift, with the id of the client "
+        "or of the session."
+    )
 
 
 def _failure(run: RefreshRun) -> str:
@@ -191,6 +205,7 @@ def _as_dict(run: RefreshRun, missing: list[str], *, dry_run: bool) -> dict[str,
         "dry_run": dry_run,
         **times,
         **{name: getattr(run, name) for name in COUNTS},
+        "kept_out": run.kept_out,
         "errors": run.errors,
         "error_count": run.error_count,
         "marked_missing": missing,
