@@ -26,7 +26,7 @@ from django.utils import timezone
 
 from complycube_sessions import keyset
 from complycube_sessions.admin.actions import log
-from complycube_sessions.admin.base import ReadOnlyAdmin
+from complycube_sessions.admin.base import ReadOnlyAdmin, tells_database_faults
 from complycube_sessions.admin.paging import COUNTED
 from complycube_sessions.models import RelatedCheck, WorkflowSession
 
@@ -144,6 +144,7 @@ def xlsx_response(rows: Iterable[list[str]], name: str) -> HttpResponseBase:
 class ExportActions(ReadOnlyAdmin):
     """The part of the session admin that gives the filtered list away as a file."""
 
+    @tells_database_faults
     def export_view(self, request: HttpRequest) -> HttpResponseBase:
         """Send the sessions that the list shows at this address, on all of its pages."""
         if request.method != "POST":
