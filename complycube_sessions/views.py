@@ -5,16 +5,16 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from functools import partial
 from typing import Final
 
 from django.contrib.auth.decorators import login_not_required
 from django.core.exceptions import RequestDataTooBig
-from django.db import DatabaseError, InterfaceError
-from django.http import HttpRequest, HttpResponse
+from django.db import DatabaseError, InterfaceError, transaction
+from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed
 from django.http.request import RawPostDataException, UnreadablePostError
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.debug import sensitive_variables
-from django.views.decorators.http import require_POST
 
 from complycube_sessions.api.webhooks import (
     MAX_EVENT_BYTES,
@@ -28,7 +28,7 @@ from complycube_sessions.exceptions import (
     ComplyCubePayloadError,
     ComplyCubeSignatureError,
 )
-from complycube_sessions.services.database import outside_transactions
+from complycube_sessions.services.database import outside_transactions, write_alias
 from complycube_sessions.services.events import store_event
 from complycube_sessions.services.inbox import process_here
 
@@ -70,7 +70,6 @@ log_unqueued = RareLog(logging.WARNING)
 @csrf_exempt
 @login_not_required
 @outside_transactions
-@require_POST
 @sensitive_variables("body", "event")
 def webhook(request: HttpRequest, account: str) -> HttpResponse:
     """
@@ -78,6 +77,8 @@ def webhook(request: HttpRequest, account: str) -> HttpResponse:
 
     An unknown account, an account without a secret and a wrong signature answer alike.
     """
+    if request.method != "POST":
+        return _silently(HttpResponseNotAllowed(["POST"]))
     try:
         body = _bounded_body(request)
         signature = request.headers.get(SIGNATURE_HEADER, "")
@@ -96,7 +97,8 @@ def webhook(request: HttpRequest, account: str) -> HttpResponse:
         log_unstored(f"A webhook event could not be stored: {name}.", account=account, error=name)
         return _silently(HttpResponse(status=503))
     if waiting is not None:
-        _process_soon(account, waiting)
+        # On SQLite a middleware's open transaction holds the event until then.
+        transaction.on_commit(partial(_process_soon, account, waiting), using=write_alias())
     return HttpResponse()
 
 

@@ -6,7 +6,9 @@ The views are POST only and run outside of transactions, since they wait for the
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable
+from functools import partial
 from typing import Any, Final, cast
 
 from django import forms
@@ -20,7 +22,12 @@ from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpR
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
-from complycube_sessions.admin.base import ReadOnlyAdmin
+from complycube_sessions.admin.base import (
+    DATABASE_FAULTS,
+    ReadOnlyAdmin,
+    database_reason,
+    tells_database_faults,
+)
 from complycube_sessions.conf import account_names
 from complycube_sessions.exceptions import (
     ComplyCubeAuthenticationError,
@@ -40,7 +47,14 @@ from complycube_sessions.exceptions import (
 )
 from complycube_sessions.models import ID_LENGTH, WorkflowSession
 from complycube_sessions.services import erasures, refresh_session
-from complycube_sessions.services.database import outside_transactions, write_alias
+from complycube_sessions.services.database import (
+    OpenTransactionError,
+    beside_transactions,
+    outside_transactions,
+    write_alias,
+)
+
+logger = logging.getLogger("complycube_sessions.admin")
 
 # Refreshed while the person waits; more of them go to the project's task engine, if it has one.
 MAX_SELECTED: Final = 20
@@ -54,6 +68,8 @@ _STOPS: Final = (
     ComplyCubeConnectionError,
     ComplyCubeServerError,
     ComplyCubeConfigurationError,
+    OpenTransactionError,
+    *DATABASE_FAULTS,
 )
 _REASONS: Final[tuple[tuple[type[Exception], Any], ...]] = (
     (
@@ -116,11 +132,33 @@ _REASONS: Final[tuple[tuple[type[Exception], Any], ...]] = (
         ComplyCubeConfigurationError,
         gettext_lazy("The account has no usable API key. An operator has to look at the settings."),
     ),
+    (
+        OpenTransactionError,
+        gettext_lazy(
+            "A middleware of this site holds a database transaction open, in which ComplyCube cannot be "
+            "asked. An operator finds in the log which setting to change."
+        ),
+    ),
+)
+# What may come of asking for something: all of it is told to the person who asked.
+ERRORS: Final = (
+    ComplyCubeError,
+    ComplyCubeConfigurationError,
+    OpenTransactionError,
+    *DATABASE_FAULTS,
 )
 
 
 def reason(error: Exception) -> str:
     """Return what an error means to the person who pressed the button."""
+    if isinstance(error, DATABASE_FAULTS):
+        return database_reason(error)
+    if isinstance(error, OpenTransactionError):
+        logger.warning(
+            "A middleware opened a transaction around a page that asks ComplyCube, which SQLite cannot store "
+            "beside. Let it leave the addresses of this app out; of django-reversion's RevisionMiddleware use "
+            "a subclass with `atomic = False`."
+        )
     for kind, text in _REASONS:
         if isinstance(error, kind):
             return str(text)
@@ -226,6 +264,7 @@ class RefreshActions(ReadOnlyAdmin):
             messages.success(request, text % {"count": refreshed})
 
     @outside_transactions
+    @tells_database_faults
     def refresh_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """Fetch a stored session again and go back to its page."""
         if request.method != "POST":
@@ -233,7 +272,7 @@ class RefreshActions(ReadOnlyAdmin):
         if not self.has_refresh_permission(request):
             raise PermissionDenied
         session_id = unquote(object_id)
-        owner = _stored(session_id).values_list("account").first()
+        owner = stored_session(session_id).values_list("account").first()
         if owner is None:
             messages.warning(request, _("There is no session “%(id)s”.") % {"id": session_id})
             return HttpResponseRedirect(self._after(request))
@@ -245,6 +284,7 @@ class RefreshActions(ReadOnlyAdmin):
         return HttpResponseRedirect(self._after(request, session_id))
 
     @outside_transactions
+    @tells_database_faults
     def fetch_view(self, request: HttpRequest) -> HttpResponse:
         """Ask for an id; on POST, fetch and store that session, known here or not."""
         if not self.has_refresh_permission(request):
@@ -254,7 +294,7 @@ class RefreshActions(ReadOnlyAdmin):
         form = FetchForm(request.POST if request.method == "POST" else None)
         if form.is_valid():
             session_id = form.cleaned_data["session_id"]
-            is_new = not _stored(session_id).exists()
+            is_new = not stored_session(session_id).exists()
             error = self._refresh(request, session_id, form.cleaned_data["account"], is_new=is_new)
             if error is None:
                 messages.success(request, _("Session %(id)s is stored.") % {"id": session_id})
@@ -272,10 +312,14 @@ class RefreshActions(ReadOnlyAdmin):
         self, request: HttpRequest, session_id: str, account: str, *, is_new: bool = False
     ) -> Exception | None:
         """Refresh one session and log that it was tried; return the error that stopped it."""
+        ask = partial(refresh_session, session_id, account=account, source="admin")
         try:
-            session = refresh_session(session_id, account=account, source="admin")
-        except (ComplyCubeError, ComplyCubeConfigurationError) as error:
-            session_row = _stored(session_id).only("pk").first()
+            session = beside_transactions(ask, alias=write_alias())
+        except DATABASE_FAULTS as error:
+            # It would not take a line of the log either.
+            return error
+        except ERRORS as error:
+            session_row = stored_session(session_id).only("pk").first()
             # An id that nobody knows is free text, and may hold a name.
             done = f"Refresh from ComplyCube failed: {type(error).__name__}."
             log(request, done, session=session_row)
@@ -284,18 +328,25 @@ class RefreshActions(ReadOnlyAdmin):
         log(request, done, session=session, flag=ADDITION if is_new else CHANGE)
         return None
 
+    def after_fault(self, request: HttpRequest, object_id: str = "", **kwargs: Any) -> str:
+        if not self.has_view_permission(request):
+            return self.url("fetch")
+        return super().after_fault(request, object_id)
+
     def _after(self, request: HttpRequest, session_id: str = "") -> str:
         """Return where to go on: to the session, for one who may see it."""
         if not self.has_view_permission(request):
             return self.url("fetch")
-        if session_id and _stored(session_id).exists():
+        if session_id and stored_session(session_id).exists():
             return self.url("change", session_id)
         return self.url("changelist")
 
 
-def _stored(session_id: str) -> QuerySet[WorkflowSession]:
+def stored_session(session_id: str) -> QuerySet[WorkflowSession]:
     """Return the session where it is written: a replica may not have it yet."""
-    return WorkflowSession.objects.using(write_alias()).filter(pk=session_id)
+    rows = WorkflowSession.objects.using(write_alias())
+    # PostgreSQL raises an error for what no row can hold.
+    return rows.none() if "\0" in session_id else rows.filter(pk=session_id)
 
 
 def log(

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import wraps
-from typing import Any
+from typing import Any, Final, TypeVar, cast
 
 from django.contrib import admin, messages
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.contrib.admin.options import IncorrectLookupParameters
 from django.contrib.admin.utils import quote, unquote
 from django.contrib.admin.views.main import ChangeList
-from django.core.exceptions import BadRequest, PermissionDenied
-from django.db import models
+from django.core.exceptions import BadRequest, PermissionDenied, ValidationError
+from django.db import DatabaseError, InterfaceError, models
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
 from django.template.response import TemplateResponse
 from django.urls import reverse
@@ -25,8 +26,15 @@ from django.utils.translation import gettext as _
 
 from complycube_sessions.admin.paging import BoundedChangeList
 from complycube_sessions.models import PendingRefresh
+from complycube_sessions.services.database import patience
+
+logger = logging.getLogger("complycube_sessions.admin")
 
 APP_LABEL = "complycube_sessions"
+DATABASE_FAULTS: Final = (DatabaseError, InterfaceError)
+# How long a page begins again what a locked database refused.
+PATIENCE_SECONDS: Final = 5.0
+View = TypeVar("View", bound=Callable[..., Any])
 
 
 @dataclass(frozen=True)
@@ -48,6 +56,33 @@ def active_filters(changelist: ChangeList) -> list[Chip]:
             names = [name for name in spec.expected_parameters() if name]
             chips.append(Chip(spec.title, text, changelist.get_query_string(remove=names)))
     return chips
+
+
+def database_reason(error: Exception) -> str:
+    """Return what it means to a person that the database refused something, and log it."""
+    # Its own words may quote a row.
+    logger.warning("The database refused what a page asked for: %s.", type(error).__name__)
+    text = _(
+        "The database did not take it (%(error)s); another process may be writing. Try again in a moment."
+    )
+    return text % {"error": type(error).__name__}
+
+
+def tells_database_faults(view: View) -> View:
+    """Make a view that writes say what the database refused, and go back, in place of an error page."""
+
+    @wraps(view)
+    def telling(self: ReadOnlyAdmin, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+        if request.method != "POST":
+            return view(self, request, *args, **kwargs)
+        try:
+            with patience(PATIENCE_SECONDS):
+                return view(self, request, *args, **kwargs)
+        except DATABASE_FAULTS as error:
+            messages.error(request, database_reason(error))
+            return HttpResponseRedirect(self.after_fault(request, **kwargs))
+
+    return cast("View", telling)
 
 
 class ReadOnlyAdmin(admin.ModelAdmin):
@@ -115,11 +150,13 @@ class ReadOnlyAdmin(admin.ModelAdmin):
         changelist: ChangeList = super().get_changelist_instance(request)
         return changelist
 
+    @tells_database_faults
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
         if holds_nul(request.POST):
             raise BadRequest("An id holds a NUL.")
+        self._refuse_impossible_ids(request.POST.getlist(ACTION_CHECKBOX_NAME))
         context = {
             "title": capfirst(self.opts.verbose_name_plural),
             "zone": timezone.get_current_timezone_name(),
@@ -130,6 +167,21 @@ class ReadOnlyAdmin(admin.ModelAdmin):
             if isinstance(changelist, ChangeList):
                 response.context_data["chips"] = active_filters(changelist)
         return response
+
+    def _refuse_impossible_ids(self, selected: list[str]) -> None:
+        """Raise ``BadRequest`` for an id that no row can have, of which a database makes an error."""
+        key: Any = self.opts.pk
+        try:
+            for text in selected:
+                key.run_validators(key.to_python(text))
+        except ValidationError:
+            raise BadRequest("An id cannot be one.") from None
+
+    def get_object(
+        self, request: HttpRequest, object_id: str, from_field: str | None = None
+    ) -> Any:
+        # PostgreSQL raises an error for what no row can hold.
+        return None if "\0" in object_id else super().get_object(request, object_id, from_field)
 
     def changeform_view(
         self,
@@ -159,6 +211,9 @@ class ReadOnlyAdmin(admin.ModelAdmin):
     def history_view(
         self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
+        # Before Django looks for the row: its answer would tell whether there is one.
+        if not self.has_view_permission(request):
+            raise PermissionDenied
         context = {"media": self.media, **(extra_context or {})}
         response: HttpResponse = super().history_view(request, object_id, context)
         return response
@@ -197,6 +252,13 @@ class ReadOnlyAdmin(admin.ModelAdmin):
             args=[quote(arg) for arg in args],
             current_app=self.admin_site.name,
         )
+
+    def after_fault(self, request: HttpRequest, object_id: str = "", **kwargs: Any) -> str:
+        """Return where to go on when the database refused something: to the page it was asked on."""
+        if object_id:
+            return self.url("change", unquote(object_id))
+        query = request.GET.urlencode()
+        return self.url("changelist") + (f"?{query}" if query else "")
 
     def failing_url(self, request: HttpRequest) -> str:
         """Return the address of the list of sessions that still fail, or ``""`` for one who may not see it."""

@@ -72,6 +72,11 @@ class RelatedCheckAdmin(ReadOnlyAdmin):
         checks = checks.select_related("session").defer(*SESSION_REST)
         return checks if self.has_sensitive_permission(request) else checks.defer("result")
 
+    def get_list_display(self, request: HttpRequest) -> list[Any]:
+        # A name is the session's; who may not see sessions is told its id.
+        shown = "who" if allowed(request, "view_workflowsession") else "session_code"
+        return [shown if name == "who" else name for name in self.list_display]
+
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
     ) -> tuple[QuerySet[Any], bool]:
@@ -99,6 +104,10 @@ class RelatedCheckAdmin(ReadOnlyAdmin):
     def who(self, check: RelatedCheck) -> SafeString:
         name = check.session.entity_name or f"({check.session_id})"
         return format_html('<bdi class="ccs-who">{}</bdi>', name)
+
+    @column(gettext_lazy("session"))
+    def session_code(self, check: RelatedCheck) -> SafeString:
+        return format_html("<code>{}</code>", check.session_id)
 
     @column(gettext_lazy("updated"), ordering="updated_at")
     def updated(self, check: RelatedCheck) -> SafeString | str:
@@ -132,12 +141,13 @@ class RelatedCheckAdmin(ReadOnlyAdmin):
                 {
                     "row": other,
                     "session": other.session,
+                    "who": (may_open and other.session.entity_name) or other.session_id,
                     "url": self.row_url(other.session) if may_open else "",
                     "created": display.moment(other.session.created_at),
                 }
                 for other in same
             ],
-            "who": row.session.entity_name or row.session_id,
+            "who": (may_open and row.session.entity_name) or row.session_id,
             "session_url": self.url("change", row.session_id, model=WorkflowSession)
             if may_open
             else "",

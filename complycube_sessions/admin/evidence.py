@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import partial
 from typing import Any, Final, Self
 
 from asgiref.sync import sync_to_async
@@ -25,19 +26,21 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
 from complycube_sessions.admin import display
-from complycube_sessions.admin.actions import RefreshActions, log, reason
-from complycube_sessions.admin.base import allowed
+from complycube_sessions.admin.actions import ERRORS, RefreshActions, log, reason, stored_session
+from complycube_sessions.admin.base import DATABASE_FAULTS, allowed, tells_database_faults
 from complycube_sessions.api.report import Report
 from complycube_sessions.exceptions import (
-    ComplyCubeConfigurationError,
     ComplyCubeConnectionError,
-    ComplyCubeError,
     ComplyCubeNotFoundError,
     ComplyCubePermissionError,
     ComplyCubeReportError,
 )
 from complycube_sessions.models import SessionEvidence, WorkflowSession
-from complycube_sessions.services.database import outside_transactions
+from complycube_sessions.services.database import (
+    beside_transactions,
+    outside_transactions,
+    write_alias,
+)
 from complycube_sessions.services.evidence import Content, export_evidence
 from complycube_sessions.services.report import open_session_report
 
@@ -68,6 +71,7 @@ class EvidenceActions(RefreshActions):
     """The part of the session admin that gives one session away as a file."""
 
     @outside_transactions
+    @tells_database_faults
     def evidence_view(self, request: HttpRequest, object_id: str) -> HttpResponseBase:
         """Send the evidence of a session as an archive, and record that it was exported."""
         if request.method != "POST":
@@ -94,6 +98,7 @@ class EvidenceActions(RefreshActions):
         return _as_download(response, f"{evidence.stem}.zip")
 
     @outside_transactions
+    @tells_database_faults
     def report_view(self, request: HttpRequest, object_id: str) -> HttpResponseBase:
         """Fetch the vendor's report of a session and pass it on while it comes."""
         if request.method != "POST":
@@ -105,17 +110,25 @@ class EvidenceActions(RefreshActions):
         if not (may_have_it and self.has_view_permission(request)):
             raise PermissionDenied
         session_id = unquote(object_id)
-        account = WorkflowSession.objects.filter(pk=session_id).values_list("account").first()
+        account = stored_session(session_id).values_list("account").first()
         if account is None:
             return self._unknown(request, session_id)
         session = WorkflowSession(pk=session_id)
+        ask = partial(open_session_report, session_id, account=account[0])
         try:
-            report = open_session_report(session_id, account=account[0])
-        except (ComplyCubeError, ComplyCubeConfigurationError) as error:
+            report = beside_transactions(ask, alias=write_alias())
+        except DATABASE_FAULTS:
+            raise
+        except ERRORS as error:
             log(request, f"ComplyCube's report failed: {type(error).__name__}.", session=session)
             messages.error(request, report_reason(error))
             return HttpResponseRedirect(self._after(request, session_id))
-        log(request, "Fetched ComplyCube's report.", session=session)
+        try:
+            log(request, "Fetched ComplyCube's report.", session=session)
+        except BaseException:
+            # Without the line nobody gets it.
+            report.close()
+            raise
         pieces = _AsyncReport(report) if isinstance(request, ASGIRequest) else report
         # It has a `close`, which the response calls however the download ends.
         response = StreamingHttpResponse(pieces, content_type="application/pdf")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import csv
+import re
 import tempfile
+import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from importlib.util import find_spec
@@ -26,7 +28,7 @@ from django.utils import timezone
 
 from complycube_sessions import keyset
 from complycube_sessions.admin.actions import log
-from complycube_sessions.admin.base import ReadOnlyAdmin
+from complycube_sessions.admin.base import ReadOnlyAdmin, tells_database_faults
 from complycube_sessions.admin.paging import COUNTED
 from complycube_sessions.models import RelatedCheck, WorkflowSession
 
@@ -52,11 +54,18 @@ COLUMNS: Final = (
     "fetched_at",
     "missing_since",
 )
-# The last two are the full-width forms, which some spreadsheets read as the plain ones.
-_FORMULA_STARTS: Final = tuple(
-    "=+-@\N{FULLWIDTH EQUALS SIGN}\N{FULLWIDTH PLUS SIGN}"
-    "\N{FULLWIDTH HYPHEN-MINUS}\N{FULLWIDTH COMMERCIAL AT}"
+# The signs that begin a formula, and every character that Unicode says is one of them in another form.
+_SIGNS: Final = re.compile(
+    "[-=+@\u207a\u207b\u207c\u208a\u208b\u208c\u2212\u2a75\u2a76\ufb29"
+    "\ufe62\ufe63\ufe66\ufe6b\uff0b\uff0d\uff1d\uff20]"
 )
+# Where a spreadsheet may begin another cell, by the list separator of its language, quoted or not.
+_SEPARATORS: Final = frozenset(";,|\t\n\v\f\r\x1c\x1d\x1e\x1f\x85\u2028\u2029")
+_LINE_STARTS: Final = ("\t", "\r", "\n")
+# They print nothing, though Python's `isprintable` says so.
+_BLANK_LETTERS: Final = frozenset("\u115f\u1160\u2800\u3164\uffa0")
+# What XML 1.0 has no character for.
+_NOT_IN_XML: Final = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 def xlsx_is_there() -> bool:
@@ -65,13 +74,34 @@ def xlsx_is_there() -> bool:
 
 
 def neutral(value: object) -> str:
-    """Return a value as the text of a cell that no spreadsheet takes for a formula."""
+    """Return a value as text of which no spreadsheet takes a part for a formula, wherever it splits it."""
     text = "" if value is None else str(value)
-    # Blanks and invisible characters before the sign do not stop every spreadsheet.
-    seen = "".join(char for char in text if char.isprintable()).lstrip()
-    if text[:1] in {"\t", "\r", "\n"} or seen.startswith(_FORMULA_STARTS):
-        return f"'{text}"
+    starts = {_start_of_cell(text, sign.start()) for sign in _SIGNS.finditer(text)}
+    if text.startswith(_LINE_STARTS):
+        starts.add(0)
+    for start in sorted(starts - {None}, reverse=True):
+        text = f"{text[:start]}'{text[start:]}"
     return text
+
+
+def _start_of_cell(text: str, place: int) -> int | None:
+    """Return where a cell would begin of which the character is the first that is seen, if it may be one."""
+    while place and text[place - 1] not in _SEPARATORS:
+        if not _is_unseen(text[place - 1]):
+            return None
+        place -= 1
+    return place
+
+
+def _is_unseen(char: str) -> bool:
+    """Return whether a spreadsheet may pass over a character: blanks, quotation marks, what prints nothing."""
+    return (
+        char in _BLANK_LETTERS
+        or char == '"'
+        or char.isspace()
+        or not char.isprintable()
+        or unicodedata.category(char).startswith("M")
+    )
 
 
 def export_rows(
@@ -113,7 +143,8 @@ class _Line:
 
 def csv_response(rows: Iterable[list[str]], name: str) -> HttpResponseBase:
     """Return rows as CSV that is made while it is sent."""
-    writer = csv.writer(_Line())
+    # All of them: an application that splits at another separator than ours keeps to the quotes.
+    writer = csv.writer(_Line(), quoting=csv.QUOTE_ALL)
     lines = (writer.writerow(row) for row in rows)
     response = StreamingHttpResponse(lines, content_type="text/csv; charset=utf-8")
     response["Content-Disposition"] = f'attachment; filename="{name}.csv"'
@@ -123,27 +154,28 @@ def csv_response(rows: Iterable[list[str]], name: str) -> HttpResponseBase:
 def xlsx_response(rows: Iterable[list[str]], name: str) -> HttpResponseBase:
     """Return rows as a workbook that is built in a temporary file, a sheet a million rows."""
     from openpyxl import Workbook  # an optional extra
-    from openpyxl.cell.cell import ILLEGAL_CHARACTERS_RE
 
     book = Workbook(write_only=True)
     for number, row in enumerate(rows):
         if number % ROWS_PER_SHEET == 0:
             sheet = book.create_sheet(f"sessions {number // ROWS_PER_SHEET + 1}")
-        sheet.append(
-            [
-                ILLEGAL_CHARACTERS_RE.sub("\N{REPLACEMENT CHARACTER}", cell)[:CELL_LENGTH]
-                for cell in row
-            ]
-        )
+        sheet.append([_in_xml(cell) for cell in row])
     file = tempfile.TemporaryFile()  # noqa: SIM115 - the response closes it
     book.save(file)
     file.seek(0)
     return FileResponse(file, as_attachment=True, filename=f"{name}.xlsx", content_type=XLSX_TYPE)
 
 
+def _in_xml(text: str) -> str:
+    """Return text that a workbook can hold: as XML, and not longer than a cell, counted in UTF-16."""
+    shown = _NOT_IN_XML.sub("\N{REPLACEMENT CHARACTER}", text[:CELL_LENGTH])
+    return shown.encode("utf-16-le")[: 2 * CELL_LENGTH].decode("utf-16-le", "ignore")
+
+
 class ExportActions(ReadOnlyAdmin):
     """The part of the session admin that gives the filtered list away as a file."""
 
+    @tells_database_faults
     def export_view(self, request: HttpRequest) -> HttpResponseBase:
         """Send the sessions that the list shows at this address, on all of its pages."""
         if request.method != "POST":

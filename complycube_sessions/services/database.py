@@ -7,7 +7,9 @@ import json
 import random
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from contextvars import ContextVar, copy_context
 from datetime import UTC, datetime
 from functools import partial
 from itertools import chain
@@ -36,6 +38,8 @@ _DONE: Final = (models.JSONField, models.DateTimeField)
 _read_json: Final = json.JSONDecoder().decode
 _EMPTY_JSON: Final[dict[Any, str]] = {list: "[]", dict: "{}"}
 
+_give_up_at: ContextVar[float] = ContextVar("give_up_at", default=float("inf"))
+
 AnyField: TypeAlias = "models.Field[Any, Any]"
 Row = TypeVar("Row", bound=models.Model)
 Result = TypeVar("Result")
@@ -61,6 +65,41 @@ def outside_transactions(view: View) -> View:
     return view
 
 
+class OpenTransactionError(RuntimeError):
+    """A transaction is open around something that waits for the API, or has to be stored for good."""
+
+
+def is_durable(alias: str) -> bool:
+    """Return whether what is stored now is stored for good, by Django's own rule for ``durable``."""
+    blocks = connections[alias].atomic_blocks
+    return not blocks or blocks[-1]._from_testcase
+
+
+def beside_transactions(work: Callable[[], Result], *, alias: str) -> Result:
+    """
+    Return what ``work`` returns, which a transaction that is open here neither holds up nor undoes.
+
+    A middleware of the host may have opened one around the request. Then the work is done in a thread, whose
+    connections are its own. Two cases are left inside of it: SQLite, where the open transaction would keep
+    such a connection from writing, and a transaction inside of a test's, where all is undone in the end.
+    """
+    if is_durable(alias) or connections[alias].vendor == "sqlite" or _is_in_test_case(alias):
+        return work()
+
+    def work_and_close() -> Result:
+        try:
+            return work()
+        finally:
+            connections.close_all()
+
+    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="complycube") as thread:
+        return thread.submit(copy_context().run, work_and_close).result()
+
+
+def _is_in_test_case(alias: str) -> bool:
+    return any(block._from_testcase for block in connections[alias].atomic_blocks)
+
+
 def database_now(alias: str) -> datetime:
     """Return the time of the database's clock, the only one that several machines share."""
     connection = connections[alias]
@@ -78,6 +117,16 @@ def database_now(alias: str) -> datetime:
     )
 
 
+@contextmanager
+def patience(seconds: float) -> Iterator[None]:
+    """Let nothing within be begun again once so much time has passed: somebody waits for the answer."""
+    token = _give_up_at.set(time.monotonic() + seconds)
+    try:
+        yield
+    finally:
+        _give_up_at.reset(token)
+
+
 def retry_transient(work: Callable[[], Result], *, alias: str) -> Result:
     """
     Return what ``work`` returns; begin again after a deadlock or SQLite's "locked".
@@ -90,7 +139,8 @@ def retry_transient(work: Callable[[], Result], *, alias: str) -> Result:
         try:
             return work()
         except (DatabaseError, InterfaceError) as error:
-            if attempt == TRIES - 1 or not is_transient(error):
+            is_over = attempt == TRIES - 1 or time.monotonic() >= _give_up_at.get()
+            if is_over or not is_transient(error):
                 raise
         wait = FIRST_WAIT_SECONDS * 2**attempt
         time.sleep(random.uniform(wait / 2, wait))  # noqa: S311 - jitter guards nothing

@@ -27,7 +27,12 @@ from complycube_sessions.conf import Account
 from complycube_sessions.exceptions import ComplyCubeInvalidIdError
 from complycube_sessions.models import PendingRefresh, RelatedCheck, WebhookEvent
 from complycube_sessions.services import erasures
-from complycube_sessions.services.database import retry_transient, upsert, write_alias
+from complycube_sessions.services.database import (
+    beside_transactions,
+    retry_transient,
+    upsert,
+    write_alias,
+)
 from complycube_sessions.services.runs import FIRST_DELAY, MAX_DELAY
 from complycube_sessions.services.stored import own_sessions
 
@@ -73,11 +78,13 @@ def store_event(account: str, event: EventPayload) -> int | None:
     """
     Store an event durably, unless it is stored already or names an erased person.
 
+    A transaction that is open around the call does not hold the event, but on SQLite: there it is stored
+    when that one ends.
+
     Returns:
         The row's primary key while the event waits to be processed, or None once it is, or is not kept.
 
     Raises:
-        RuntimeError: A transaction is open, so that a later error would lose the event.
         django.db.DatabaseError: The database cannot be reached.
     """
     alias = write_alias()
@@ -101,7 +108,7 @@ def store_event(account: str, event: EventPayload) -> int | None:
     stored = WebhookEvent.objects.using(alias).filter(account=account, event_id=event.id)
 
     def write() -> int | None:
-        with transaction.atomic(using=alias, durable=True):
+        with transaction.atomic(using=alias):
             shares = erasures.advisory_key(account)
             upsert([row], unique=["account", "event_id"], alias=alias, shares=shares)
             any_erased = erasures.any_erased(account, alias, named)
@@ -112,7 +119,7 @@ def store_event(account: str, event: EventPayload) -> int | None:
                 return None
         return pk if processed_at is None else None
 
-    return retry_transient(write, alias=alias)
+    return beside_transactions(lambda: retry_transient(write, alias=alias), alias=alias)
 
 
 def take_events(account: Account, *, most: int, only: int | None = None) -> list[WebhookEvent]:

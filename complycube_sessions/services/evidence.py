@@ -15,6 +15,7 @@ import zipfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, Final
 
 from django.db import models, transaction
@@ -23,7 +24,11 @@ from django.utils import timezone
 from complycube_sessions import __version__
 from complycube_sessions.models import SessionEvidence, WorkflowSession
 from complycube_sessions.services import erasures
-from complycube_sessions.services.database import retry_transient, write_alias
+from complycube_sessions.services.database import (
+    beside_transactions,
+    retry_transient,
+    write_alias,
+)
 from complycube_sessions.services.evidence_page import render_page
 
 FORMAT: Final = "complycube-sessions-evidence"
@@ -165,7 +170,8 @@ def export_evidence(
     """
     Return the evidence of a stored session, and record that it was exported.
 
-    Nothing is asked of the API. Call it outside of a transaction: the record is there before the files are.
+    Nothing is asked of the API. The record is there before the files are, also where a transaction is open
+    around the call; on SQLite it is stored when that one ends.
 
     Args:
         session_id: The vendor's id.
@@ -176,32 +182,18 @@ def export_evidence(
     Raises:
         WorkflowSession.DoesNotExist: The session is not stored here.
     """
+    if "\0" in session_id:  # no row can hold it, and PostgreSQL raises an error of its own
+        raise WorkflowSession.DoesNotExist
     alias = write_alias()
-    asked = content or Content()
-    document = retry_transient(lambda: _read(session_id, asked, alias), alias=alias)
-    now = timezone.now()
-    document["export"] = {
-        "exported_at": _text(now),
-        "actor": actor,
-        "actor_name": actor_name,
-        "app": "django-complycube-sessions",
-        "app_version": __version__,
-    }
-    written = canonical(document)
-    sha256 = hashlib.sha256(written).hexdigest()
-    stem = _stem(session_id, now, sha256)
-    page = render_page(document, sha256=sha256, json_name=f"{stem}.json")
-    record = SessionEvidence(
-        session_id=session_id,
-        sha256=sha256,
-        page_sha256=hashlib.sha256(page).hexdigest(),
-        created_at=now,
+    export = partial(
+        _export,
+        session_id,
         actor=actor,
-        app_version=__version__,
+        actor_name=actor_name,
+        asked=content or Content(),
+        alias=alias,
     )
-    account = document["copy"]["account"]
-    retry_transient(lambda: _save(record, account, alias), alias=alias)
-    return Evidence(record, stem, written, page)
+    return beside_transactions(export, alias=alias)
 
 
 def verify_evidence(data: bytes) -> list[Verification]:
@@ -240,6 +232,35 @@ def canonical(document: Any) -> bytes:
     )
     # Half of a surrogate pair has no UTF-8; as an escape it is the JSON that it was.
     return text.encode("utf-8", "backslashreplace")
+
+
+def _export(
+    session_id: str, *, actor: str, actor_name: str, asked: Content, alias: str
+) -> Evidence:
+    document = retry_transient(lambda: _read(session_id, asked, alias), alias=alias)
+    now = timezone.now()
+    document["export"] = {
+        "exported_at": _text(now),
+        "actor": actor,
+        "actor_name": actor_name,
+        "app": "django-complycube-sessions",
+        "app_version": __version__,
+    }
+    written = canonical(document)
+    sha256 = hashlib.sha256(written).hexdigest()
+    stem = _stem(session_id, now, sha256)
+    page = render_page(document, sha256=sha256, json_name=f"{stem}.json")
+    record = SessionEvidence(
+        session_id=session_id,
+        sha256=sha256,
+        page_sha256=hashlib.sha256(page).hexdigest(),
+        created_at=now,
+        actor=actor,
+        app_version=__version__,
+    )
+    account = document["copy"]["account"]
+    retry_transient(lambda: _save(record, account, alias), alias=alias)
+    return Evidence(record, stem, written, page)
 
 
 def _read(session_id: str, content: Content, alias: str) -> dict[str, Any]:
@@ -360,7 +381,7 @@ def _stem(session_id: str, when: datetime, sha256: str) -> str:
 
 
 def _save(record: SessionEvidence, account: str, alias: str) -> None:
-    with transaction.atomic(using=alias, durable=True):
+    with transaction.atomic(using=alias):
         erasures.share_gate(account, alias)
         # The person may have been erased since the session was read.
         if erasures.find(account, sessions=[record.session_id]):

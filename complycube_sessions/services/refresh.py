@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from typing import Final
 
-from django.db import DatabaseError, InterfaceError, transaction
+from django.db import DatabaseError, InterfaceError
 from django.utils import timezone
 
 from complycube_sessions.api.client import ComplyCubeClient
@@ -35,7 +35,12 @@ from complycube_sessions.exceptions import (
 from complycube_sessions.models import RefreshRun, WorkflowSession
 from complycube_sessions.services import erasures
 from complycube_sessions.services.budget import shared_throttle
-from complycube_sessions.services.database import is_connected, write_alias
+from complycube_sessions.services.database import (
+    OpenTransactionError,
+    is_connected,
+    is_durable,
+    write_alias,
+)
 from complycube_sessions.services.day_figures import keep_figures
 from complycube_sessions.services.fetch import fetch_everything
 from complycube_sessions.services.runs import LeaseLostError, RunRecord
@@ -248,9 +253,11 @@ def _name_of(bad_id: object) -> str:
 
 
 def refuse_open_transaction() -> None:
-    """Raise RuntimeError, before any request, where a transaction is open that could not be kept short."""
-    with transaction.atomic(using=write_alias(), durable=True):
-        pass
+    """Raise a RuntimeError, before any request, where a transaction is open that could not be kept short."""
+    if not is_durable(write_alias()):
+        raise OpenTransactionError(
+            "Call it outside of a transaction: it waits for the API and stores in durable transactions."
+        )
 
 
 def refuse_foreign(account: Account, session_id: str) -> None:

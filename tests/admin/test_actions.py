@@ -6,6 +6,7 @@ import pytest
 from django.contrib.admin.models import LogEntry
 from django.test import Client
 from django.urls import resolve, reverse
+from pytest_django import Settings
 
 from complycube_sessions import tasks
 from complycube_sessions.admin import actions
@@ -91,6 +92,33 @@ def test_refresh__says_what_went_wrong(
     assert entry.object_id == session.pk
     assert type(error).__name__ in entry.change_message
     assert "Ann" not in f"{entry.object_repr} {entry.change_message}"
+
+
+@pytest.mark.vendors("postgresql", "mysql")  # SQLite takes no second connection that writes
+@pytest.mark.parametrize("middleware", ["open_transactions", "rolled_back_transactions"])
+@pytest.mark.django_db(transaction=True)
+def test_refresh__inside_a_transaction(
+    sign_in: SignIn, settings: Settings, api: FakeAPI, middleware: str
+) -> None:
+    """Where a middleware holds a transaction open, a session is fetched and stored beside it."""
+    session_id = api.add_session(1, outcome="attention")
+    make_session(id=session_id, outcome="", status="processing", updated_at=None)
+    client = sign_in(*VIEWS, "refresh_workflowsession")
+    settings.MIDDLEWARE = [*settings.MIDDLEWARE, f"tests.middleware.{middleware}"]
+    page = refresh(client, session_id).text
+    assert "The session is up to date." in page
+    assert WorkflowSession.objects.get(pk=session_id).outcome == "attention"
+
+
+def test_refresh__inside_a_transaction_that_cannot_be_left(
+    lead: Client, settings: Settings, api: FakeAPI, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Where nothing can be stored beside it (SQLite, a host's test), nobody is asked, and it is said why."""
+    session = make_session(id=api.add_session(1))
+    settings.MIDDLEWARE = [*settings.MIDDLEWARE, "tests.middleware.open_transactions"]
+    assert "holds a database transaction open" in refresh(lead, session.pk).text
+    assert "atomic = False" in caplog.text
+    assert api.requests == []
 
 
 def test_refresh__unknown_id_asks_nobody(lead: Client) -> None:

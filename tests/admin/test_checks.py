@@ -47,6 +47,16 @@ def test_page__result_only_with_permission(viewer: Client) -> None:
     assert "You need the permission" in html
 
 
+def test_names__only_of_sessions_that_one_may_see(sign_in: SignIn) -> None:
+    """Who may see checks and no sessions is told the session's id in place of the name."""
+    session = make_session(entity_name="Ann Secret")
+    check = make_check(session)
+    client = sign_in("view_relatedcheck")
+    for text in (page(client, check), client.get(reverse(LIST)).text):
+        assert "Ann" not in text
+        assert session.pk in text
+
+
 def test_page__no_breakdown_stored(reviewer: Client) -> None:
     """A check whose result was never fetched says so."""
     assert "No breakdown is stored" in page(reviewer, make_check(make_session(), result={}))

@@ -12,9 +12,10 @@ import pytest
 import responses
 from asgiref.sync import async_to_sync
 from django.contrib.admin.models import LogEntry
-from django.db import transaction
+from django.db import connection, transaction
 from django.test import AsyncClient, Client
 from django.urls import reverse
+from pytest_django import Settings
 
 from complycube_sessions.admin import evidence as evidence_admin
 from complycube_sessions.models import SessionEvidence, WorkflowSession
@@ -96,6 +97,21 @@ def test_evidence__log_names_ids(lead: Client, session: WorkflowSession) -> None
     sha256 = SessionEvidence.objects.get().sha256
     assert entry.change_message == f"Exported evidence, SHA-256 {sha256}."
     assert (entry.object_id, entry.object_repr) == (session.pk, session.pk)
+
+
+@pytest.mark.parametrize("middleware", ["open_transactions", "rolled_back_transactions"])
+@pytest.mark.django_db(transaction=True)
+def test_evidence__inside_a_transaction(
+    sign_in: SignIn, settings: Settings, middleware: str
+) -> None:
+    """Where a middleware holds a transaction open, the files are sent, and their record is stored for good."""
+    session = make_session()
+    client = sign_in(*VIEWS, SENSITIVE, EVIDENCE)
+    settings.MIDDLEWARE = [*settings.MIDDLEWARE, f"tests.middleware.{middleware}"]
+    response = client.post(address("evidence", session.pk))
+    assert (response.status_code, response["Content-Type"]) == (200, "application/zip")
+    if middleware == "open_transactions" or connection.vendor != "sqlite":
+        assert is_as_exported(verify_evidence(response.content))
 
 
 @pytest.mark.parametrize("page", ["evidence", "report"])

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from typing import Any
 
 import pytest
@@ -14,7 +15,15 @@ from tests.admin.builders import make_check, make_session
 from tests.admin.conftest import VIEWS, SignIn
 
 ADDRESS = "admin:complycube_sessions_workflowsession_export"
-FORMULAS = ("=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "  =1", "\u200b=1", "\n=1", "＝1")
+FORMULAS = (
+    *("=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "  =1", "\u200b=1", "\n=1", "＝1", '"=1'),
+    *(
+        f"{sign}1"
+        for sign in "\u207a\u207b\u207c\u208a\u2212\ufb29\ufe62\ufe63\ufe66\ufe6b\uff0b\uff20"
+    ),
+    *(f"{unseen}=1" for unseen in "\u00a0\u034f\u180e\u2800\u3164\ufe0f\ufeff\u2066"),
+)
+SEPARATORS = ";,|\t\n\r\v\f\x1e\x85\u2028\u2029"
 
 
 @pytest.fixture
@@ -80,17 +89,49 @@ def test_cells__no_formula(lead: Client, name: str) -> None:
     assert str(cells[4].value).startswith("'")
 
 
+@pytest.mark.parametrize("separator", SEPARATORS)
+@pytest.mark.parametrize("between", ["", " ", "\u200b", '"', ' " '])
+def test_cells__no_formula_after_a_separator(separator: str, between: str) -> None:
+    """A part that a spreadsheet may split off begins with no sign, whatever stands before the sign."""
+    text = f"Bob{separator}{between}=1+1{separator}x"
+    assert export.neutral(text) == f"Bob{separator}'{between}=1+1{separator}x"
+
+
+def test_csv__in_a_spreadsheet_with_another_separator(lead: Client) -> None:
+    """Read with `;`, `|` or a tab between cells, as other languages have it, no cell is a formula."""
+    make_session(entity_name='Bob;=1+1;x|"+2\t@3', workflow_template_name="A\n-4;＝5")
+    text = exported(lead).getvalue().decode()
+    assert all(line.startswith('"') for line in text.split("\r\n") if line)
+    for separator in ";|\t,":
+        cells = [
+            cell
+            for row in csv.reader(io.StringIO(text), delimiter=separator)
+            for cell in [*row, *(part for field in row for part in re.split(r"[;|\t\n]", field))]
+        ]
+        assert not [cell for cell in cells if cell.lstrip(' "')[:1] in set("=+-@＝")]
+
+
 def test_cells__plain_text_stays() -> None:
     """A name with a hyphen, a number or a quotation mark is not changed."""
-    for text in ("Jean-Luc", "'t Hooft", "42", "a=b", ""):
+    for text in ("Jean-Luc", "'t Hooft", "42", "a=b", "", "AML + Liveness", "a; b"):
         assert export.neutral(text) == text
 
 
-def test_xlsx__text_that_no_workbook_takes(lead: Client) -> None:
-    """Control characters do not end the export."""
-    make_session(entity_name="A\x01B", outcome="odd\x02")
+@pytest.mark.parametrize("char", ["\x01", "\x0b", "\x1f", "\ufffe", "\uffff"])
+def test_xlsx__text_that_no_workbook_takes(lead: Client, char: str) -> None:
+    """What XML has no character for does not end the export, nor make a file that nothing opens."""
+    make_session(entity_name=f"A{char}B", outcome=f"odd{char}")
     cells = [cell.value for cell in xlsx_rows(lead)[1]]
     assert "A\N{REPLACEMENT CHARACTER}B" in cells
+
+
+def test_xlsx__all_that_xml_can_carry(lead: Client) -> None:
+    """Characters at the edges of what XML can carry come through, and a cell is bounded in UTF-16."""
+    edges = "\t\n\x20\x7f\x85\ud7ff\ue000\ufffd\U00010000\U0010ffff"
+    make_session(entity_name=f"A{edges}B", status="\N{GRINNING FACE}" * 60)
+    assert f"A{edges}B" in [cell.value for cell in xlsx_rows(lead)[1]]
+    long = export._in_xml("\N{GRINNING FACE}" * 40_000)
+    assert long == "\N{GRINNING FACE}" * 16_000
 
 
 def test_xlsx__sheets_have_an_end(lead: Client, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -289,3 +289,48 @@ def test_sensitive__not_for_operators(
     client = as_person("operator")
     for model in ("workflowsession", "relatedcheck", "sessionchange"):
         assert ask(client, model, "change", "get", rows[model]).status_code == 403
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("model", ["workflowsession", "refreshrun"])
+def test_history__does_not_tell_what_is_stored(model: str) -> None:
+    """Staff without rights get the same answer for a row that is there and for one that is not."""
+    row = make_session() if model == "workflowsession" else _run()
+    client = Client()
+    client.force_login(make_staff())
+    name = f"admin:complycube_sessions_{model}_history"
+    answers = {client.get(reverse(name, args=[key])).status_code for key in (row.pk, "4711")}
+    assert answers == {403}
+
+
+def _run() -> RefreshRun:
+    return RefreshRun.objects.create(account="default", mode="full", started_at=timezone.now())
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("superuser", [False, True])
+@pytest.mark.parametrize("page", ["change", "history", "delete", "refresh", "evidence", "report"])
+@pytest.mark.parametrize("key", ["a\0b", "9" * 40])
+def test_pages__ids_that_no_row_can_have(page: str, key: str, *, superuser: bool) -> None:
+    """An id with a NUL, or of any length, is one that is not there; without rights it is refused."""
+    client = Client()
+    client.force_login(make_staff(superuser=superuser))
+    ask = client.post if page in {"refresh", "evidence", "report"} else client.get
+    response = ask(reverse(f"admin:complycube_sessions_workflowsession_{page}", args=[key]))
+    assert response.status_code == (302 if superuser and page != "delete" else 403)
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("model", ["relatedcheck", "sessionchange", "refreshrun", "webhookevent"])
+@pytest.mark.parametrize("key", ["a\0b", "abc", "", "9" * 40, "-1", "1.5"])
+def test_pages__keys_that_are_no_numbers(model: str, key: str) -> None:
+    """A row whose key is a number is not there under a text, and an action on it is a bad request."""
+    client = Client()
+    client.force_login(make_staff(superuser=True))
+    if key:
+        for page in ("change", "history"):
+            url = reverse(f"admin:complycube_sessions_{model}_{page}", args=[key])
+            assert client.get(url).status_code == 302
+    action = {"action": "process_again", "_selected_action": [key]}
+    url = reverse(f"admin:complycube_sessions_{model}_changelist")
+    assert client.post(url, action).status_code in ({200, 302} if key == "-1" else {400})

@@ -14,7 +14,10 @@ pytestmark = pytest.mark.guests
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
-HOSTS = ("person", "desk", "routed", "replica", "abroad", "accounts", "auto_field", "atomic")
+HOSTS = (
+    *("person", "desk", "routed", "replica", "abroad", "accounts", "auto_field", "atomic"),
+    *("transaction", "reversion"),
+)
 
 
 @pytest.mark.parametrize("host", HOSTS)
