@@ -17,13 +17,15 @@ class PartialIndex(models.Index):
     MySQL and MariaDB have none; there it is a whole index over the fields named by ``instead``.
     """
 
-    def __init__(self, *, instead: Sequence[str], **options: Any) -> None:
+    def __init__(self, *, condition: models.Q, instead: Sequence[str], **options: Any) -> None:
         super().__init__(**options)
+        # Not ``condition``: for that, Django warns on MySQL and MariaDB that it makes no index.
+        self.only = condition
         self.instead = list(instead)
 
     def deconstruct(self) -> Any:
         path, arguments, options = super().deconstruct()
-        return path, arguments, {**options, "instead": self.instead}
+        return path, arguments, {**options, "condition": self.only, "instead": self.instead}
 
     def create_sql(
         self,
@@ -33,9 +35,10 @@ class PartialIndex(models.Index):
         **options: Any,
     ) -> Any:
         if schema_editor.connection.features.supports_partial_indexes:
-            return super().create_sql(model, schema_editor, using, **options)
-        whole = models.Index(fields=self.instead, name=self.name)
-        return whole.create_sql(model, schema_editor, using, **options)
+            index = models.Index(fields=self.fields, condition=self.only, name=self.name)
+        else:
+            index = models.Index(fields=self.instead, name=self.name)
+        return index.create_sql(model, schema_editor, using, **options)
 
 
 class AddIndexOnline(AddIndex):

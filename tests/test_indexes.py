@@ -3,6 +3,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from django.core import checks
 from django.core.management import call_command
 from django.db import connection, models
 
@@ -23,6 +24,11 @@ def indexes() -> dict[str, Any]:
     with connection.cursor() as cursor:
         table = WorkflowSession._meta.db_table
         return dict(connection.introspection.get_constraints(cursor, table))
+
+
+def test_check__models_are_clean() -> None:
+    """No database has anything to say of the models: every command would print it on a stranger's project."""
+    assert checks.run_checks(tags=[checks.Tags.models], databases=["default"]) == []
 
 
 def test_add__to_a_table_with_rows_and_again() -> None:

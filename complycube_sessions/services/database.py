@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import json
 import random
+import sqlite3
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -35,7 +36,7 @@ _READ_ONLY_NUMBERS: Final = frozenset({1290, 1792, 1836, 1874})
 
 _PLAIN: Final = frozenset({str, int, bool, type(None)})
 _DONE: Final = (models.JSONField, models.DateTimeField)
-_read_json: Final = json.JSONDecoder().decode
+_decode: Final = json.JSONDecoder().raw_decode
 _EMPTY_JSON: Final[dict[Any, str]] = {list: "[]", dict: "{}"}
 
 _give_up_at: ContextVar[float] = ContextVar("give_up_at", default=float("inf"))
@@ -250,6 +251,11 @@ def _readers(
             yield field.attname, bool
 
 
+def _read_json(text: str) -> Any:
+    """Return the value of JSON that Django wrote; many a column holds an empty list or object."""
+    return [] if text == "[]" else {} if text == "{}" else _decode(text)[0]
+
+
 def _as_utc(naive: datetime) -> datetime:
     return naive.replace(tzinfo=UTC)
 
@@ -313,22 +319,15 @@ def upsert(
             # One parameter, whose types the table itself tells: to take thousands of parameters apart
             # costs the driver and the planner several times what the rows cost.
             source = f"SELECT {names} FROM json_populate_recordset(NULL::{table}, %s::json)"  # noqa: S608 - our own names
-            parameters: list[Any] = [_as_json(rows, fields)]
+            parameters: tuple[Any, ...] = (_as_json(rows, fields),)
             if shares is not None:
                 source += ", pg_advisory_xact_lock_shared(%s)"
-                parameters.append(shares)
+                parameters = (*parameters, shares)
             cursor.execute(insert + source + conflict, parameters)
             return
-        values = list(_prepared(rows, fields, connection))
-        marks = f"({', '.join(['%s'] * len(fields))})"
-        if connection.vendor == "sqlite":
-            # It runs in this process: a prepared statement for each row costs no round trip, and a
-            # seventh of the time of one JSON parameter that `json_extract` takes apart.
-            cursor.executemany(f"{insert}VALUES {marks}{conflict}", values)
-        else:
-            all_marks = ", ".join([marks] * len(values))
-            parameters = list(chain.from_iterable(values))
-            cursor.execute(f"{insert}VALUES {all_marks}{conflict}", parameters)
+        for part in _parts(rows, len(fields), connection):
+            values = tuple(chain.from_iterable(_prepared(part, fields, connection)))
+            cursor.execute(insert + _values_list(part, fields) + conflict, values)
 
 
 def rewrite(
@@ -348,7 +347,7 @@ def rewrite(
     if not rows:
         return
     connection = connections[alias]
-    if connection.vendor == "mysql":  # it has no list of rows that an UPDATE could join
+    if not _joins_values(connection):
         upsert(rows, alias=alias, unique=unique, update=update)
         return
     meta = type(rows[0])._meta
@@ -356,19 +355,45 @@ def rewrite(
     fields = [by_name[name] for name in (*update, *unique)]
     quote = connection.ops.quote_name
     table, columns = quote(meta.db_table), [quote(str(field.column)) for field in fields]
-    assigned, found = columns[: len(update)], columns[len(update) :]
+    values = ", ".join(f"{column} = told.{column}" for column in columns[: len(update)])
+    match = " AND ".join(f"{table}.{column} = told.{column}" for column in columns[len(update) :])
+    statement = f"UPDATE {table} SET {values} FROM %s WHERE {match}"  # noqa: S608 - our own names
     with connection.cursor() as cursor:
         if connection.vendor == "postgresql":
-            values = ", ".join(f"{column} = told.{column}" for column in assigned)
-            match = " AND ".join(f"{table}.{column} = told.{column}" for column in found)
             source = f"json_populate_recordset(NULL::{table}, %s::json) told"
-            statement = f"UPDATE {table} SET {values} FROM {source} WHERE {match}"  # noqa: S608 - our own names
-            cursor.execute(statement, [_as_json(rows, fields)])
-        else:
-            values = ", ".join(f"{column} = %s" for column in assigned)
-            match = " AND ".join(f"{column} = %s" for column in found)
-            statement = f"UPDATE {table} SET {values} WHERE {match}"  # noqa: S608 - our own names
-            cursor.executemany(statement, list(_prepared(rows, fields, connection)))
+            cursor.execute(statement % source, (_as_json(rows, fields),))
+            return
+        told = f"WITH told({', '.join(columns)}) AS "
+        for part in _parts(rows, len(fields), connection):
+            parameters = tuple(chain.from_iterable(_prepared(part, fields, connection)))
+            cursor.execute(f"{told}({_values_list(part, fields)}) {statement % 'told'}", parameters)
+
+
+def _joins_values(connection: Any) -> bool:
+    """Return whether an UPDATE can join a list of rows; MySQL and SQLite before 3.33 cannot."""
+    if connection.vendor == "sqlite":
+        return bool(connection.Database.sqlite_version_info >= (3, 33))
+    return bool(connection.vendor == "postgresql")
+
+
+def _parts(rows: Sequence[Row], columns: int, connection: Any) -> Iterator[Sequence[Row]]:
+    """
+    Yield the rows in as many parts as there must be statements: one, but for the limits of SQLite.
+
+    Never ``executemany``: whoever wraps cursors, as debug toolbars do, may take its list of rows for
+    the parameters of one.
+    """
+    size = len(rows)
+    if connection.vendor == "sqlite":
+        limit = connection.connection.getlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER)
+        size = max(1, limit // columns)
+    for start in range(0, len(rows), size):
+        yield rows[start : start + size]
+
+
+def _values_list(rows: Sequence[models.Model], fields: Sequence[AnyField]) -> str:
+    marks = f"({', '.join(['%s'] * len(fields))})"
+    return "VALUES " + ", ".join([marks] * len(rows))
 
 
 def _as_json(rows: Sequence[models.Model], fields: Sequence[AnyField]) -> str:

@@ -181,7 +181,7 @@ def _write(
     account: Account, fetched: Sequence[FetchedSession], source: str, alias: str
 ) -> tuple[StoredBatch, list[MergedSession]]:
     seen = Observation(source=source, observed_at=timezone.now())
-    with transaction.atomic(using=alias, durable=True):
+    with no_collections(), transaction.atomic(using=alias, durable=True):
         rows, touches_erased = _lock_rows(account, fetched, alias)
         erased = _refuse_erased(account, fetched, rows, alias) if touches_erased else _Refused()
         created = {pk: found.row.created_at for pk, found in rows.items()}
@@ -241,11 +241,10 @@ def _lock_rows(
         named = {erasures.CLIENT: clients, erasures.SESSION: new}
         any_erased = erasures.any_erased(account.name, alias, named)
         sessions = sessions.annotate(any_erased=any_erased)
-    with no_collections():
-        found = {row.pk: row for row in read_plain(sessions.select_for_update())}
-        checks: dict[str, dict[str, RelatedCheck]] = {pk: {} for pk in found}
-        for check in read_plain(RelatedCheck.objects.using(alias).filter(session__in=list(found))):
-            checks[check.session_id][check.check_id] = check
+    found = {row.pk: row for row in read_plain(sessions.select_for_update())}
+    checks: dict[str, dict[str, RelatedCheck]] = {pk: {} for pk in found}
+    for check in read_plain(RelatedCheck.objects.using(alias).filter(session__in=list(found))):
+        checks[check.session_id][check.check_id] = check
     rows = {
         pk: MergedSession(row=row, checks=checks[pk], is_new=row.fetched_at == _NOT_FETCHED)
         for pk, row in found.items()
