@@ -431,12 +431,12 @@ def _split_url(url: str) -> SplitResult | None:
     """Return the parts of an address to which a path can be added, or None where it is none."""
     try:
         parts = urlsplit(url)
-        parts.port  # noqa: B018 - a port that is no number raises here
+        port = parts.port  # one that is no number raises here
     except ValueError:
         return None
     # Credentials of an address would be sent in place of the key.
     plain = url.isascii() and url.isprintable() and " " not in url and "@" not in parts.netloc
-    return parts if parts.hostname and plain else None
+    return parts if parts.hostname and plain and port != 0 else None
 
 
 def _positive(where: str, entry: Mapping[str, Any], key: str, number: str) -> Fault | None:

@@ -67,6 +67,7 @@ def test_check_settings__defaults(settings: Settings) -> None:
         ({"default": {"API_KEY": KEY, "BASE_URL": "https://"}}, "E008"),
         ({"default": {"API_KEY": KEY, "BASE_URL": "https://["}}, "E008"),
         ({"default": {"API_KEY": KEY, "BASE_URL": "https://x:port/v1"}}, "E008"),
+        ({"default": {"API_KEY": KEY, "BASE_URL": "https://x:0/v1"}}, "E008"),
         ({"default": {"API_KEY": KEY, "BASE_URL": "https://user:word@x/v1"}}, "E008"),
         ({"default": {"API_KEY": KEY, "BASE_URL": "https://x/v1#part"}}, "E008"),
         ({"default": {"API_KEY": KEY, "MAX_RETRIES": -1}}, "E009"),

@@ -47,6 +47,12 @@ _REPLACEMENT = "\ufffd"
 _TIME = re.compile(r"\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}.*", re.ASCII)
 
 
+class NumberMark(str):
+    """The mark in place of a number that no database holds: to be stored and read, never to compare by."""
+
+    __slots__ = ()
+
+
 @dataclass(frozen=True, slots=True)
 class RelatedCheckRef:
     """One entry of ``allRelatedChecks``."""
@@ -298,7 +304,7 @@ def in_utc(time: datetime) -> datetime | None:
 def clean_json(value: Any, *, depth: int = 0) -> Any:
     """Return JSON that all supported databases store: see the module's text and ``MAX_DEPTH``."""
     if isinstance(value, str):
-        return clean_text(value)
+        return value if isinstance(value, NumberMark) else clean_text(value)
     if isinstance(value, float):
         if not math.isfinite(value):
             return f"[{value}]"
@@ -325,8 +331,12 @@ def cut_text(value: object, length: int) -> str:
 
 
 def key_text(value: object, length: int) -> str:
-    """Return text to compare by that fits a column; a cut ends in a hash, so that it stays distinct."""
-    text = _text(value)
+    """
+    Return text to compare by that fits a column; a cut ends in a hash, so that it stays distinct.
+
+    Of a number that no database holds nothing is left that could tell it from another: it is ``""``.
+    """
+    text = "" if isinstance(value, NumberMark) else _text(value)
     if len(text) <= length:
         return text
     digest = hashlib.sha256(text.encode()).hexdigest()[:16]
@@ -456,7 +466,9 @@ def _list(value: object) -> list[Any]:
 
 
 def _parse_json(text: str) -> Any:
-    return json.loads(text, parse_int=_parse_int, parse_constant=lambda name: f"[{name}]")
+    return json.loads(
+        text, parse_int=_parse_int, parse_constant=lambda name: NumberMark(f"[{name}]")
+    )
 
 
 def _without_depth(text: str) -> str:
@@ -481,8 +493,10 @@ def _without_depth(text: str) -> str:
     return "".join(kept) if depth > MAX_READ_DEPTH else "".join([*kept, text[start:]])
 
 
-def _parse_int(digits: str) -> int | str:
-    return int(digits) if len(digits) <= MAX_DIGITS else f"[number of {len(digits)} digits]"
+def _parse_int(digits: str) -> int | NumberMark:
+    if len(digits) <= MAX_DIGITS:
+        return int(digits)
+    return NumberMark(f"[number of {len(digits)} digits]")
 
 
 def _kind(value: object) -> str:

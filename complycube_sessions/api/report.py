@@ -230,6 +230,8 @@ def _checked_target(url: str, account: Account) -> _Target:
         raise _refused("it cannot be read") from None
     if "@" in parts.netloc:
         raise _refused("it has a login in it")
+    if port == 0:
+        raise _refused("it is on port 0, at which nobody can be asked")
     host = parts.hostname or ""
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     if _is_of_local_stand_in(parts, account.base_url):
@@ -335,7 +337,7 @@ def _proxy_url(proxy: str) -> urllib3.util.Url:
         url = urllib3.util.parse_url(proxy if "://" in proxy else f"http://{proxy}")
     except urllib3.exceptions.LocationParseError:
         url = urllib3.util.Url()
-    if url.scheme != "http" or not url.host:
+    if url.scheme != "http" or not url.host or url.port == 0:
         raise ComplyCubeConfigurationError(
             "The report can be fetched through a proxy at an http:// address only; see PROXIES."
         )

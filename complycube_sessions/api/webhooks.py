@@ -12,12 +12,13 @@ import hmac
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any, Final, TypeGuard
 
 from complycube_sessions.api.payloads import (
     ID_LENGTH,
     MAX_CLOCK_AHEAD,
     WORD_LENGTH,
+    NumberMark,
     key_text,
     load_json,
     parse_time,
@@ -93,7 +94,7 @@ def parse_event(body: bytes) -> EventPayload:
     if not isinstance(data, dict):
         raise ComplyCubePayloadError("The body is not an event object.")
     event_id, event_type = data.get("id"), data.get("type")
-    if not (isinstance(event_id, str) and event_id and isinstance(event_type, str) and event_type):
+    if not (_is_word(event_id) and _is_word(event_type)):
         raise ComplyCubePayloadError("The event has no id or no type.")
     payload = data.get("payload")
     fields: dict[str, Any] = payload if isinstance(payload, dict) else {}
@@ -110,6 +111,10 @@ def parse_event(body: bytes) -> EventPayload:
         outcome=key_text(_outcome(told), WORD_LENGTH),
         occurred_at=_known_time(data.get("createdAt")),
     )
+
+
+def _is_word(value: object) -> TypeGuard[str]:
+    return isinstance(value, str) and bool(value) and not isinstance(value, NumberMark)
 
 
 def _outcome(fields: dict[str, Any]) -> object:

@@ -166,6 +166,14 @@ def test_load_json__numbers_that_no_database_holds() -> None:
     }
 
 
+def test_parse_session__client_that_is_a_huge_number() -> None:
+    """Two such clients do not become one: what is left of the number tells neither."""
+    body = b'{"id": "a", "clientId": ' + b"9" * 401 + b', "outcome": NaN}'
+    session = parse_session(load_json(body), session_id="a")
+    assert (session.client_id, session.outcome) == ("", "")
+    assert session.raw == {"id": "a", "clientId": "[number of 401 digits]", "outcome": "[NaN]"}
+
+
 def test_clean_json__depth() -> None:
     """What is nested deeper than every database takes is cut, with a mark."""
     value: Any = "deep"

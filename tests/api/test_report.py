@@ -128,6 +128,8 @@ def test_address__is_looked_up_once(files: ReportServer) -> None:
         f"https://user:{SECRET}@{HOST}/a.pdf",
         f"https://{HOST}:8443/{SECRET}",
         f"https://{HOST}:0x1bb/{SECRET}",
+        f"https://{HOST}:0/{SECRET}",
+        f"https://{HOST}:00/{SECRET}",
         f"https://{HOST}:99999/{SECRET}",
         f"https://{HOST}\\@10.0.0.1/{SECRET}",
         f"https://{HOST}/{SECRET}\r\nX: y",
@@ -371,7 +373,9 @@ def test_proxy__tunnels_to_the_checked_address(files: ReportServer) -> None:
     assert len(files.tunnels) == 1
 
 
-@pytest.mark.parametrize("proxy", ["socks5://127.0.0.1:1", "https://proxy.test", "http://"])
+@pytest.mark.parametrize(
+    "proxy", ["socks5://127.0.0.1:1", "https://proxy.test", "http://", "http://127.0.0.1:0"]
+)
 def test_proxy__of_another_kind(files: ReportServer, proxy: str) -> None:
     """A proxy that opens no tunnel of this kind is a fault of the settings."""
     with pytest.raises(ComplyCubeConfigurationError, match="PROXIES"):

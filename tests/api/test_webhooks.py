@@ -134,6 +134,12 @@ def test_parse_event__nested_outcome() -> None:
         b'{"type": "x"}',
         b'{"id": "", "type": "x"}',
         b'{"id": 1, "type": "x"}',
+        b'{"id": ' + b"9" * 401 + b', "type": "x"}',
+        b'{"id": -' + b"9" * 401 + b', "type": "x"}',
+        b'{"id": NaN, "type": "x"}',
+        b'{"id": -Infinity, "type": "x"}',
+        b'{"id": 1e999, "type": "x"}',
+        b'{"id": "1", "type": ' + b"9" * 401 + b"}",
         b'{"id": "1", "type": null}',
         b'{"id": "1", "type": "x"',
         b"\xff\xfe",
@@ -144,6 +150,13 @@ def test_parse_event__no_event(body: bytes) -> None:
     """What is not an object with an id and a type is no event."""
     with pytest.raises(ComplyCubePayloadError):
         parse_event(body)
+
+
+def test_parse_event__resource_that_is_a_huge_number() -> None:
+    """Two numbers that no database holds are no ids, rather than one and the same."""
+    body = b'{"id": "1", "type": "client.deleted", "payload": {"id": %s, "clientId": NaN}}'
+    event = parse_event(body % (b"9" * 401))
+    assert (event.resource_id, event.client_id) == ("", "")
 
 
 json_values = st.recursive(
