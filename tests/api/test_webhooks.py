@@ -3,6 +3,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
+from collections.abc import Iterator
 from datetime import UTC, datetime
 
 import pytest
@@ -42,22 +43,32 @@ def test_verify_signature__any_of_the_secrets() -> None:
         verify_signature(BODY, DIGEST, secrets)
 
 
-@pytest.mark.parametrize("bit", range(len(DIGEST) * 8))
-def test_verify_signature__one_flipped_bit_of_the_signature(bit: int) -> None:
+def one_flipped_bit(data: bytes) -> Iterator[bytes]:
+    """Yield all that differ from the data in one bit."""
+    for bit in range(len(data) * 8):
+        flipped = bytearray(data)
+        flipped[bit // 8] ^= 1 << (bit % 8)
+        yield bytes(flipped)
+
+
+def test_verify_signature__one_flipped_bit_of_the_signature() -> None:
     """No bit of the signature may differ, nor the case of a letter."""
-    data = bytearray(DIGEST.encode())
-    data[bit // 8] ^= 1 << (bit % 8)
-    with pytest.raises(ComplyCubeSignatureError):
-        verify_signature(BODY, data.decode("latin-1"), [SECRET])
+    accepted = [s for s in one_flipped_bit(DIGEST.encode()) if verifies(BODY, s.decode("latin-1"))]
+    assert accepted == []
 
 
-@pytest.mark.parametrize("bit", range(len(BODY) * 8))
-def test_verify_signature__one_flipped_bit_of_the_body(bit: int) -> None:
+def test_verify_signature__one_flipped_bit_of_the_body() -> None:
     """No bit of the body may differ."""
-    data = bytearray(BODY)
-    data[bit // 8] ^= 1 << (bit % 8)
-    with pytest.raises(ComplyCubeSignatureError):
-        verify_signature(bytes(data), DIGEST, [SECRET])
+    assert [body for body in one_flipped_bit(BODY) if verifies(body, DIGEST)] == []
+    assert verifies(BODY, DIGEST)
+
+
+def verifies(body: bytes, signature: str) -> bool:
+    try:
+        verify_signature(body, signature, [SECRET])
+    except ComplyCubeSignatureError:
+        return False
+    return True
 
 
 @pytest.mark.parametrize(
