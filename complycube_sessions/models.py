@@ -348,6 +348,10 @@ class RefreshRun(models.Model):
     unchanged = models.PositiveIntegerField(_("unchanged"), default=0)
     missing = models.PositiveIntegerField(_("missing"), default=0)
     failed = models.PositiveIntegerField(_("failed"), default=0)
+    # Listed, and neither stored nor failed: what waits for its next try, and what the run did not come to.
+    remaining = models.PositiveIntegerField(_("remaining"), default=0)
+    # Sessions of the account that were due, or waited for their next try, when the run ended.
+    still_due = models.PositiveIntegerField(_("still due"), default=0)
     requests = models.PositiveIntegerField(_("requests"), default=0)
     errors = models.JSONField(_("errors"), blank=True, default=dict)
     error_count = models.PositiveIntegerField(_("number of errors"), default=0)

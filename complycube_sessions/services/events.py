@@ -135,6 +135,19 @@ def take_pending(account: Account, *, most: int, reason: str | None = None) -> l
     return [row.session_id for row in _take(due.order_by("next_try_at", "pk"), most)]
 
 
+def due_sessions(account: Account) -> list[str]:
+    """Return the sessions that are due, by themselves or by an event that names them, taking none."""
+    now = timezone.now()
+    pending = _pending(account).filter(next_try_at__lte=now)
+    waiting = _open_events(account.name).filter(Q(next_try_at=None) | Q(next_try_at__lte=now))
+    named = waiting.filter(type__startswith=SESSION_EVENT).order_by("pk")
+    ids = [
+        *pending.order_by("next_try_at", "pk").values_list("session_id", flat=True),
+        *named.values_list("resource_id", flat=True),
+    ]
+    return [session_id for session_id in dict.fromkeys(ids) if _is_safe(session_id)]
+
+
 def give_back_pending(account: Account, session_ids: Sequence[str]) -> None:
     """Let others take sessions that were taken and not asked for."""
     _pending(account).filter(session_id__in=session_ids).update(next_try_at=timezone.now())

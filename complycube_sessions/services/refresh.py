@@ -154,6 +154,7 @@ def refresh_sessions(
     mode = _mode(full=full, since=since, ids=ids)
     record = RunRecord(found, mode, write=not dry_run)
     record.begin(lease=ids is None)
+    record.run.listed = len(bad_ids)
     for bad_id, reason in bad_ids.items():
         record.fail(bad_id, reason, retry=False)
     refresh = Refresh(

@@ -48,7 +48,7 @@ def test_command__unknown_id(api: FakeAPI) -> None:
     code, out, err = run(UNKNOWN_ID)
     assert code == 1
     assert f"Invalid workflow session id '{UNKNOWN_ID}'" in err
-    assert "1 sessions failed; all others are stored." in err
+    assert "1 session failed; all others are stored." in err
     assert out.startswith("By id refresh of default partial")
 
 
@@ -198,3 +198,21 @@ def test_command__since_at_the_ends_of_time(api: FakeAPI, time: str) -> None:
     run()
     assert run("--since", time)[0] == 0
     assert re.search(r"updatedAfter=(1899|1900|2026)-", api.requests[-1])
+
+
+def test_command__tells_what_is_still_due(api: FakeAPI, settings: Settings) -> None:
+    """What a limited run left, and what waits for its next try, stands in the summary and the JSON."""
+    settings.COMPLYCUBE_ACCOUNTS = {
+        "default": {"API_KEY": KEY, "REQUESTS_PER_SECOND": 10_000, "MAX_RETRIES": 0}
+    }
+    ids = [api.add_session(n) for n in range(8)]
+    api.fail(f"/workflowSessions/{ids[-1]}", 500)
+    code, out, err = run("--limit", "3")
+    assert (code, "1 session failed; what was fetched is stored." in err) == (1, True)
+    assert "8 listed, 2 fetched, 2 created" in out
+    assert "1 failed, 5 remaining" in out
+    assert out.endswith("s. 1 session is still due.\n")
+    code, out, _ = run()
+    assert (code, "1 remaining" in out, "1 session is still due." in out) == (0, True, True)
+    told = json.loads(run("--json")[1])
+    assert (told["state"], told["remaining"], told["still_due"]) == ("succeeded", 1, 1)
