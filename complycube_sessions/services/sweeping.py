@@ -24,6 +24,7 @@ from complycube_sessions.api.payloads import CheckPayload, SessionSummary
 from complycube_sessions.api.throttle import Throttle, ThrottleClosedError
 from complycube_sessions.conf import Account, CheckResults
 from complycube_sessions.exceptions import (
+    ComplyCubeConfigurationError,
     ComplyCubeConnectionError,
     ComplyCubeErasedError,
     ComplyCubeError,
@@ -34,6 +35,7 @@ from complycube_sessions.exceptions import (
 )
 from complycube_sessions.models import RefreshRun, WebhookEvent
 from complycube_sessions.services import erasures, events, retention, stored
+from complycube_sessions.services.environments import refuse_other_environment
 from complycube_sessions.services.fetch import (
     STOP_ERRORS,
     CheckSource,
@@ -98,6 +100,7 @@ class Refresh:
         limit: How many sessions to fetch at most.
         dry_run: Whether only to plan.
         hand_out: Whether to make sessions due for other workers in place of fetching them.
+        retry_failed: Whether to try at once what failed before and waits for its next try.
         one_at_a_time: Whether to send one request after the other from the caller's own thread.
         on_progress: Told the run and the number of sessions to expect.
     """
@@ -114,6 +117,7 @@ class Refresh:
         dry_run: bool,
         on_progress: Callable[[RefreshRun, int], None] | None,
         hand_out: bool = False,
+        retry_failed: bool = False,
         one_at_a_time: bool = False,
     ) -> None:
         self.account = account
@@ -124,6 +128,7 @@ class Refresh:
         self._dry_run = dry_run
         self._on_progress = on_progress
         self._hand_out = hand_out
+        self._retry_failed = retry_failed
         self._pump = (
             OwnThread(account, throttle) if one_at_a_time else Pump(account, throttle, self._tick)
         )
@@ -156,6 +161,8 @@ class Refresh:
         self.record.run.listed += len(ids)
         refused = {*self._refuse_foreign(ids), *self._refuse_erased(ids)}
         own = [session_id for session_id in ids if session_id not in refused]
+        if own:
+            refuse_other_environment(self.account)
         self._fetch(own, CheckSource(self._ledger, True, self._results))
         return RunEnd(self._state())
 
@@ -209,6 +216,8 @@ class Refresh:
         """Work off what is due, then sweep the account's lists and fetch what moved."""
         if not self._dry_run:
             announce_outcomes(self.account, on_signal=self._stay_alive)
+            if self._retry_failed:
+                events.retry_failed_now(self.account)
             if not self._hand_out:
                 self.run_due()
         elif not self._hand_out:
@@ -272,7 +281,7 @@ class Refresh:
 
     def _plan_due(self) -> None:
         """Count what ``run_due`` would fetch, as far as that can be told without a request."""
-        ids = events.due_sessions(self.account)
+        ids = events.due_sessions(self.account, retry_failed=self._retry_failed)
         self.record.run.listed += len(ids)
         self._ledger.note_counted(ids)
         self._fetch(ids, CheckSource(self._ledger, True, self._results))
@@ -316,11 +325,13 @@ class Refresh:
         events.drop(held.settled_by(erased))
         before, self._source = self._source, source
         try:
+            if any(i not in told for i in ids):
+                refuse_other_environment(self.account)
             self._fetch_and_tell([i for i in ids if i not in told], told)
         except ComplyCubeError as error:
             events.put_off(held.sessions_of, str(error))
             raise
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, ComplyCubeConfigurationError):
             events.give_back(held.sessions_of)
             raise
         finally:
@@ -470,6 +481,8 @@ class Refresh:
             if item.id not in foreign and stored.is_moved(known.get(item.id), item)
         ]
         wanted = self._wanted_here(moved, known)
+        if self._dry_run:  # a real run finds what was due as it has stored it
+            wanted = [i for i in wanted if not self._ledger.is_counted(i)]
         waiting = not_yet_due(self.account, wanted)
         self.record.run.listed += len(page)
         self.record.run.unchanged += len(page) - len(wanted) - len(foreign)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from datetime import timedelta
 from io import StringIO
 
@@ -81,6 +82,7 @@ def test_command__wrong_key(api: FakeAPI) -> None:
     for args in [(), (SESSION_ID,)]:
         code, out, err = run(*args)
         assert code == 2
+        assert 'header is invalid". ' in err
         assert "Check API_KEY in COMPLYCUBE_ACCOUNTS." in err
         assert KEY not in out + err
     assert KEY not in str(list(RefreshRun.objects.values()))
@@ -216,3 +218,30 @@ def test_command__tells_what_is_still_due(api: FakeAPI, settings: Settings) -> N
     assert (code, "1 remaining" in out, "1 session is still due." in out) == (0, True, True)
     told = json.loads(run("--json")[1])
     assert (told["state"], told["remaining"], told["still_due"]) == ("succeeded", 1, 1)
+
+
+@pytest.mark.parametrize(
+    ("terminal", "args", "failed"),
+    [
+        (False, (), 0),
+        (True, (), 1),
+        (False, ("--retry-failed",), 1),
+        (True, ("--no-retry-failed",), 0),
+    ],
+)
+def test_command__retry_failed(
+    api: FakeAPI,
+    settings: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+    terminal: bool,
+    args: tuple[str, ...],
+    failed: int,
+) -> None:
+    """A person on a terminal sees at once whether a failure is healed; a schedule keeps the delay."""
+    settings.COMPLYCUBE_ACCOUNTS = {
+        "default": {"API_KEY": KEY, "REQUESTS_PER_SECOND": 10_000, "MAX_RETRIES": 0}
+    }
+    api.fail(f"/workflowSessions/{api.add_session(1)}", 500)
+    run("--no-retry-failed")
+    monkeypatch.setattr(sys.stdin, "isatty", lambda: terminal)
+    assert run(*args)[0] == failed

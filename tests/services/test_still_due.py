@@ -9,7 +9,7 @@ import pytest
 from django.utils import timezone
 from pytest_django import Settings
 
-from complycube_sessions.models import PendingRefresh, RefreshRun, WorkflowSession
+from complycube_sessions.models import PendingRefresh, RefreshRun, WebhookEvent, WorkflowSession
 from complycube_sessions.services import refresh_sessions
 from tests.builders import UNKNOWN_ID, session_row
 from tests.fake_api import KEY, FakeAPI
@@ -154,3 +154,36 @@ def test_tasks__tell_what_is_still_due(api: FakeAPI, settings: Any) -> None:
     )
     told = tasks.run_refresh("default")
     assert (told["remaining"], told["still_due"]) == (0, 1)
+
+
+def test_retry_failed__does_not_wait(api: FakeAPI) -> None:
+    """A run that is told so tries at once what failed, sessions and events, and each only once."""
+    session_id, other = api.add_session(1), api.add_session(2)
+    for failing in (session_id, other):
+        api.fail(f"/workflowSessions/{failing}", 500)
+    WebhookEvent.objects.create(
+        account="default", event_id="1", type="workflow.session.completed", resource_id=session_id
+    )
+    assert refresh_sessions().failed == 2
+    assert refresh_sessions().failed == 0
+    api.requests.clear()
+    assert refresh_sessions(retry_failed=True).failed == 2
+    assert api.count(f"/workflowSessions/{other}") == 1
+    assert set(PendingRefresh.objects.values_list("attempts", flat=True)) == {2}
+    api.faults.clear()
+    planned = refresh_sessions(retry_failed=True, dry_run=True)
+    run = refresh_sessions(retry_failed=True)
+    assert (run.state, run.created, run.still_due) == ("succeeded", 2, 0)
+    assert (planned.created, planned.listed) == (run.created, run.listed)
+    assert not WebhookEvent.objects.filter(processed_at=None).exists()
+
+
+def test_retry_failed__leaves_what_a_worker_has(api: FakeAPI) -> None:
+    """A session that another process has taken is not fetched beside it."""
+    session_id = api.add_session(1)
+    later = timezone.now() + timedelta(minutes=2)
+    PendingRefresh.objects.create(
+        account="default", session_id=session_id, reason="webhook", next_try_at=later
+    )
+    run = refresh_sessions(retry_failed=True)
+    assert (run.fetched, run.remaining, run.still_due) == (0, 1, 1)

@@ -67,6 +67,12 @@ class Command(BaseCommand):
             action="store_true",
             help="with --full: mark missing sessions even when they are more than 5 %% of the copy",
         )
+        parser.add_argument(
+            "--retry-failed",
+            action=argparse.BooleanOptionalAction,
+            help="try at once what failed before, in place of when its growing delay is over "
+            "(default: on a terminal, as whoever mended the cause wants to see it)",
+        )
         parser.add_argument("--json", action="store_true", help="print one JSON object, no more")
         parser.add_argument("--no-progress", action="store_true", help="show no progress bar")
 
@@ -80,6 +86,7 @@ class Command(BaseCommand):
         limit: int | None,
         dry_run: bool,
         confirm_missing: bool,
+        retry_failed: bool | None,
         no_progress: bool,
         **options: Any,
     ) -> None:
@@ -100,6 +107,7 @@ class Command(BaseCommand):
                         dry_run,
                         confirm_missing=confirm_missing,
                         on_progress=show,
+                        retry_failed=_is_by_hand() if retry_failed is None else retry_failed,
                     )
                 )
         except CommandError as error:
@@ -208,6 +216,12 @@ def _as_dict(run: RefreshRun, missing: list[str], *, dry_run: bool) -> dict[str,
         "error_count": run.error_count,
         "marked_missing": missing,
     }
+
+
+def _is_by_hand() -> bool:
+    """Return whether a person started this: schedulers give a command no terminal."""
+    streams = (sys.stdin, sys.stdout, sys.stderr)
+    return any(s is not None and not s.closed and s.isatty() for s in streams)
 
 
 @contextmanager
