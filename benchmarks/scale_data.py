@@ -203,7 +203,7 @@ class Data:
             account = "second" if number % 2 else "default"
             mode = "full" if number % 96 == 0 else "incremental"
             end = self.time(at + timedelta(seconds=30))
-            counts = ("20", "20", "5", "15", "0", "0", "0", "25")
+            counts = ("20", "20", "5", "15", "0", "0", "0", "0", "0", "25")
             environment = "test" if number % 2 else "live"
             yield account, environment, mode, state, self.time(at), end, end, *counts, "{}", "0"
 
@@ -285,7 +285,7 @@ _EVENT: Final = (
 )  # fmt: skip
 _RUN: Final = (
     "account", "environment", "mode", "state", "started_at", "finished_at", "watermark", "listed", "fetched",
-    "created", "updated", "unchanged", "missing", "failed", "requests", "errors", "error_count",
+    "created", "updated", "unchanged", "missing", "failed", "remaining", "still_due", "requests", "errors", "error_count",
 )  # fmt: skip
 _PENDING: Final = (
     "account", "session_id", "reason", "requested_at", "attempts", "next_try_at", "error",

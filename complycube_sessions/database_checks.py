@@ -8,9 +8,9 @@ from typing import Any
 from django.core import checks
 from django.db import DatabaseError
 
-from complycube_sessions.models import WorkflowSession
 from complycube_sessions.services import erasures
 from complycube_sessions.services.database import write_alias
+from complycube_sessions.services.environments import kind, stored_beside
 from complycube_sessions.services.silence import silent_accounts
 from complycube_sessions.system_checks import usable_accounts
 
@@ -63,24 +63,21 @@ def check_erasures_are_comparable(
 def check_environments_apart(
     databases: Sequence[str] | None = None, **kwargs: Any
 ) -> list[checks.CheckMessage]:
-    """Return a warning for each account whose key is a test key while live rows of it are stored."""
+    """Return a warning for each account of which sessions are stored that its key did not bring."""
     if write_alias() not in (databases or ()):
         return []
-    rows = WorkflowSession.objects.using(write_alias()).filter(environment="live")
     try:
-        mixed = [
-            account.name
-            for account in usable_accounts()
-            if account.environment == "test" and rows.filter(account=account.name).exists()
-        ]
+        beside = {account: stored_beside(account) for account in usable_accounts()}
     except DatabaseError:  # before the first migrate
         return []
     return [
         checks.Warning(
-            f"The account {name!r} has a test key, but live sessions of it are stored here.",
-            hint="Set its API_KEY to the live key, or give the sandbox an account or a database of "
-            "its own.",
+            f"The account {account.name!r} has {kind(account.environment)} key, but "
+            f"{' and '.join(other or 'unmarked' for other in others)} sessions of it are stored here.",
+            hint="Set its API_KEY to the key that brought them, or give the other environment an account "
+            "or a database of its own: see docs/upgrading.md.",
             id="complycube_sessions.W062",
         )
-        for name in mixed
+        for account, others in beside.items()
+        if others
     ]

@@ -350,6 +350,10 @@ class RefreshRun(models.Model):
     failed = models.PositiveIntegerField(_("failed"), default=0)
     # Listed or fetched, and not stored, as the person was erased; named nowhere.
     kept_out = models.PositiveIntegerField(_("kept out by an erasure"), default=0)
+    # Listed, and neither stored nor failed: what waits for its next try, and what the run did not come to.
+    remaining = models.PositiveIntegerField(_("remaining"), default=0)
+    # Sessions of the account that were due, or waited for their next try, when the run ended.
+    still_due = models.PositiveIntegerField(_("still due"), default=0)
     requests = models.PositiveIntegerField(_("requests"), default=0)
     errors = models.JSONField(_("errors"), blank=True, default=dict)
     error_count = models.PositiveIntegerField(_("number of errors"), default=0)

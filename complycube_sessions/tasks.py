@@ -24,7 +24,17 @@ from complycube_sessions.services import inbox
 
 logger = logging.getLogger("complycube_sessions.tasks")
 
-_COUNTS: Final = ("listed", "fetched", "created", "updated", "unchanged", "missing", "failed")
+_COUNTS: Final = (
+    "listed",
+    "fetched",
+    "created",
+    "updated",
+    "unchanged",
+    "missing",
+    "failed",
+    "remaining",
+    "still_due",
+)
 
 
 def _load_framework() -> Any:

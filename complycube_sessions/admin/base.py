@@ -260,11 +260,11 @@ class ReadOnlyAdmin(admin.ModelAdmin):
         query = request.GET.urlencode()
         return self.url("changelist") + (f"?{query}" if query else "")
 
-    def failing_url(self, request: HttpRequest) -> str:
-        """Return the address of the list of sessions that still fail, or ``""`` for one who may not see it."""
+    def pending_url(self, request: HttpRequest) -> str:
+        """Return the address of the list of what is due, or ``""`` for one who may not see it."""
         if not allowed(request, "view_pendingrefresh"):
             return ""
-        return f"{self.url('changelist', model=PendingRefresh)}?failing=yes"
+        return self.url("changelist", model=PendingRefresh)
 
     def row_url(self, row: models.Model) -> str:
         """Return the address of the page of a row."""

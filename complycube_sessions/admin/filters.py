@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from django.contrib import admin
 from django.contrib.admin.views.main import PAGE_VAR, ChangeList
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -33,6 +33,7 @@ from complycube_sessions.services.day_figures import day_bounds
 NEWEST_SESSIONS: Final = 500
 TEMPLATES_LISTED: Final = 20
 YES: Final = "yes"
+NO: Final = "no"
 
 Choices = list[tuple[str, Any]]
 
@@ -247,10 +248,11 @@ class FailingListFilter(ChoiceListFilter):
     parameter_name = "failing"
 
     def lookups(self, request: HttpRequest, model_admin: admin.ModelAdmin) -> Choices:
-        return [(YES, _("Failed at least once"))]
+        return [(YES, _("Failed at least once")), (NO, _("Not tried yet"))]
 
     def narrow(self, queryset: Any, value: str) -> QuerySet[PendingRefresh]:
-        rows: QuerySet[PendingRefresh] = queryset.filter(attempts__gt=0)
+        tried = Q(attempts__gt=0) if value == YES else Q(attempts=0)
+        rows: QuerySet[PendingRefresh] = queryset.filter(tried)
         return rows
 
 

@@ -7,30 +7,38 @@ from typing import Any
 from django.utils import timezone
 
 from complycube_sessions.admin import display
+from complycube_sessions.admin.filters import NO, YES
 from complycube_sessions.models import RefreshRun
 from complycube_sessions.services import figures
 from complycube_sessions.services.silence import silent_accounts
 
 
-def freshness_line(failing_url: str = "") -> dict[str, Any]:
+def freshness_line(pending_url: str = "") -> dict[str, Any]:
     """
-    Return what the line shows: the last run, what still fails, which accounts are late or silent.
+    Return what the line shows: the last run, what is still due, which accounts are late or silent.
 
     Args:
-        failing_url: The address of the list of what still fails, for one who may see it.
+        pending_url: The address of the list of what is due, for one who may see it.
     """
     found = figures.freshness()
     run = found.last_run
     is_running = run is not None and run.state == RefreshRun.State.RUNNING
+    is_good = run is not None and run.state == RefreshRun.State.SUCCEEDED
     return {
         "run": run,
         "is_running": is_running,
         "ended": display.moment(run.finished_at or run.started_at) if run else "",
         "badge": display.run_look(run).badge if run else "",
+        "good_before": ""
+        if is_good or found.its_last_success_at is None
+        else display.moment(found.its_last_success_at),
         "succeeded": display.moment(found.last_success_at) if found.last_success_at else "",
         "late_accounts": ", ".join(found.late_accounts),
         "failing": found.failing,
-        "failing_url": failing_url if found.failing else "",
+        "failing_url": f"{pending_url}?failing={YES}" if pending_url and found.failing else "",
+        "waiting": min(found.waiting, figures.MOST_WAITING),
+        "is_more_waiting": found.waiting > figures.MOST_WAITING,
+        "waiting_url": f"{pending_url}?failing={NO}" if pending_url else "",
         "silent_accounts": ", ".join(silent_accounts()),
         "zone": timezone.get_current_timezone_name(),
     }

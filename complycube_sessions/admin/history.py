@@ -16,7 +16,18 @@ from complycube_sessions.admin import display, filters
 from complycube_sessions.admin.base import ReadOnlyAdmin, allowed, column
 from complycube_sessions.models import PendingRefresh, RefreshRun, SessionChange, WorkflowSession
 
-COUNTS = ("listed", "fetched", "created", "updated", "unchanged", "missing", "failed", "requests")
+COUNTS = (
+    "listed",
+    "fetched",
+    "created",
+    "updated",
+    "unchanged",
+    "missing",
+    "failed",
+    "remaining",
+    "still_due",
+    "requests",
+)
 
 
 class SessionChangeAdmin(ReadOnlyAdmin):
@@ -106,6 +117,7 @@ class RefreshRunAdmin(ReadOnlyAdmin):
         "unchanged",
         "missing",
         "failed",
+        "still_due",
         "requests",
     ]
     list_filter = [

@@ -84,7 +84,7 @@ class Overview(ReadOnlyAdmin):
             "periods": PERIODS,
             "first": first.isoformat(),
             "last": last.isoformat(),
-            "freshness": freshness_line(self.failing_url(request)),
+            "freshness": freshness_line(self.pending_url(request)),
             "overview_url": self.url("overview"),
             "ages": ages,
             "waiting": sum(row.cells[0].count for row in ages),

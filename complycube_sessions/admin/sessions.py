@@ -245,7 +245,7 @@ class WorkflowSessionAdmin(EvidenceActions, RefreshActions, ExportActions, Overv
             "fetch_url": self.url("fetch") if may_refresh else "",
             "export_url": f"{self.url('export')}?{query}" if may_export else "",
             "has_xlsx": xlsx_is_there(),
-            "freshness": freshness_line(self.failing_url(request))
+            "freshness": freshness_line(self.pending_url(request))
             if self.has_view_permission(request)
             else None,
         }

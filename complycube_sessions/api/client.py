@@ -483,8 +483,11 @@ def _said(body: bytes, api_key: str) -> str:
         return "."
     if not isinstance(data, dict):
         return "."
-    said = [_one_line(data.get(key), api_key) for key in ("type", "message")]
-    return ": ".join(["", *filter(None, said)]) or "."
+    said = ": ".join(
+        filter(None, (_one_line(data.get(key), api_key) for key in ("type", "message")))
+    )
+    # In quotes and ended, so that nobody takes its words for ours, nor ours for a part of them.
+    return f': "{said}".' if said else "."
 
 
 def _one_line(value: object, api_key: str) -> str:

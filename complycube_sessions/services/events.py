@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final, TypeVar
 
 from django.db import connections, models, transaction
@@ -140,6 +140,28 @@ def take_pending(account: Account, *, most: int, reason: str | None = None) -> l
     if reason is not None:
         due = due.filter(reason=reason)
     return [row.session_id for row in _take(due.order_by("next_try_at", "pk"), most)]
+
+
+def retry_failed_now(account: Account) -> None:
+    """Make sessions and events due at once that failed and wait for their next try."""
+    now = timezone.now()
+    _failed(_pending(account), now).update(next_try_at=now)
+    _failed(_open_events(account.name), now).update(next_try_at=None)
+
+
+def due_sessions(account: Account, *, retry_failed: bool) -> list[str]:
+    """Return the sessions that are due, by themselves or by an event that names them, taking none."""
+    now = timezone.now()
+    is_due = Q(next_try_at=None) | Q(next_try_at__lte=now)
+    if retry_failed:
+        is_due |= ~Q(error="")
+    pending = _pending(account).filter(is_due)
+    named = _open_events(account.name).filter(is_due, type__startswith=SESSION_EVENT).order_by("pk")
+    ids = [
+        *pending.order_by("next_try_at", "pk").values_list("session_id", flat=True),
+        *named.values_list("resource_id", flat=True),
+    ]
+    return [session_id for session_id in dict.fromkeys(ids) if _is_safe(session_id)]
 
 
 def give_back_pending(account: Account, session_ids: Sequence[str]) -> None:
@@ -351,6 +373,11 @@ def _take(due: QuerySet[Row], most: int) -> list[Row]:
 
 def _update(events: Iterable[int], **values: object) -> None:
     _events(events).update(attempts=F("attempts") + 1, **values)
+
+
+def _failed(rows: QuerySet[Row], now: datetime) -> QuerySet[Row]:
+    """Narrow rows to those that wait because something failed, not because a worker has them."""
+    return rows.filter(next_try_at__gt=now).exclude(error="")
 
 
 def _events(pks: Iterable[int]) -> QuerySet[WebhookEvent]:

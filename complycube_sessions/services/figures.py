@@ -15,7 +15,7 @@ from functools import lru_cache
 from typing import Any, Final
 
 from django.db import connections, router
-from django.db.models import Count, Q, Subquery, Value
+from django.db.models import Count, Q, QuerySet, Subquery, Value
 from django.utils import timezone
 
 from complycube_sessions.conf import account_names, conf
@@ -26,6 +26,7 @@ from complycube_sessions.services.day_figures import Day, Key, Template, day_bou
 AGE_BANDS: Final[tuple[tuple[int, int | None], ...]] = ((0, 0), (1, 2), (3, 6), (7, None))
 TEMPLATES_SHOWN: Final = 20
 ACCOUNTS_SHOWN: Final = 20
+MOST_WAITING: Final = 500
 
 
 @dataclass(frozen=True)
@@ -77,9 +78,13 @@ class Freshness:
     """How far the copy can be trusted to be fresh."""
 
     last_run: RefreshRun | None
+    # Of the account of the last run, and of any.
+    its_last_success_at: datetime | None
     last_success_at: datetime | None
     late_accounts: Sequence[str]
     failing: int
+    # Those that are due and never failed, counted no further than one above ``MOST_WAITING``.
+    waiting: int
 
 
 def review_ages() -> list[AgeBand]:
@@ -220,7 +225,13 @@ def freshness() -> Freshness:
     late = [name for name in names if name not in successes or successes[name] < expected_after]
     return Freshness(
         last_run=runs[0] if runs else None,
+        its_last_success_at=successes.get(runs[0].account) if runs else None,
         last_success_at=max(successes.values(), default=None),
         late_accounts=late,
         failing=failing,
+        waiting=len(_never_tried()[: MOST_WAITING + 1]),
     )
+
+
+def _never_tried() -> QuerySet[PendingRefresh, int]:
+    return PendingRefresh.objects.order_by().filter(attempts=0).values_list("pk", flat=True)

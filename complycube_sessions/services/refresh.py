@@ -42,6 +42,7 @@ from complycube_sessions.services.database import (
     write_alias,
 )
 from complycube_sessions.services.day_figures import keep_figures
+from complycube_sessions.services.environments import refuse_other_environment
 from complycube_sessions.services.fetch import fetch_everything
 from complycube_sessions.services.runs import LeaseLostError, RunRecord
 from complycube_sessions.services.store import mark_missing, ownership_reason, store_batch
@@ -87,6 +88,7 @@ def refresh_session(
     check_id_is_safe(session_id)
     refuse_open_transaction()
     refuse_foreign(found, session_id)
+    refuse_other_environment(found)
     erasures.refuse(found.name, session_id)
     client = ComplyCubeClient(found, shared_throttle(found))
     began_at = datetime.now(UTC)
@@ -124,6 +126,7 @@ def refresh_sessions(
     source: str = "refresh",
     on_progress: Progress | None = None,
     hand_out: bool = False,
+    retry_failed: bool = False,
 ) -> RefreshRun:
     """
     Fetch and store what changed upstream since the last run, or the sessions named by ``ids``.
@@ -139,12 +142,14 @@ def refresh_sessions(
         source: ``refresh``, ``webhook`` or ``admin``; it stands in the history.
         on_progress: Called with the run and the number of sessions to expect, now and then.
         hand_out: Only read the lists and make the sessions due, for other workers to fetch.
+        retry_failed: Try at once what failed before, in place of when its growing delay is over.
 
     Returns:
         The run, ended. Its ``errors`` name each session that failed; all others are stored.
 
     Raises:
-        ComplyCubeConfigurationError: The account's settings are missing or wrong.
+        ComplyCubeConfigurationError: The account's settings are missing or wrong, or its copy was made
+            with a key of the other environment.
         ComplyCubeInvalidIdError: None of the ids can be one.
         ValueError: ``since`` is not aware.
         ComplyCubeRefreshRunningError: Another run over the account is alive.
@@ -156,9 +161,12 @@ def refresh_sessions(
     if since is not None and timezone.is_naive(since):
         raise ValueError("since must be an aware time.")
     refuse_open_transaction()
+    if ids is None:
+        refuse_other_environment(found)
     mode = _mode(full=full, since=since, ids=ids)
     record = RunRecord(found, mode, write=not dry_run)
     record.begin(lease=ids is None)
+    record.run.listed = len(bad_ids)
     for bad_id, reason in bad_ids.items():
         record.fail(bad_id, reason, retry=False)
     refresh = Refresh(
@@ -171,6 +179,7 @@ def refresh_sessions(
         dry_run=dry_run,
         on_progress=on_progress,
         hand_out=hand_out,
+        retry_failed=retry_failed,
     )
     if ids is not None:
         return _run_to_its_end(refresh, lambda: refresh.run_ids(good_ids))

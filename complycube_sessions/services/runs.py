@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -40,6 +40,8 @@ _COUNTS: Final = (
     "missing",
     "failed",
     "kept_out",
+    "remaining",
+    "still_due",
     "requests",
     "errors",
     "error_count",
@@ -74,6 +76,7 @@ class RunRecord:
         self._leased = False
         self._saved_at = self._renewed_at = 0.0
         self._retry: dict[str, str] = {}
+        self._missing_of_listed = 0
 
     def begin(self, *, lease: bool) -> None:
         """
@@ -103,15 +106,25 @@ class RunRecord:
                 raise LeaseLostError
         if self._keep and now - self._saved_at >= SAVE_SECONDS:
             self._saved_at = now
+            self._count_remaining()  # a kill leaves counts that add up
             self._save(_COUNTS)
 
-    def add(self, stored: StoredBatch, *, fetched: int) -> None:
-        """Count what became of a batch, of which so many sessions were fetched."""
-        for effect in stored.effects.values():
-            setattr(self.run, effect, getattr(self.run, effect) + 1)
+    def add(
+        self, stored: StoredBatch, *, fetched: int, counted: Collection[str] = frozenset()
+    ) -> None:
+        """
+        Count what became of a batch.
+
+        Args:
+            stored: The batch.
+            fetched: Of how many of its sessions a whole copy was fetched.
+            counted: Those of its sessions that this run has counted before; so are those that failed.
+        """
+        for session_id, effect in stored.effects.items():
+            if session_id not in counted and session_id not in self._retry:
+                setattr(self.run, effect, getattr(self.run, effect) + 1)
         self.run.fetched += fetched
-        if self.told is None:  # what was due and is kept out is listed as well, and counted there
-            self.run.kept_out += len(stored.erased)
+        self.run.kept_out += len(stored.erased)
         for session_id, reason in stored.failed.items():
             self.fail(session_id, reason, retry="Ownership" not in reason)
 
@@ -146,9 +159,17 @@ class RunRecord:
             if len(self.run.errors) < RefreshRun.MAX_ERRORS:
                 self.run.errors[subject] = reason
 
-    def note_missing(self, session_ids: Sequence[str]) -> None:
-        """Count sessions that are stored and that the API does not know any more."""
+    def note_missing(self, session_ids: Sequence[str], *, listed: bool = False) -> None:
+        """
+        Count sessions that are stored and that the API does not know any more.
+
+        Args:
+            session_ids: The sessions.
+            listed: Whether they count as listed as well; those that a list left out do not.
+        """
         self.run.missing += len(session_ids)
+        if listed:
+            self._missing_of_listed += len(session_ids)
         room = RefreshRun.MAX_ERRORS - len(self.marked_missing)
         self.marked_missing.extend(session_ids[:room])
 
@@ -165,9 +186,13 @@ class RunRecord:
         self.run.requests = requests
         self.run.finished_at = timezone.now()
         self.run.state = state
+        if self._keep:
+            self.write_retries()
+        self._count_remaining()
+        rows = PendingRefresh.objects.using(self._alias).filter(account=self.run.account)
+        self.run.still_due = rows.count()
         if not self._keep:
             return self.run
-        self.write_retries()
 
         def end() -> None:
             with transaction.atomic(using=self._alias, durable=True):
@@ -208,6 +233,12 @@ class RunRecord:
         holder.run = self.run
         holder.expires_at = now + LEASE
         holder.save(using=self._alias)
+
+    def _count_remaining(self) -> None:
+        run = self.run
+        done = run.created + run.updated + run.unchanged + run.failed + run.kept_out
+        done += self._missing_of_listed
+        run.remaining = max(0, run.listed - done)
 
     def _renew(self) -> bool:
         leases = RefreshLease.objects.using(self._alias).filter(run=self.run)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -53,6 +53,7 @@ class Ledger:
                 created TEXT, updated TEXT, fetched TEXT, reading INTEGER
             ) WITHOUT ROWID;
             CREATE TABLE client (id TEXT PRIMARY KEY) WITHOUT ROWID;
+            CREATE TABLE counted (id TEXT PRIMARY KEY) WITHOUT ROWID;
             BEGIN;
             """
         )
@@ -79,6 +80,19 @@ class Ledger:
             query = "SELECT reading FROM session WHERE id = ?"
             row = self._database.execute(query, [session_id]).fetchone()
         return row is not None and reading in {None, row[0]}
+
+    def note_counted(self, session_ids: Iterable[str]) -> None:
+        """Note sessions that the run counts by what becomes of them, not as unchanged."""
+        with self._lock:
+            self._database.executemany(
+                "INSERT OR IGNORE INTO counted VALUES (?)", [[one] for one in session_ids]
+            )
+
+    def is_counted(self, session_id: str) -> bool:
+        """Return whether a session was noted so."""
+        with self._lock:
+            query = "SELECT 1 FROM counted WHERE id = ?"
+            return self._database.execute(query, [session_id]).fetchone() is not None
 
     def note_check(self, check: CheckPayload, fetched_at: datetime, reading: int) -> None:
         """Note a check of a page, without its breakdown."""

@@ -24,6 +24,7 @@ from complycube_sessions.api.payloads import CheckPayload, SessionSummary
 from complycube_sessions.api.throttle import Throttle, ThrottleClosedError
 from complycube_sessions.conf import Account, CheckResults
 from complycube_sessions.exceptions import (
+    ComplyCubeConfigurationError,
     ComplyCubeConnectionError,
     ComplyCubeErasedError,
     ComplyCubeError,
@@ -34,6 +35,7 @@ from complycube_sessions.exceptions import (
 )
 from complycube_sessions.models import RefreshRun, WebhookEvent
 from complycube_sessions.services import erasures, events, retention, stored
+from complycube_sessions.services.environments import refuse_other_environment
 from complycube_sessions.services.fetch import (
     STOP_ERRORS,
     CheckSource,
@@ -98,6 +100,7 @@ class Refresh:
         limit: How many sessions to fetch at most.
         dry_run: Whether only to plan.
         hand_out: Whether to make sessions due for other workers in place of fetching them.
+        retry_failed: Whether to try at once what failed before and waits for its next try.
         one_at_a_time: Whether to send one request after the other from the caller's own thread.
         on_progress: Told the run and the number of sessions to expect.
     """
@@ -114,6 +117,7 @@ class Refresh:
         dry_run: bool,
         on_progress: Callable[[RefreshRun, int], None] | None,
         hand_out: bool = False,
+        retry_failed: bool = False,
         one_at_a_time: bool = False,
     ) -> None:
         self.account = account
@@ -124,6 +128,7 @@ class Refresh:
         self._dry_run = dry_run
         self._on_progress = on_progress
         self._hand_out = hand_out
+        self._retry_failed = retry_failed
         self._pump = (
             OwnThread(account, throttle) if one_at_a_time else Pump(account, throttle, self._tick)
         )
@@ -137,6 +142,9 @@ class Refresh:
         self._limited = False
         self._unproven = False
         self._failed_checks: set[str] = set()
+        # Of the batch: sessions of which checks moved, by whether the run had counted them before.
+        self._counted_now: set[str] = set()
+        self._counted_before: set[str] = set()
 
     @property
     def requests(self) -> int:
@@ -150,9 +158,11 @@ class Refresh:
     def run_ids(self, ids: list[str]) -> RunEnd:
         """Fetch the named sessions; the outcomes of their checks come from their clients' lists."""
         self._expected = len(ids)
-        self.record.run.listed = len(ids)
+        self.record.run.listed += len(ids)
         refused = {*self._refuse_foreign(ids), *self._refuse_erased(ids)}
         own = [session_id for session_id in ids if session_id not in refused]
+        if own:
+            refuse_other_environment(self.account)
         self._fetch(own, CheckSource(self._ledger, True, self._results))
         return RunEnd(self._state())
 
@@ -206,8 +216,12 @@ class Refresh:
         """Work off what is due, then sweep the account's lists and fetch what moved."""
         if not self._dry_run:
             announce_outcomes(self.account, on_signal=self._stay_alive)
+            if self._retry_failed:
+                events.retry_failed_now(self.account)
             if not self._hand_out:
                 self.run_due()
+        elif not self._hand_out:
+            self._plan_due()
         mark = last_watermark(self.account)
         begin = None if full else since or mark
         newest = stored.newest_sessions(self.account)
@@ -265,6 +279,13 @@ class Refresh:
 
     # What to fetch
 
+    def _plan_due(self) -> None:
+        """Count what ``run_due`` would fetch, as far as that can be told without a request."""
+        ids = events.due_sessions(self.account, retry_failed=self._retry_failed)
+        self.record.run.listed += len(ids)
+        self._ledger.note_counted(ids)
+        self._fetch(ids, CheckSource(self._ledger, True, self._results))
+
     def _work_off_events(self, taken: list[WebhookEvent]) -> None:
         planned = events.plan(self.account, taken)
         try:
@@ -296,17 +317,21 @@ class Refresh:
             events.give_up(held.concerned_by(session_id), reason)
             drop_pending(self.account, session_id)  # no later try would end otherwise
         erased = erasures.find(self.account.name, sessions=ids).sessions
+        self.record.run.listed += len(ids) - len(erased)
+        self._ledger.note_counted(ids)
         for session_id in erased:
             told[session_id] = None
             drop_pending(self.account, session_id)
         events.drop(held.settled_by(erased))
         before, self._source = self._source, source
         try:
+            if any(i not in told for i in ids):
+                refuse_other_environment(self.account)
             self._fetch_and_tell([i for i in ids if i not in told], told)
         except ComplyCubeError as error:
             events.put_off(held.sessions_of, str(error))
             raise
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, ComplyCubeConfigurationError):
             events.give_back(held.sessions_of)
             raise
         finally:
@@ -447,20 +472,23 @@ class Refresh:
 
     def _refresh_page(self, page: list[SessionSummary], source: CheckSource) -> None:
         """Fetch those sessions of a page that are new or moved; the others are as they are stored."""
-        self.record.run.listed += len(page)
-        known = stored.session_states(self.account, [item.id for item in page])
-        foreign = self._refuse_foreign([item.id for item in page if item.id not in known])
+        ids = [item.id for item in page]
+        known = stored.session_states(self.account, ids)
+        foreign = self._refuse_foreign([i for i in ids if i not in known])
         moved = [
             item
             for item in page
             if item.id not in foreign and stored.is_moved(known.get(item.id), item)
         ]
         wanted, kept_out = self._wanted_here(moved, known)
+        if self._dry_run:  # a real run finds what was due as it has stored it
+            wanted = [i for i in wanted if not self._ledger.is_counted(i)]
         waiting = not_yet_due(self.account, wanted)
+        self.record.run.listed += len(page)
         self.record.run.kept_out += kept_out
         self.record.run.unchanged += len(page) - len(wanted) - len(foreign) - kept_out
-        wanted = [session_id for session_id in wanted if session_id not in waiting]
-        self._fetch(wanted, source)
+        self._ledger.note_counted([*wanted, *foreign])
+        self._fetch([session_id for session_id in wanted if session_id not in waiting], source)
 
     def _wanted_here(
         self, items: list[SessionSummary], known: Collection[str]
@@ -526,11 +554,13 @@ class Refresh:
         for ids in stored.present_ids(self.account, PAGE_SIZE):
             self._tick()
             unseen = [i for i in ids if not self._ledger.has_session(i, sweep.reading)]
+            failed = self.record.run.failed
             for session_id, copy in self._copies(self._jobs(unseen, source)):
                 if copy.missing_at is not None:
                     gone[session_id] = copy.missing_at
                 else:
                     self._keep(session_id, copy)
+                    self.record.run.listed += not copy.problems
                 if len(gone) > most and not allowed:
                     self._unproven = True
                     self.record.name_error(
@@ -539,6 +569,8 @@ class Refresh:
                         "If that is right, run again with --full --confirm-missing.",
                     )
                     return
+            # Those of them that failed, or are there, were looked at as well.
+            self.record.run.listed += self.record.run.failed - failed
         ids = list(gone)
         while chunk := ids[:BATCH_SIZE]:
             ids = ids[BATCH_SIZE:]
@@ -564,6 +596,8 @@ class Refresh:
             if sweep.complete and answer.value.updated_at == candidate.updated_at:
                 raise ComplyCubeFilterError(_filter_fault(SESSION_LIST, candidate.id))
             self._unproven = True
+            self.record.run.listed += 1
+            self._ledger.note_counted([candidate.id])
             self._add(
                 FetchedSession(candidate.id, answer.value, answer.began_at), answer.size_bytes
             )
@@ -601,6 +635,7 @@ class Refresh:
         if sweep is None or self._limited:
             return
         for item, reason in sweep.unreadable.items():
+            self.record.run.listed += 1
             self.record.fail(f"{subject}: {item}", reason, retry=False)
         if not sweep.complete:
             self.record.name_error(
@@ -631,6 +666,7 @@ class Refresh:
     # The way of an answer
 
     def _fetch(self, ids: list[str], source: CheckSource) -> None:
+        ids = self._within_limit(ids)
         if self._dry_run:
             known = stored.session_states(self.account, ids)
             self.record.run.created += len(ids) - len(known)
@@ -639,7 +675,7 @@ class Refresh:
         if self._hand_out:
             events.queue_sessions(self.account, ids, events.CHUNK)
             return
-        for session_id, copy in self._copies(self._limit(self._jobs(ids, source))):
+        for session_id, copy in self._copies(self._jobs(ids, source)):
             self._take(session_id, copy)
 
     def _jobs(self, ids: list[str], source: CheckSource) -> Iterator[Job]:
@@ -651,16 +687,14 @@ class Refresh:
                 partial(fetch_copy, self._client, session_id, source, checks),
             )
 
-    def _limit(self, jobs: Iterable[Job]) -> Iterator[Job]:
+    def _within_limit(self, ids: list[str]) -> list[str]:
+        """Return those of the ids that this run may still fetch."""
         if self._room is None:
-            yield from jobs
-            return
-        for job in jobs:
-            if self._room <= 0:
-                self._limited = True
-                return
-            self._room -= 1
-            yield job
+            return ids
+        kept = ids[: self._room]
+        self._room -= len(kept)
+        self._limited |= len(kept) < len(ids)
+        return kept
 
     def _take(self, session_id: str, copy: Copy) -> None:
         if self.record.told is not None:
@@ -670,7 +704,7 @@ class Refresh:
             return
         known = mark_missing(self.account, {session_id: copy.missing_at})
         if known:
-            self.record.note_missing(known)
+            self.record.note_missing(known, listed=True)
         else:
             self.record.fail(session_id, copy.missing_reason, retry=False)
             drop_pending(self.account, session_id)
@@ -729,14 +763,17 @@ class Refresh:
 
     def _keep(self, session_id: str, copy: Copy) -> None:
         assert copy.session is not None  # noqa: S101 - the caller looked
-        self._add(copy.session, copy.size_bytes)
         if copy.problems:
             if len(self._failed_checks) < RefreshRun.MAX_ERRORS:
                 self._failed_checks.update(copy.problems)
             reasons = [f"check {check_id}: {reason}" for check_id, reason in copy.problems.items()]
+            # Before it is stored, so that it counts as failed and not as stored too.
             self.record.fail(session_id, " ".join(reasons), retry=True)
+        self._add(copy.session, copy.size_bytes)
 
     def _add(self, session: FetchedSession, size_bytes: int, *, requests: int = 1) -> None:
+        if session.payload is None:
+            self._count_once(session.session_id)
         if not self._batch:
             self._batch_since = time.monotonic()
         self._batch.append(session)
@@ -749,15 +786,31 @@ class Refresh:
         ):
             self._flush()
 
+    def _count_once(self, session_id: str) -> None:
+        """Let a session of which checks moved count by what becomes of it, and only once."""
+        if session_id in self._counted_now:
+            return
+        if self._ledger.is_counted(session_id):
+            self._counted_before.add(session_id)
+            return
+        if self._ledger.has_session(session_id):
+            self.record.run.unchanged -= 1
+        else:
+            self.record.run.listed += 1
+        self._ledger.note_counted([session_id])
+        self._counted_now.add(session_id)
+
     def _flush(self) -> None:
         batch, self._batch = self._batch, []
+        counted, self._counted_before = self._counted_before, set()
+        self._counted_now.clear()
         self._batch_bytes = self._batch_requests = 0
         if batch:
             fetched = sum(session.payload is not None for session in batch)
             stored_batch = store_batch(
                 self.account, batch, source=self._source, on_signal=self._stay_alive
             )
-            self.record.add(stored_batch, fetched=fetched)
+            self.record.add(stored_batch, fetched=fetched, counted=counted)
         self.record.write_retries()
 
     def _stay_alive(self) -> None:

@@ -137,3 +137,31 @@ def test_line__failing_is_a_link_for_operators(sign_in: SignIn) -> None:
     text = line(client)
     assert f'<a href="{address}">1 session still fails' in text
     assert client.get(address).context["cl"].result_count == 1
+
+
+def test_line__last_good_one_after_a_failure(viewer: Client, settings: Any) -> None:
+    """After a run that failed, or while one runs, the last good one of that account is still named."""
+    key = settings.COMPLYCUBE_ACCOUNTS["default"]
+    settings.COMPLYCUBE_ACCOUNTS = {"default": key, "second": key}
+    run("succeeded", hours_ago=3)
+    run("succeeded", hours_ago=1, account="second")
+    assert "Last good one" not in line(viewer)
+    for state in ("failed", "partial", "interrupted", "running"):
+        run(state, hours_ago=0.5)
+        assert "Last good one" in line(viewer)
+        three_hours_ago = timezone.now() - timedelta(hours=3)
+        assert f"{three_hours_ago:%H:%M}" in line(viewer)
+
+
+def test_line__waiting_is_told_and_links(sign_in: SignIn) -> None:
+    """What is due and was never tried is told apart from what fails; its link shows as many rows."""
+    address = f"{reverse('admin:complycube_sessions_pendingrefresh_changelist')}?failing=no"
+    client = sign_in("view_workflowsession", "view_pendingrefresh")
+    assert "to be fetched" not in line(client)
+    for number in range(3):
+        PendingRefresh.objects.create(account="default", session_id=str(number), attempts=number)
+    text = line(client)
+    assert f'<a href="{address}">1 session waits to be fetched' in text
+    assert "2 sessions still fail to refresh" in text
+    assert client.get(address).context["cl"].result_count == 1
+    assert address not in line(sign_in("view_workflowsession"))

@@ -104,3 +104,13 @@ def test_pending__list_page_and_session(sign_in: SignIn) -> None:
     assert "503 again" in page(operator, "pendingrefresh_change", pending.pk)
     html = page(sign_in("view_workflowsession"), "workflowsession_change", session.pk)
     assert "4 tries so far" in html
+
+
+def test_run__tells_what_it_left(sign_in: SignIn) -> None:
+    """The page and the list of runs tell what is still due."""
+    run = RefreshRun.objects.create(account="default", mode="full", remaining=4711, still_due=8151)
+    client = sign_in("view_refreshrun")
+    html = page(client, "refreshrun_change", run.pk)
+    for text in ("Remaining", "4711", "Still due", "8151"):
+        assert text in html
+    assert "8151" in page(client, "refreshrun_changelist")

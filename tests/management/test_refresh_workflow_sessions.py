@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from datetime import timedelta
 from io import StringIO
 
@@ -48,7 +49,7 @@ def test_command__unknown_id(api: FakeAPI) -> None:
     code, out, err = run(UNKNOWN_ID)
     assert code == 1
     assert f"Invalid workflow session id '{UNKNOWN_ID}'" in err
-    assert "1 sessions failed; all others are stored." in err
+    assert "1 session failed; all others are stored." in err
     assert out.startswith("By id refresh of default partial")
 
 
@@ -81,6 +82,7 @@ def test_command__wrong_key(api: FakeAPI) -> None:
     for args in [(), (SESSION_ID,)]:
         code, out, err = run(*args)
         assert code == 2
+        assert 'header is invalid". ' in err
         assert "Check API_KEY in COMPLYCUBE_ACCOUNTS." in err
         assert KEY not in out + err
     assert KEY not in str(list(RefreshRun.objects.values()))
@@ -198,3 +200,48 @@ def test_command__since_at_the_ends_of_time(api: FakeAPI, time: str) -> None:
     run()
     assert run("--since", time)[0] == 0
     assert re.search(r"updatedAfter=(1899|1900|2026)-", api.requests[-1])
+
+
+def test_command__tells_what_is_still_due(api: FakeAPI, settings: Settings) -> None:
+    """What a limited run left, and what waits for its next try, stands in the summary and the JSON."""
+    settings.COMPLYCUBE_ACCOUNTS = {
+        "default": {"API_KEY": KEY, "REQUESTS_PER_SECOND": 10_000, "MAX_RETRIES": 0}
+    }
+    ids = [api.add_session(n) for n in range(8)]
+    api.fail(f"/workflowSessions/{ids[-1]}", 500)
+    code, out, err = run("--limit", "3")
+    assert (code, "1 session failed; what was fetched is stored." in err) == (1, True)
+    assert "8 listed, 2 fetched, 2 created" in out
+    assert "1 failed, 5 remaining" in out
+    assert out.endswith("s. 1 session is still due.\n")
+    code, out, _ = run()
+    assert (code, "1 remaining" in out, "1 session is still due." in out) == (0, True, True)
+    told = json.loads(run("--json")[1])
+    assert (told["state"], told["remaining"], told["still_due"]) == ("succeeded", 1, 1)
+
+
+@pytest.mark.parametrize(
+    ("terminal", "args", "failed"),
+    [
+        (False, (), 0),
+        (True, (), 1),
+        (False, ("--retry-failed",), 1),
+        (True, ("--no-retry-failed",), 0),
+    ],
+)
+def test_command__retry_failed(
+    api: FakeAPI,
+    settings: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+    terminal: bool,
+    args: tuple[str, ...],
+    failed: int,
+) -> None:
+    """A person on a terminal sees at once whether a failure is healed; a schedule keeps the delay."""
+    settings.COMPLYCUBE_ACCOUNTS = {
+        "default": {"API_KEY": KEY, "REQUESTS_PER_SECOND": 10_000, "MAX_RETRIES": 0}
+    }
+    api.fail(f"/workflowSessions/{api.add_session(1)}", 500)
+    run("--no-retry-failed")
+    monkeypatch.setattr(sys.stdin, "isatty", lambda: terminal)
+    assert run(*args)[0] == failed

@@ -31,12 +31,15 @@ from complycube_sessions.exceptions import (
 )
 from complycube_sessions.models import RefreshRun
 from complycube_sessions.services import refresh_sessions
+from complycube_sessions.wording import counted
 
 SOME_FAILED, COULD_NOT_RUN, LOCKED, INTERRUPTED = 1, 2, 3, 130
 AGES = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 SECONDS_BETWEEN_LINES = 10
 Progress = Callable[[RefreshRun, int], None]
 COUNTS = ("listed", "fetched", "created", "updated", "unchanged", "missing", "failed", "requests")
+# Told only where there is any.
+REMAINDER = ("remaining", "still_due")
 
 
 class Command(BaseCommand):
@@ -64,6 +67,12 @@ class Command(BaseCommand):
             action="store_true",
             help="with --full: mark missing sessions even when they are more than 5 %% of the copy",
         )
+        parser.add_argument(
+            "--retry-failed",
+            action=argparse.BooleanOptionalAction,
+            help="try at once what failed before, in place of when its growing delay is over "
+            "(default: on a terminal, as whoever mended the cause wants to see it)",
+        )
         parser.add_argument("--json", action="store_true", help="print one JSON object, no more")
         parser.add_argument("--no-progress", action="store_true", help="show no progress bar")
 
@@ -77,6 +86,7 @@ class Command(BaseCommand):
         limit: int | None,
         dry_run: bool,
         confirm_missing: bool,
+        retry_failed: bool | None,
         no_progress: bool,
         **options: Any,
     ) -> None:
@@ -97,6 +107,7 @@ class Command(BaseCommand):
                         dry_run,
                         confirm_missing=confirm_missing,
                         on_progress=show,
+                        retry_failed=_is_by_hand() if retry_failed is None else retry_failed,
                     )
                 )
         except CommandError as error:
@@ -146,10 +157,19 @@ class Command(BaseCommand):
 
 
 def _summary(run: RefreshRun, *, dry_run: bool) -> str:
-    counts = ", ".join(f"{getattr(run, name)} {name}" for name in COUNTS)
+    names = [*COUNTS[:-1], *(["remaining"] if run.remaining else []), COUNTS[-1]]
+    counts = ", ".join(f"{getattr(run, name)} {name}" for name in names)
     seconds = (run.finished_at - run.started_at).total_seconds() if run.finished_at else 0
     prefix = "Dry run, nothing stored; would be: " if dry_run else ""
-    return f"{prefix}{run.get_mode_display()} refresh of {run.account} {run.state}: {counts} in {seconds:.1f} s."
+    told = f"{prefix}{run.get_mode_display()} refresh of {run.account} {run.state}: {counts} in {seconds:.1f} s."
+    return f"{told} {_still_due(run)}".rstrip()
+
+
+def _still_due(run: RefreshRun) -> str:
+    if not run.still_due:
+        return ""
+    is_are = "is" if run.still_due == 1 else "are"
+    return f"{counted(run.still_due, 'session')} {is_are} still due."
 
 
 def _kept_out(count: int) -> str:
@@ -166,7 +186,8 @@ def _kept_out(count: int) -> str:
 
 def _failure(run: RefreshRun) -> str:
     if run.failed:
-        return f"{run.failed} sessions failed; all others are stored."
+        kept = "what was fetched is stored" if run.remaining else "all others are stored"
+        return f"{counted(run.failed, 'session')} failed; {kept}."
     return f"The run ended as {run.state}; what was fetched is stored."
 
 
@@ -204,12 +225,18 @@ def _as_dict(run: RefreshRun, missing: list[str], *, dry_run: bool) -> dict[str,
         "state": run.state,
         "dry_run": dry_run,
         **times,
-        **{name: getattr(run, name) for name in COUNTS},
+        **{name: getattr(run, name) for name in (*COUNTS, *REMAINDER)},
         "kept_out": run.kept_out,
         "errors": run.errors,
         "error_count": run.error_count,
         "marked_missing": missing,
     }
+
+
+def _is_by_hand() -> bool:
+    """Return whether a person started this: schedulers give a command no terminal."""
+    streams = (sys.stdin, sys.stdout, sys.stderr)
+    return any(s is not None and not s.closed and s.isatty() for s in streams)
 
 
 @contextmanager
