@@ -83,7 +83,7 @@ class ComplyCubeStorageError(ComplyCubeError):
 
 
 class ComplyCubeConnectionError(ComplyCubeError):
-    """No complete answer arrived: name resolution, TLS, a reset, a timeout."""
+    """No complete answer arrived: name resolution, TLS, a reset, a timeout, a broken header."""
 
 
 class ComplyCubeAPIError(ComplyCubeError):

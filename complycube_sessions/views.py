@@ -16,9 +16,11 @@ from django.http.request import RawPostDataException, UnreadablePostError
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.debug import sensitive_variables
 
+from complycube_sessions.api.sealing import sealed
 from complycube_sessions.api.webhooks import (
     MAX_EVENT_BYTES,
     SIGNATURE_HEADER,
+    EventPayload,
     parse_event,
     verify_signature,
 )
@@ -70,7 +72,7 @@ log_unqueued = RareLog(logging.WARNING)
 @csrf_exempt
 @login_not_required
 @outside_transactions
-@sensitive_variables("body", "event")
+@sensitive_variables("event")
 def webhook(request: HttpRequest, account: str) -> HttpResponse:
     """
     Store one event durably and answer 200; whatever is not a signed event gets a bare 400.
@@ -80,10 +82,7 @@ def webhook(request: HttpRequest, account: str) -> HttpResponse:
     if request.method != "POST":
         return _silently(HttpResponseNotAllowed(["POST"]))
     try:
-        body = _bounded_body(request)
-        signature = request.headers.get(SIGNATURE_HEADER, "")
-        verify_signature(body, signature, webhook_secrets(account))
-        event = parse_event(body)
+        event = _signed_event(request, account)
     except (ComplyCubeSignatureError, ComplyCubePayloadError) as error:
         # Not the account: what a stranger asks for is no name of ours.
         name = type(error).__name__
@@ -100,6 +99,14 @@ def webhook(request: HttpRequest, account: str) -> HttpResponse:
         # On SQLite a middleware's open transaction holds the event until then.
         transaction.on_commit(partial(_process_soon, account, waiting), using=write_alias())
     return HttpResponse()
+
+
+@sealed(lambda error: ComplyCubePayloadError(f"It cannot be read ({type(error).__name__})."))
+def _signed_event(request: HttpRequest, account: str) -> EventPayload:
+    body = _bounded_body(request)
+    signature = request.headers.get(SIGNATURE_HEADER, "")
+    verify_signature(body, signature, webhook_secrets(account))
+    return parse_event(body)
 
 
 def _process_soon(account: str, event: int) -> None:

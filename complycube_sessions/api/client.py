@@ -12,11 +12,14 @@ import re
 import statistics
 import threading
 import time
+import traceback
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
+from functools import partial
+from http.cookiejar import DefaultCookiePolicy
 from typing import Any, Final, Generic, TypeVar
 from urllib.parse import quote, urlencode, urlsplit
 
@@ -38,6 +41,7 @@ from complycube_sessions.api.payloads import (
 )
 from complycube_sessions.api.report import ReportUrl
 from complycube_sessions.api.scrubbing import CHECK, SESSION, scrubbed
+from complycube_sessions.api.sealing import sealed
 from complycube_sessions.api.throttle import Throttle
 from complycube_sessions.api.transport import BoundedAdapter
 from complycube_sessions.conf import Account, conf
@@ -52,7 +56,6 @@ from complycube_sessions.exceptions import (
     ComplyCubePaymentError,
     ComplyCubePermissionError,
     ComplyCubeRateLimitError,
-    ComplyCubeScrubberError,
     ComplyCubeServerError,
 )
 
@@ -74,6 +77,20 @@ FAULTS_OF_A_MOMENT: Final = (
 )
 # A record that cannot be read costs itself; a page costs a thousand, and is worth another request.
 FAULTS_OF_A_PAGE: Final = (*FAULTS_OF_A_MOMENT, ComplyCubePayloadError)
+
+# What no request can be made of, though it is found out only when it is to be sent. A header may as well
+# be one of the answer.
+UNSENDABLE: Final = (
+    requests.exceptions.URLRequired,
+    requests.exceptions.MissingSchema,
+    requests.exceptions.InvalidSchema,
+    requests.exceptions.InvalidURL,
+    urllib3.exceptions.LocationValueError,
+    urllib3.exceptions.URLSchemeUnknown,
+    urllib3.exceptions.ProxySchemeUnsupported,
+)
+_UNUSABLE: Final = (requests.RequestException, urllib3.exceptions.HTTPError, ValueError)
+_EXPECTED: Final = (requests.RequestException, urllib3.exceptions.HTTPError, OSError)
 
 Value = TypeVar("Value")
 
@@ -297,69 +314,45 @@ class ComplyCubeClient:
         began_at, began = datetime.now(UTC), time.monotonic()
         with self._lock:
             self.requests_sent += 1
-        status, headers, body = self._exchange(session, path, subject)
-        answered_at = _date(headers.get("Date"))
-        self._note(time.monotonic() - began, status)
-        found = self._understand(status, headers, body, subject, parse, answered_at)
-        size_bytes = len(body)
-        # An error page shows the variables of this function, and an answer may repeat the key.
-        del headers, body
-        if isinstance(found, ComplyCubeError):
-            raise found
+        request = sealed(_as_unusable)(self._prepared)(session, path)
+        hear = sealed(partial(_as_unanswered, subject))(self._heard)
+        value, answered_at, size_bytes = hear(session, request, subject, parse)
         elapsed = timedelta(seconds=time.monotonic() - began)
-        return Answer(found, began_at, answered_at, elapsed, size_bytes)
+        return Answer(value, began_at, answered_at, elapsed, size_bytes)
 
-    def _understand(
+    def _prepared(self, session: requests.Session, path: str) -> requests.PreparedRequest:
+        headers = {"Authorization": self._account.api_key}
+        url = self._account.base_url + path
+        return session.prepare_request(requests.Request("GET", url, headers=headers))
+
+    def _heard(
         self,
-        status: int,
-        headers: Mapping[str, str],
-        body: bytes,
+        session: requests.Session,
+        request: requests.PreparedRequest,
         subject: str,
         parse: Callable[[Any, datetime | None], Value],
-        answered_at: datetime | None,
-    ) -> Value | ComplyCubeError:
-        """Return what an answer says, or the error that it is."""
+    ) -> tuple[Value, datetime | None, int]:
+        """Send a request; return what its whole, bounded answer says, the vendor's time and its size."""
+        began = time.monotonic()
+        with session.send(
+            request, timeout=self._account.timeout_seconds, stream=True, allow_redirects=False
+        ) as response:
+            status, headers, body = (
+                response.status_code,
+                response.headers,
+                _read(response, subject),
+            )
+        self._note(time.monotonic() - began, status)
         if status != 200:
-            return _api_error(status, headers, body, subject, self._account.api_key)
+            raise _api_error(status, headers, body, subject, self._account.api_key)
+        answered_at = _date(headers.get("Date"))
+        understand = sealed(_as_unreadable)(lambda: parse(load_json(body), answered_at))
         try:
-            return parse(load_json(body), answered_at)
+            return understand(), answered_at, len(body)
         except ComplyCubePayloadError as error:
+            # An answer may repeat the key.
             text = _without_key(f"{subject}: {error}", self._account.api_key)
-            return ComplyCubePayloadError(text)
-        except ComplyCubeScrubberError as error:
-            return ComplyCubeScrubberError(str(error))
-
-    def _exchange(
-        self, session: requests.Session, path: str, subject: str
-    ) -> tuple[int, Mapping[str, str], bytes]:
-        """Send one request and return status, headers and the whole, bounded body."""
-        try:
-            with session.get(
-                self._account.base_url + path,
-                headers={"Authorization": self._account.api_key},
-                timeout=self._account.timeout_seconds,
-                stream=True,
-                allow_redirects=False,
-            ) as response:
-                return response.status_code, response.headers, _read(response, subject)
-        except (
-            requests.exceptions.InvalidURL,
-            requests.exceptions.InvalidSchema,
-            requests.exceptions.MissingSchema,
-            requests.exceptions.InvalidProxyURL,
-            requests.exceptions.InvalidHeader,
-        ) as error:
-            name = type(error).__name__
-            raise ComplyCubeConfigurationError(
-                f"No request can be made with BASE_URL or PROXIES of the account ({name})."
-            ) from None
-        except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
-            name = type(error).__name__
-            if isinstance(error, OSError) and "CA certificate bundle" in str(error):
-                raise ComplyCubeConfigurationError(
-                    "The CA_BUNDLE of the account names no readable file."
-                ) from None
-            raise ComplyCubeConnectionError(f"{subject}: no complete answer ({name}).") from None
+            raise ComplyCubePayloadError(text) from None
 
     def _session(self) -> requests.Session:
         session: requests.Session | None = getattr(self._local, "session", None)
@@ -370,6 +363,8 @@ class ComplyCubeClient:
             for scheme in ("http://", "https://"):
                 session.mount(scheme, BoundedAdapter())
             session.headers["User-Agent"] = USER_AGENT
+            # What an answer wants to be sent back would be in the way of the requests that follow.
+            session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=()))
             session.proxies = dict(self._account.proxies or {})
             session.verify = self._account.ca_bundle or True
             self._local.session = session
@@ -381,6 +376,35 @@ class ComplyCubeClient:
         with self._lock:
             self._latencies.append(seconds)
             self.answered_other_than_403 |= status != 403
+
+
+def _as_unusable(error: Exception) -> Exception:
+    """Return the error of a request that cannot be made, of which only the settings can be the cause."""
+    if isinstance(error, _UNUSABLE):
+        return ComplyCubeConfigurationError(
+            f"No request can be made with BASE_URL or PROXIES of the account ({type(error).__name__})."
+        )
+    return _as_unanswered("The request", error)
+
+
+def _as_unanswered(subject: str, error: Exception) -> Exception:
+    """Return the error of a request that was made: what its answer breaks is a fault of that answer."""
+    if isinstance(error, UNSENDABLE):
+        return _as_unusable(error)
+    # The class itself: a subclass may be an answer's, and quote it.
+    if type(error) is OSError and "CA certificate bundle" in str(error):
+        return ComplyCubeConfigurationError("The CA_BUNDLE of the account names no readable file.")
+    name = type(error).__name__
+    if not isinstance(error, _EXPECTED):
+        # Where it rose; its words and its variables may hold the key.
+        places = traceback.extract_tb(error.__traceback__)
+        place = f"{places[-1].filename}:{places[-1].lineno}" if places else "nowhere"
+        logger.error("%s: %s at %s.", subject, name, place, extra={"error": name})
+    return ComplyCubeConnectionError(f"{subject}: no complete answer ({name}).")
+
+
+def _as_unreadable(error: Exception) -> Exception:
+    return ComplyCubePayloadError(f"The answer cannot be read ({type(error).__name__}).")
 
 
 def backoff_seconds(error: ComplyCubeError, attempt: int) -> float:

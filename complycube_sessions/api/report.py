@@ -10,7 +10,6 @@ size and time are bounded, and no error names the address.
 from __future__ import annotations
 
 import contextlib
-import http.client
 import ipaddress
 import os
 import re
@@ -26,6 +25,7 @@ import requests
 import urllib3
 from urllib3.connection import HTTPConnection, HTTPSConnection, ProxyConfig
 
+from complycube_sessions.api.sealing import sealed
 from complycube_sessions.conf import Account
 from complycube_sessions.exceptions import (
     ComplyCubeConfigurationError,
@@ -47,7 +47,6 @@ _TYPES: Final = frozenset(
     {"application/pdf", "application/octet-stream", "binary/octet-stream", ""}
 )
 _HOST: Final = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_.-]{0,251}[A-Za-z0-9_.])?")
-_BROKEN: Final = (urllib3.exceptions.HTTPError, http.client.HTTPException, OSError)
 
 IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 # Addresses of version 6 that lead to one of version 4 which stands in their last 32 bits.
@@ -75,6 +74,10 @@ class _Target:
     path: str = field(repr=False)
     address: str
     is_https: bool
+
+
+def _broken(error: Exception) -> ComplyCubeConnectionError:
+    return ComplyCubeConnectionError(f"The report did not arrive ({type(error).__name__}).")
 
 
 class Report(Iterator[bytes]):
@@ -121,10 +124,10 @@ class Report(Iterator[bytes]):
 
     def _read(self) -> bytes:
         try:
-            piece = self._response.read1(READ_BYTES)
-        except _BROKEN as error:
+            piece = sealed(_broken)(self._response.read1)(READ_BYTES)
+        except BaseException:
             self.close()
-            raise _broken(error) from None
+            raise
         self._received += len(piece)
         if self._received > MAX_BYTES:
             self.close()
@@ -136,6 +139,7 @@ class Report(Iterator[bytes]):
         return piece
 
 
+@sealed(_broken)
 def open_report(report_url: ReportUrl, account: Account) -> Report:
     """
     Ask for a report and return its bytes, of which the first were seen to be a PDF's.
@@ -154,9 +158,6 @@ def open_report(report_url: ReportUrl, account: Account) -> Report:
     watchdog = _Watchdog(connection)
     try:
         return _begin(connection, target, watchdog)
-    except _BROKEN as error:
-        _give_up(connection, watchdog)
-        raise _broken(error) from None
     except BaseException:
         _give_up(connection, watchdog)
         raise
@@ -381,7 +382,3 @@ def _host_header(target: _Target) -> str:
 
 def _refused(why: str) -> ComplyCubeReportError:
     return ComplyCubeReportError(f"The address of the report was refused: {why}.")
-
-
-def _broken(error: Exception) -> ComplyCubeConnectionError:
-    return ComplyCubeConnectionError(f"The report did not arrive ({type(error).__name__}).")

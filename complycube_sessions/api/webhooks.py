@@ -23,6 +23,7 @@ from complycube_sessions.api.payloads import (
     load_json,
     parse_time,
 )
+from complycube_sessions.api.sealing import sealed
 from complycube_sessions.exceptions import ComplyCubePayloadError, ComplyCubeSignatureError
 
 SIGNATURE_HEADER: Final = "ComplyCube-Signature"
@@ -57,6 +58,15 @@ def sign(body: bytes, secret: str) -> str:
     return hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()
 
 
+def _as_unverified(error: Exception) -> Exception:
+    return ComplyCubeSignatureError(f"The signature was not verified ({type(error).__name__}).")
+
+
+def _as_unreadable(error: Exception) -> Exception:
+    return ComplyCubePayloadError(f"The event cannot be read ({type(error).__name__}).")
+
+
+@sealed(_as_unverified)
 def verify_signature(body: bytes, signature: str, secrets: Sequence[str]) -> None:
     """
     Return when one of the secrets signed exactly these bytes.
@@ -80,6 +90,7 @@ def verify_signature(body: bytes, signature: str, secrets: Sequence[str]) -> Non
         raise ComplyCubeSignatureError("The signature does not verify.")
 
 
+@sealed(_as_unreadable)
 def parse_event(body: bytes) -> EventPayload:
     """
     Return the event of a verified body; a type that was never seen before is an event too.

@@ -1,13 +1,16 @@
 from __future__ import annotations
 
+import http.client
 import json
 import logging
 import socket
 import time
 import traceback
+import zlib
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -15,6 +18,7 @@ import requests
 import responses
 import urllib3
 
+from complycube_sessions.api import client as client_module
 from complycube_sessions.api.client import (
     MAX_BODY_BYTES,
     ComplyCubeClient,
@@ -26,6 +30,7 @@ from complycube_sessions.conf import Account
 from complycube_sessions.exceptions import (
     ComplyCubeAPIError,
     ComplyCubeAuthenticationError,
+    ComplyCubeConfigurationError,
     ComplyCubeConnectionError,
     ComplyCubeError,
     ComplyCubeInvalidIdError,
@@ -155,6 +160,122 @@ def test_errors__no_answer(
     assert len(mocked.calls) == 3
     assert len(waits) == 2
     assert KEY not in "".join(traceback.format_exception(caught.value))
+
+
+def errors_of(module: ModuleType) -> list[Exception]:
+    """Return an error of each class that a module defines, whose words hold the key."""
+    kinds = {kind for kind in vars(module).values() if isinstance(kind, type)}
+    own = {k for k in kinds if issubclass(k, Exception) and k.__module__ == module.__name__}
+    found: list[Exception] = []
+    for kind in sorted(own, key=lambda kind: kind.__name__):
+        if not issubclass(kind, Warning):
+            error = kind.__new__(kind)
+            error.args = (KEY,)
+            found.append(error)
+    return found
+
+
+def shown(error: BaseException) -> str:
+    """Return what an error page shows of an error, but for the variables of the test itself."""
+    assert error.__traceback__ is not None
+    functions = error.__traceback__.tb_next
+    whole = traceback.TracebackException(type(error), error, functions, capture_locals=True)
+    return "".join(whole.format())
+
+
+SETTINGS_FAULTS = {
+    "URLRequired",
+    "MissingSchema",
+    "InvalidSchema",
+    "InvalidURL",
+    "InvalidProxyURL",
+    "LocationValueError",
+    "LocationParseError",
+    "URLSchemeUnknown",
+    "ProxySchemeUnknown",
+    "ProxySchemeUnsupported",
+}
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [
+        *errors_of(requests.exceptions),
+        *errors_of(urllib3.exceptions),
+        *(kind(KEY) for kind in (RuntimeError, MemoryError, RecursionError, ValueError, TypeError)),
+        UnicodeEncodeError("ascii", KEY, 0, 1, KEY),
+        http.client.BadStatusLine(KEY),
+        zlib.error(KEY),
+        OSError(f"{KEY}: a CA certificate bundle is needed"),
+    ],
+    ids=lambda failure: f"{type(failure).__module__}.{type(failure).__name__}",
+)
+def test_errors__every_class(
+    client: ComplyCubeClient, mocked: responses.RequestsMock, failure: Exception
+) -> None:
+    """What no request can be made of is a fault of the settings; all else is one answer's, tried again."""
+    name = type(failure).__name__
+    is_settings = name in SETTINGS_FAULTS or type(failure) is OSError
+    wanted = ComplyCubeConfigurationError if is_settings else ComplyCubeConnectionError
+    mocked.get(ADDRESS, body=failure)
+    with pytest.raises((ComplyCubeError, ComplyCubeConfigurationError)) as caught:
+        client.get_session(SESSION_ID)
+    assert type(caught.value) is wanted
+    assert len(mocked.calls) == (1 if is_settings else 3)
+    assert KEY not in shown(caught.value)
+    assert caught.value.__context__ is None
+
+
+class TimeLimitError(Exception):
+    """What a task engine raises in the middle of whatever its worker does."""
+
+
+@pytest.mark.parametrize("limit", [TimeLimitError("10 s"), KeyboardInterrupt(), SystemExit(1)])
+def test_errors__time_limit_of_a_worker(
+    client: ComplyCubeClient,
+    mocked: responses.RequestsMock,
+    monkeypatch: pytest.MonkeyPatch,
+    limit: BaseException,
+) -> None:
+    """What is no error of a request reaches the one who raised it, without the frames that hold the key."""
+
+    def interrupted(*args: object, **kwargs: object) -> None:
+        raise limit
+
+    monkeypatch.setattr(responses.RequestsMock, "_on_request", interrupted)
+    with pytest.raises(type(limit)) as caught:
+        client.get_session(SESSION_ID)
+    assert caught.value is limit
+    assert KEY not in shown(caught.value)
+
+
+@pytest.mark.parametrize("failure", [RuntimeError, MemoryError, RecursionError, ValueError])
+def test_errors__while_an_answer_is_read(
+    client: ComplyCubeClient,
+    mocked: responses.RequestsMock,
+    monkeypatch: pytest.MonkeyPatch,
+    failure: type[Exception],
+) -> None:
+    """An answer on which the parser fails costs one record, and nobody sees it on an error page."""
+
+    def fail(*args: object, **kwargs: object) -> None:
+        raise failure("Alice")
+
+    monkeypatch.setattr(client_module, "parse_session", fail)
+    mocked.get(ADDRESS, json={"id": SESSION_ID, "entityName": "Alice"})
+    with pytest.raises(ComplyCubePayloadError, match=failure.__name__) as caught:
+        client.get_session(SESSION_ID)
+    assert "Alice" not in shown(caught.value)
+
+
+def test_errors__cookies_are_not_kept(
+    client: ComplyCubeClient, mocked: responses.RequestsMock
+) -> None:
+    """What one answer wants to be sent back is no part of the next request."""
+    mocked.get(ADDRESS, json=vendor_example(), headers={"Set-Cookie": "a=b; Path=/"})
+    client.get_session(SESSION_ID)
+    client.get_session(SESSION_ID)
+    assert "Cookie" not in mocked.calls[1].request.headers
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import responses
 
+from complycube_sessions.api import client
 from complycube_sessions.exceptions import (
     ComplyCubeAuthenticationError,
     ComplyCubePaymentError,
@@ -176,6 +177,37 @@ def test_faults__on_the_wire(
     assert seconds < 5
     assert "Traceback" not in ended.said
     assert_equals_source(api, without=[ids[1]])
+
+
+@pytest.mark.parametrize("length", ["5, 6", "5\r\nContent-Length: 6", "-1, 2"])
+@pytest.mark.parametrize("is_lasting", [False, True])
+def test_faults__header_of_an_answer(
+    settings: Any,
+    api: FakeAPI,
+    mocked: responses.RequestsMock,
+    monkeypatch: pytest.MonkeyPatch,
+    length: str,
+    is_lasting: bool,
+) -> None:
+    """A header that breaks one answer costs one try, or the record where it stays, and no other record."""
+    monkeypatch.setattr(client, "FIRST_BACKOFF_SECONDS", 0.01)
+    ids = [api.add_session(number, checks=0) for number in range(6)]
+    broken = 200, {"Content-Length": length}, json.dumps(api.sessions[ids[1]]).encode()
+    api.faults[f"/workflowSessions/{ids[1]}"] = lambda count: (
+        broken if is_lasting or count == 1 else None
+    )
+    mocked.stop(allow_assert=False)
+    try:
+        with served(api) as url:
+            configure(settings, BASE_URL=url, MAX_RETRIES=2)
+            ended = refresh()
+    finally:
+        mocked.start()
+
+    assert ended.code == (1 if is_lasting else 0)
+    assert list(ended.errors) == (ids[1:2] if is_lasting else [])
+    assert api.count(f"/workflowSessions/{ids[1]}") == (3 if is_lasting else 2)
+    assert_equals_source(api, without=ids[1:2] if is_lasting else [])
 
 
 def test_faults__compressed_bomb(api: FakeAPI) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import http.client
 import logging
 import traceback
 from collections.abc import Callable, Iterator
@@ -11,6 +12,7 @@ from io import StringIO
 from typing import Any
 
 import pytest
+import urllib3
 from django.core.management import CommandError, call_command
 from django.db import connection
 from django.test import Client, RequestFactory
@@ -19,8 +21,14 @@ from django.views.debug import ExceptionReporter
 from pytest_django import Settings
 
 from complycube_sessions.api.client import MAX_BODY_BYTES
+from complycube_sessions.api.webhooks import parse_event, sign, verify_signature
 from complycube_sessions.conf import get_account
-from complycube_sessions.exceptions import ComplyCubeConfigurationError, ComplyCubeError
+from complycube_sessions.exceptions import (
+    ComplyCubeConfigurationError,
+    ComplyCubeError,
+    ComplyCubePayloadError,
+    ComplyCubeSignatureError,
+)
 from complycube_sessions.models import PendingRefresh, RefreshRun
 from complycube_sessions.services import refresh_session
 from project.demo_server import free_port
@@ -226,6 +234,101 @@ def test_key__admin(account: str) -> None:
         text += response.content.decode()
     assert_not_in(text, "a page of the admin")
     assert_not_in(rows_of_every_table(), "the database")
+
+
+UNFORESEEN = [
+    RuntimeError(KEY),
+    MemoryError(KEY),
+    RecursionError(KEY),
+    ValueError(f"Invalid header value b'{KEY}'"),
+    UnicodeEncodeError("ascii", KEY, 0, len(KEY), KEY),
+    AttributeError(KEY),
+    OSError(KEY),
+]
+
+
+@pytest.mark.parametrize("error", UNFORESEEN, ids=lambda error: type(error).__name__)
+@pytest.mark.parametrize("place", ["create_connection", "send"])
+def test_key__unforeseen_error_inside_of_a_request(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, place: str, error: Exception, log: StringIO
+) -> None:
+    """Whatever rises in the middle of a request, the admin says so in a message, without the key."""
+
+    def fail(*args: object, **kwargs: object) -> None:
+        raise error
+
+    if place == "send":
+        monkeypatch.setattr(http.client.HTTPConnection, "send", fail)
+    else:
+        monkeypatch.setattr(urllib3.util.connection, "create_connection", fail)
+    session_row(environment="live", entity_name="Alice")
+    client = Client(raise_request_exception=False)
+    client.force_login(make_staff(superuser=True))
+    with serving(Hostile(200, {}, ECHO)) as api:
+        settings.DEBUG = True
+        settings.COMPLYCUBE_ACCOUNTS = {
+            "default": {"API_KEY": KEY, "BASE_URL": api.url, "MAX_RETRIES": 0, "TIMEOUT": 5}
+        }
+        page = reverse("admin:complycube_sessions_workflowsession_refresh", args=[SESSION_ID])
+        refreshed = client.post(page, follow=True)
+        one = client.get("/one/")
+
+    assert (refreshed.status_code, one.status_code) == (200, 500)
+    assert b"messagelist" in refreshed.content
+    assert "Request information" in one.content.decode()
+    for text in (refreshed.content.decode(), one.content.decode(), log.getvalue()):
+        assert_not_in(text, "page or log")
+        assert base64.b64encode(KEY[:5].encode()).decode() not in text
+
+
+@pytest.mark.parametrize("error", UNFORESEEN, ids=lambda error: type(error).__name__)
+@pytest.mark.parametrize("place", ["hmac.new", "hmac.compare_digest", "json.loads"])
+def test_secret__unforeseen_error_while_an_event_is_verified(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, place: str, error: Exception, log: StringIO
+) -> None:
+    """An event that could not be verified or read is refused; neither secret nor body is shown."""
+
+    def fail(*args: object, **kwargs: object) -> None:
+        raise error
+
+    body = b'{"id": "1", "type": "check.completed", "payload": {"entityName": "Alice-of-the-body"}}'
+    signature = sign(body, SECRET)
+    settings.DEBUG = True
+    settings.COMPLYCUBE_ACCOUNTS = {"default": {"API_KEY": KEY, "WEBHOOK_SECRETS": [SECRET]}}
+    monkeypatch.setattr(place, fail)
+    response = Client(raise_request_exception=False).generic(
+        "POST",
+        reverse("complycube_sessions:webhook", args=["default"]),
+        body,
+        content_type="application/json",
+        headers={"ComplyCube-Signature": signature},
+    )
+    call: Callable[..., object] = parse_event if place == "json.loads" else verify_signature
+    arguments: list[object] = [body] if place == "json.loads" else [body, signature, [SECRET]]
+    with pytest.raises((ComplyCubeSignatureError, ComplyCubePayloadError)) as caught:
+        call(*arguments)
+    monkeypatch.undo()
+
+    assert (response.status_code, response.content) == (400, b"")
+    functions = caught.value.__traceback__ and caught.value.__traceback__.tb_next
+    shown = traceback.TracebackException(
+        caught.type, caught.value, functions, capture_locals=True
+    ).format()
+    for text in (log.getvalue(), "".join(shown)):
+        assert_not_in(text, "the log or the traceback")
+        assert "Alice" not in text
+    assert caught.value.__context__ is None
+
+
+def test_secret__that_no_bytes_can_be_made_of(settings: Settings) -> None:
+    """A secret from the environment with bytes that are no text verifies nothing, and shows nothing."""
+    secret = f"{SECRET}\udcff"
+    settings.DEBUG = True
+    settings.COMPLYCUBE_ACCOUNTS = {"default": {"API_KEY": KEY, "WEBHOOK_SECRETS": [secret]}}
+    response = Client(raise_request_exception=False).generic(
+        "POST", reverse("complycube_sessions:webhook", args=["default"]), b"{}"
+    )
+    assert (response.status_code, response.content) == (400, b"")
 
 
 def test_key__repr(settings: Settings) -> None:
