@@ -15,6 +15,8 @@ class ComplyCubeSessionsConfig(AppConfig):
     def ready(self) -> None:
         # Its imports need the models, which are not there before.
         from complycube_sessions.database_checks import (
+            check_accounts_are_apart,
+            check_accounts_are_configured,
             check_environments_apart,
             check_erasures_are_comparable,
             check_events_arrive,
@@ -24,4 +26,6 @@ class ComplyCubeSessionsConfig(AppConfig):
         checks.register(check_deployment, deploy=True)
         checks.register(check_events_arrive, checks.Tags.database)
         checks.register(check_erasures_are_comparable, checks.Tags.database)
+        checks.register(check_accounts_are_configured, checks.Tags.database)
+        checks.register(check_accounts_are_apart, checks.Tags.database)
         checks.register(check_environments_apart, checks.Tags.database, deploy=True)

@@ -9,6 +9,7 @@ from django.core import checks
 from django.db import DatabaseError
 
 from complycube_sessions.services import erasures
+from complycube_sessions.services.accounts import accounts_left, shared_sessions
 from complycube_sessions.services.database import write_alias
 from complycube_sessions.services.environments import kind, stored_beside
 from complycube_sessions.services.silence import silent_accounts
@@ -57,6 +58,49 @@ def check_erasures_are_comparable(
             "see docs/privacy.md.",
             id="complycube_sessions.W041",
         )
+    ]
+
+
+def check_accounts_are_configured(
+    databases: Sequence[str] | None = None, **kwargs: Any
+) -> list[checks.CheckMessage]:
+    """Return a warning for each account that has rows and is not in the settings (any more)."""
+    if write_alias() not in (databases or ()):
+        return []
+    try:
+        left = accounts_left()
+    except DatabaseError:  # before the first migrate
+        return []
+    return [
+        checks.Warning(
+            f"COMPLYCUBE_ACCOUNTS has no account {name!r}, but the database has {' and '.join(what)} of it, "
+            "which nothing refreshes or processes any more.",
+            hint="Put the account back under this name. Erasures and the retention cover its rows "
+            "meanwhile.",
+            id="complycube_sessions.W042",
+        )
+        for name, what in sorted(left.items())
+    ]
+
+
+def check_accounts_are_apart(
+    databases: Sequence[str] | None = None, **kwargs: Any
+) -> list[checks.CheckMessage]:
+    """Return a warning for each two accounts that see the same sessions, as keys of one ComplyCube account do."""
+    if write_alias() not in (databases or ()):
+        return []
+    try:
+        shared = shared_sessions()
+    except DatabaseError:  # before the first migrate
+        return []
+    return [
+        checks.Warning(
+            f"The accounts {owner!r} and {other!r} see the same sessions: {count} that are stored for "
+            f"{owner!r} were refused to the latest runs of {other!r}.",
+            hint="Both keys are of one ComplyCube account: take one of the two out of COMPLYCUBE_ACCOUNTS.",
+            id="complycube_sessions.W043",
+        )
+        for (owner, other), count in sorted(shared.items())
     ]
 
 

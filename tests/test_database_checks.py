@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
 from io import StringIO
 
 import pytest
+from django.core.checks import CheckMessage
 from django.core.management import call_command
 from django.db import DatabaseError
 from django.utils import timezone
@@ -12,8 +14,9 @@ from pytest_django import Settings
 from complycube_sessions import database_checks
 from complycube_sessions.database_checks import check_events_arrive
 from complycube_sessions.models import SessionChange, WebhookEvent, WorkflowSession
+from complycube_sessions.services import refresh_sessions
 from tests.builders import session_row
-from tests.fake_api import KEY
+from tests.fake_api import KEY, FakeAPI
 
 pytestmark = pytest.mark.django_db
 
@@ -124,3 +127,61 @@ def test_check_command__registered() -> None:
     err = StringIO()
     call_command("check", databases=["default"], stderr=err, stdout=StringIO())
     assert "complycube_sessions.W030" in err.getvalue()
+
+
+# Accounts
+
+
+def ids(check: Callable[..., list[CheckMessage]]) -> list[str | None]:
+    return [message.id for message in check(databases=["default"])]
+
+
+def test_check__rows_of_an_account_that_is_not_configured() -> None:
+    """Sessions and events of an account that left the settings are told, each account once."""
+    assert ids(database_checks.check_accounts_are_configured) == []
+    session_row("one", account="gone")
+    session_row("two")
+    WebhookEvent.objects.create(account="gone", event_id="1")
+    WebhookEvent.objects.create(account="older", event_id="1")
+    one, other = database_checks.check_accounts_are_configured(databases=["default"])
+    assert one.id == other.id == "complycube_sessions.W042"
+    assert "no account 'gone', but the database has workflow sessions and webhook events" in one.msg
+    assert "no account 'older', but the database has webhook events of it" in other.msg
+    assert database_checks.check_accounts_are_configured() == []
+
+
+def test_check__accounts_that_see_the_same_sessions(api: FakeAPI, settings: Settings) -> None:
+    """Two keys of one ComplyCube account are told once the second has run."""
+    account = {"API_KEY": KEY, "REQUESTS_PER_SECOND": 10_000}
+    settings.COMPLYCUBE_ACCOUNTS = {"a": account, "b": account}
+    for number in range(3):
+        api.add_session(number)
+    refresh_sessions("a")
+    assert ids(database_checks.check_accounts_are_apart) == []
+    refresh_sessions("b")
+    (warning,) = database_checks.check_accounts_are_apart(databases=["default"])
+    assert warning.id == "complycube_sessions.W043"
+    assert "'a' and 'b' see the same sessions: 3 that" in warning.msg
+    assert database_checks.check_accounts_are_apart() == []
+    del settings.COMPLYCUBE_ACCOUNTS["a"]
+    assert ids(database_checks.check_accounts_are_apart) == []
+
+
+@pytest.mark.parametrize("name", ["accounts_left", "shared_sessions"])
+def test_check__accounts_before_migrate(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """Where the tables are not there yet, these have nothing to say either."""
+
+    def missing() -> None:
+        raise DatabaseError
+
+    monkeypatch.setattr(database_checks, name, missing)
+    assert ids(database_checks.check_accounts_are_configured) == []
+    assert ids(database_checks.check_accounts_are_apart) == []
+
+
+def test_check_command__accounts() -> None:
+    """``manage.py check --database default`` tells these too."""
+    session_row("one", account="gone")
+    err = StringIO()
+    call_command("check", databases=["default"], stderr=err, stdout=StringIO())
+    assert "complycube_sessions.W042" in err.getvalue()
