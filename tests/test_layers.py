@@ -15,6 +15,7 @@ LEVELS = {
     "templatetags": TOP,
     "views": TOP,
     "urls": TOP,
+    "dispatch": TOP,
     "tasks": TOP,
     "celery_tasks": TOP,
     "database_checks": TOP,
@@ -31,6 +32,7 @@ LEVELS = {
     "names": BOTTOM,
     "conf": BOTTOM,
     "exceptions": BOTTOM,
+    "rare_log": BOTTOM,
 }
 
 
