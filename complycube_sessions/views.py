@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import logging
-import threading
-import time
-from functools import partial
-from typing import Final
 
 from django.contrib.auth.decorators import login_not_required
 from django.core.exceptions import RequestDataTooBig
-from django.db import DatabaseError, InterfaceError, transaction
+from django.db import DatabaseError, InterfaceError
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed
 from django.http.request import RawPostDataException, UnreadablePostError
 from django.views.decorators.csrf import csrf_exempt
@@ -24,49 +20,15 @@ from complycube_sessions.api.webhooks import (
     parse_event,
     verify_signature,
 )
-from complycube_sessions.conf import conf, webhook_secrets
-from complycube_sessions.exceptions import (
-    ComplyCubeConfigurationError,
-    ComplyCubePayloadError,
-    ComplyCubeSignatureError,
-)
-from complycube_sessions.services.database import outside_transactions, write_alias
+from complycube_sessions.conf import webhook_secrets
+from complycube_sessions.dispatch import process_soon
+from complycube_sessions.exceptions import ComplyCubePayloadError, ComplyCubeSignatureError
+from complycube_sessions.rare_log import RareLog
+from complycube_sessions.services.database import outside_transactions
 from complycube_sessions.services.events import store_event
-from complycube_sessions.services.inbox import process_here
-
-logger = logging.getLogger("complycube_sessions.webhook")
-
-SECONDS_BETWEEN_WARNINGS: Final = 60.0
-
-
-class RareLog:
-    """A log whose messages come at most once a minute, each with the number of those left out."""
-
-    def __init__(self, level: int) -> None:
-        self._level = level
-        self._lock = threading.Lock()
-        self._said_at: float | None = None
-        self._silent = 0
-
-    def __call__(self, message: str, **extra: str) -> None:
-        with self._lock:
-            now = time.monotonic()
-            if self._said_at is not None and now - self._said_at < SECONDS_BETWEEN_WARNINGS:
-                self._silent += 1
-                return
-            silent, self._silent, self._said_at = self._silent, 0, now
-        logger.log(
-            self._level,
-            "%s (%d more since the last such line)",
-            message,
-            silent,
-            extra={**extra, "left_out": silent},
-        )
-
 
 log_refused = RareLog(logging.WARNING)
 log_unstored = RareLog(logging.ERROR)
-log_unqueued = RareLog(logging.WARNING)
 
 
 @csrf_exempt
@@ -96,8 +58,7 @@ def webhook(request: HttpRequest, account: str) -> HttpResponse:
         log_unstored(f"A webhook event could not be stored: {name}.", account=account, error=name)
         return _silently(HttpResponse(status=503))
     if waiting is not None:
-        # On SQLite a middleware's open transaction holds the event until then.
-        transaction.on_commit(partial(_process_soon, account, waiting), using=write_alias())
+        process_soon(account, waiting)
     return HttpResponse()
 
 
@@ -107,42 +68,6 @@ def _signed_event(request: HttpRequest, account: str) -> EventPayload:
     signature = request.headers.get(SIGNATURE_HEADER, "")
     verify_signature(body, signature, webhook_secrets(account))
     return parse_event(body)
-
-
-def _process_soon(account: str, event: int) -> None:
-    """Hand a stored event to whoever processes it; where that fails, it waits in the inbox."""
-    try:
-        mode = conf.COMPLYCUBE_WEBHOOK_PROCESSING
-    except ComplyCubeConfigurationError as error:
-        log_unqueued(str(error), account=account)
-        return
-    if mode == "off":
-        return
-    try:
-        is_enqueued = mode != "process" and _enqueue(mode, event)
-    except Exception as error:  # noqa: BLE001 - engines share no class of errors, and the event is stored
-        name = type(error).__name__
-        log_unqueued(f"A webhook event waits in the inbox: {name} of the task engine.", error=name)
-        return
-    if not is_enqueued:
-        process_here(account)
-
-
-def _enqueue(mode: str, event: int) -> bool:
-    """Give an event to the project's task engine; return whether there is one."""
-    if mode == "celery":
-        # Only a project that asks for it has Celery.
-        from complycube_sessions import celery_tasks
-
-        celery_tasks.process_webhook_event.apply_async((event,), retry=False)
-        return True
-    # Importing the tasks asks the project's engine whether it can run them.
-    from complycube_sessions import tasks
-
-    if mode == "auto" and not tasks.has_task_engine():
-        return False
-    tasks.process_webhook_event.enqueue(event)
-    return True
 
 
 def _bounded_body(request: HttpRequest) -> bytes:

@@ -13,6 +13,7 @@ LEVELS = {
     "templatetags": TOP,
     "views": TOP,
     "urls": TOP,
+    "dispatch": TOP,
     "tasks": TOP,
     "celery_tasks": TOP,
     "database_checks": TOP,
@@ -29,6 +30,7 @@ LEVELS = {
     "names": BOTTOM,
     "conf": BOTTOM,
     "exceptions": BOTTOM,
+    "rare_log": BOTTOM,
 }
 
 

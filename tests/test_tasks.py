@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 import pytest
 from django.test import Client
+from django.urls import reverse
 from pytest_django import Settings
 
 from complycube_sessions import tasks
@@ -163,3 +164,29 @@ def test_webhook__celery(client: Client, settings: Settings, celery: Any) -> Non
     settings.COMPLYCUBE_ACCOUNTS = {"default": {"API_KEY": KEY, "WEBHOOK_SECRETS": [SECRET]}}
     assert post(client, event("one", id="s1")).status_code == 200
     assert celery == [("process_webhook_event", WebhookEvent.objects.get().pk)]
+
+
+@pytest.mark.django_db
+def test_process_again__is_one_task_for_an_account(
+    admin_client: Client, settings: Settings, queue: Any
+) -> None:
+    """Events that are processed again from the admin are work for the engine, as new ones are."""
+    rows = [WebhookEvent(account="default", event_id=str(n), type="client.updated") for n in "ab"]
+    WebhookEvent.objects.bulk_create(rows)
+    keys = list(WebhookEvent.objects.values_list("pk", flat=True))
+    url = reverse("admin:complycube_sessions_webhookevent_changelist")
+    admin_client.post(url, {"action": "process_again", "_selected_action": keys})
+    assert queue == [("process_webhook_events", "default")]
+    queue.clear()
+    QueueBackend.is_away = True
+    again = {"action": "process_again", "_selected_action": keys}
+    assert "The next refresh run processes them" in admin_client.post(url, again, follow=True).text
+
+
+@pytest.mark.django_db
+def test_process_again__celery(admin_client: Client, celery: Any) -> None:
+    """With Celery that is a task of Celery's."""
+    row = WebhookEvent.objects.create(account="default", event_id="a", type="client.updated")
+    url = reverse("admin:complycube_sessions_webhookevent_changelist")
+    admin_client.post(url, {"action": "process_again", "_selected_action": [row.pk]})
+    assert celery == [("process_webhook_events", "default")]

@@ -14,9 +14,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pytest_django import Settings
 
-from complycube_sessions import views
+from complycube_sessions import dispatch, views
 from complycube_sessions.api.webhooks import MAX_EVENT_BYTES
 from complycube_sessions.models import WebhookEvent
+from complycube_sessions.rare_log import RareLog
 from complycube_sessions.services.events import store_event
 from tests.fake_api import KEY
 from tests.webhooks import SECRET, encoded, event, post, signature
@@ -32,8 +33,12 @@ def receiver(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
         "silent": {"API_KEY": KEY},
     }
     settings.COMPLYCUBE_WEBHOOK_PROCESSING = "off"
-    for name in ("log_refused", "log_unstored", "log_unqueued"):
-        monkeypatch.setattr(views, name, views.RareLog(getattr(views, name)._level))
+    for module, name in (
+        (views, "log_refused"),
+        (views, "log_unstored"),
+        (dispatch, "log_unqueued"),
+    ):
+        monkeypatch.setattr(module, name, RareLog(getattr(module, name)._level))
 
 
 def test_webhook__stores_one_event(client: Client) -> None:

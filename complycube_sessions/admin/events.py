@@ -16,6 +16,7 @@ from complycube_sessions.admin import display, filters
 from complycube_sessions.admin.base import ReadOnlyAdmin, allowed, column
 from complycube_sessions.admin.history import link
 from complycube_sessions.api.webhooks import SESSION_EVENT
+from complycube_sessions.dispatch import process_soon
 from complycube_sessions.models import WebhookEvent, WorkflowSession
 from complycube_sessions.services import events
 
@@ -81,13 +82,25 @@ class WebhookEventAdmin(ReadOnlyAdmin):
         description=gettext_lazy("Process the selected events again"), permissions=["refresh"]
     )
     def process_again(self, request: HttpRequest, queryset: QuerySet[WebhookEvent]) -> None:
-        """Make events due; whoever works off the inbox next takes them."""
+        """Make events due, and have them processed as new ones would be."""
+        accounts = set(queryset.order_by().values_list("account", flat=True).distinct())
         count = events.process_again(queryset)
-        messages.success(
-            request,
-            ngettext("%(count)d event is due again.", "%(count)d events are due again.", count)
-            % {"count": count},
-        )
+        is_taken = {process_soon(account) for account in accounts}
+        if False not in is_taken:
+            text = ngettext(
+                "%(count)d event is due again. It is processed in the background.",
+                "%(count)d events are due again. They are processed in the background.",
+                count,
+            )
+        else:
+            text = ngettext(
+                "%(count)d event is due again. The next refresh run processes it, or the command "
+                "process_webhook_events.",
+                "%(count)d events are due again. The next refresh run processes them, or the command "
+                "process_webhook_events.",
+                count,
+            )
+        messages.success(request, text % {"count": count})
 
     @column(gettext_lazy("received"), ordering="received_at")
     def received(self, event: WebhookEvent) -> SafeString | str:

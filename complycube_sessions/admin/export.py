@@ -76,10 +76,11 @@ def xlsx_is_there() -> bool:
 def neutral(value: object) -> str:
     """Return a value as text of which no spreadsheet takes a part for a formula, wherever it splits it."""
     text = "" if value is None else str(value)
-    starts = {_start_of_cell(text, sign.start()) for sign in _SIGNS.finditer(text)}
+    found = [_start_of_cell(text, sign.start()) for sign in _SIGNS.finditer(text)]
+    starts = {start for start in found if start is not None}
     if text.startswith(_LINE_STARTS):
         starts.add(0)
-    for start in sorted(starts - {None}, reverse=True):
+    for start in sorted(starts, reverse=True):
         text = f"{text[:start]}'{text[start:]}"
     return text
 

@@ -72,8 +72,8 @@ class OpenTransactionError(RuntimeError):
 
 def is_durable(alias: str) -> bool:
     """Return whether what is stored now is stored for good, by Django's own rule for ``durable``."""
-    blocks = connections[alias].atomic_blocks
-    return not blocks or blocks[-1]._from_testcase
+    blocks = _open_blocks(alias)
+    return not blocks or _is_of_a_test_case(blocks[-1])
 
 
 def beside_transactions(work: Callable[[], Result], *, alias: str) -> Result:
@@ -84,7 +84,8 @@ def beside_transactions(work: Callable[[], Result], *, alias: str) -> Result:
     connections are its own. Two cases are left inside of it: SQLite, where the open transaction would keep
     such a connection from writing, and a transaction inside of a test's, where all is undone in the end.
     """
-    if is_durable(alias) or connections[alias].vendor == "sqlite" or _is_in_test_case(alias):
+    is_tested = any(map(_is_of_a_test_case, _open_blocks(alias)))
+    if is_durable(alias) or is_tested or connections[alias].vendor == "sqlite":
         return work()
 
     def work_and_close() -> Result:
@@ -97,8 +98,12 @@ def beside_transactions(work: Callable[[], Result], *, alias: str) -> Result:
         return thread.submit(copy_context().run, work_and_close).result()
 
 
-def _is_in_test_case(alias: str) -> bool:
-    return any(block._from_testcase for block in connections[alias].atomic_blocks)
+def _open_blocks(alias: str) -> list[Any]:
+    return list(connections[alias].atomic_blocks)
+
+
+def _is_of_a_test_case(block: Any) -> bool:
+    return bool(block._from_testcase)
 
 
 def database_now(alias: str) -> datetime:

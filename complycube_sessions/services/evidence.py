@@ -16,13 +16,14 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
+from itertools import chain, islice
 from typing import Any, Final
 
 from django.db import models, transaction
 from django.utils import timezone
 
-from complycube_sessions import __version__
-from complycube_sessions.models import SessionEvidence, WorkflowSession
+from complycube_sessions import __version__, keyset
+from complycube_sessions.models import RelatedCheck, SessionEvidence, WorkflowSession
 from complycube_sessions.services import erasures
 from complycube_sessions.services.database import (
     beside_transactions,
@@ -40,6 +41,8 @@ ABOUT: Final = (
     "given, unchanged but for images and overlong values, which are cut with a mark. All times are UTC."
 )
 CHECKS_KEPT: Final = 1_000
+# A check's result may be large; a session has some ten checks.
+CHECKS_AT_ONCE: Final = 250
 CHANGES_KEPT: Final = 10_000
 # Of all check results of a session together; an answer is bounded when it is fetched.
 RESULT_BYTES_KEPT: Final = 32 * 1024 * 1024
@@ -294,14 +297,15 @@ def _read(session_id: str, content: Content, alias: str) -> dict[str, Any]:
 def _checks(
     session: WorkflowSession, content: Content
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    rows = session.checks.order_by("position", "id")
-    rows = rows if content.sensitive else rows.defer("result")
+    rows = session.checks.all() if content.sensitive else session.checks.defer("result")
     kept: list[dict[str, Any]] = []
     left_out: list[dict[str, Any]] = []
     if not content.sensitive:
         left_out.append({"what": "sensitive", "why": "permission"})
     size = cut = 0
-    for check in rows[:CHECKS_KEPT].iterator(chunk_size=20):
+    in_order = keyset.keys_of(RelatedCheck, ["position", "id"])
+    read = chain.from_iterable(keyset.walk(rows, in_order, size=CHECKS_AT_ONCE))
+    for check in islice(read, CHECKS_KEPT):
         shown = _values(check, _CHECK_FIELDS)
         if content.sensitive:
             size += len(canonical(check.result))

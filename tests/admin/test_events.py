@@ -6,9 +6,13 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
+from pytest_django import Settings
 
-from complycube_sessions.models import WebhookEvent
+from complycube_sessions import dispatch
+from complycube_sessions.models import WebhookEvent, WorkflowSession
+from complycube_sessions.services import inbox
 from tests.admin.conftest import SignIn
+from tests.fake_api import FakeAPI
 
 pytestmark = pytest.mark.django_db
 
@@ -71,13 +75,50 @@ def test_events__page(sign_in: SignIn) -> None:
     assert "evt1" in page
 
 
-def test_events__process_again(sign_in: SignIn) -> None:
-    """An operator makes events due, those that were given up too."""
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Collect the accounts whose inbox the thread of this process was told to look at."""
+    accounts: list[str] = []
+    monkeypatch.setattr(dispatch, "process_here", accounts.append)
+    return accounts
+
+
+def test_events__process_again(sign_in: SignIn, asked: list[str]) -> None:
+    """Events are due again, those that were given up too, and processed as new ones would be."""
     event = stored(1, processed_at=timezone.now(), error="Gone.", attempts=10)
-    response = process_again(sign_in(*OPERATOR), event)
-    assert "1 event is due again." in response.content.decode()
+    stored(2, processed_at=timezone.now())
+    text = process_again(sign_in(*OPERATOR), event).text
+    assert "1 event is due again. It is processed in the background." in text
     event.refresh_from_db()
     assert (event.processed_at, event.attempts, event.error) == (None, 0, "")
+    assert asked == ["default"]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_events__process_again_fetches(
+    sign_in: SignIn, api: FakeAPI, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without a task engine the process itself fetches what the events are about, with no other command."""
+    background = inbox.Background()
+    monkeypatch.setattr(inbox, "_background", background)
+    event = stored(1, resource_id=api.add_session(1), processed_at=timezone.now(), error="500")
+    process_again(sign_in(*OPERATOR), event)
+    assert background.wait(20)
+    event.refresh_from_db()
+    assert event.processed_at is not None
+    assert event.error == ""
+    assert WorkflowSession.objects.get().pk == event.resource_id
+
+
+def test_events__process_again_where_nobody_does(
+    sign_in: SignIn, settings: Settings, asked: list[str]
+) -> None:
+    """Where processing is off, the message names what processes the events, and nobody is woken."""
+    settings.COMPLYCUBE_WEBHOOK_PROCESSING = "off"
+    text = process_again(sign_in(*OPERATOR), stored(1), stored(2)).text
+    assert "2 events are due again. The next refresh run processes them" in text
+    assert "process_webhook_events" in text
+    assert asked == []
 
 
 def test_events__who_may_only_look(sign_in: SignIn) -> None:

@@ -84,11 +84,11 @@ def own_database(kind: str, folder: Path) -> Iterator[OwnDatabase]:
     name = f"complycube_{uuid.uuid4().hex[:12]}"
     if kind == "sqlite":
         url = f"sqlite:///{folder / name}.sqlite3"
-        with _connected(name, url):
+        with connected(name, url):
             yield OwnDatabase(name, url)
         return
     server = SERVERS[kind]
-    with _connected(f"{name}_server", server) as alias:
+    with connected(f"{name}_server", server) as alias:
         try:
             connections[alias].ensure_connection()
         except DatabaseError as error:
@@ -97,7 +97,7 @@ def own_database(kind: str, folder: Path) -> Iterator[OwnDatabase]:
             cursor.execute(f"CREATE DATABASE {name}")
         try:
             url = f"{server.rpartition('/')[0]}/{name}"
-            with _connected(name, url):
+            with connected(name, url):
                 yield OwnDatabase(name, url)
         finally:
             with connections[alias].cursor() as cursor:
@@ -106,7 +106,7 @@ def own_database(kind: str, folder: Path) -> Iterator[OwnDatabase]:
 
 
 @contextmanager
-def _connected(alias: str, url: str) -> Iterator[str]:
+def connected(alias: str, url: str) -> Iterator[str]:
     """Know a database under an alias, migrated unless it is a server's own, and forget it again."""
     configured: dict[str, Any] = connections.configure_settings(
         {"default": environ.Env.db_url_config(url)}

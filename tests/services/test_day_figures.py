@@ -60,6 +60,19 @@ def test_kept__equals_counted(settings: Any, zone: str) -> None:
     assert day_figures.keep_figures() == 0
 
 
+def test_counted__in_any_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sessions are counted once each, however many are read at once, and many of one moment too."""
+    now = timezone.now()
+    fill(now)
+    for _ in range(10):
+        make_session(created_at=now)
+    whole = period()
+    for size in (1, 3, 10, 50):
+        monkeypatch.setattr(day_figures, "SESSIONS_AT_ONCE", size)
+        assert period() == whole
+    assert whole.activity.total == 50
+
+
 def test_kept__is_what_is_read(django_assert_num_queries: Any) -> None:
     """A kept period reads neither sessions nor checks."""
     fill(timezone.now())

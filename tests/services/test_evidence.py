@@ -373,6 +373,18 @@ def test_export__queries_do_not_grow(django_assert_max_num_queries: Any) -> None
         export_evidence(session.pk)
 
 
+@pytest.mark.parametrize("size", [1, 4, 5, 7])
+def test_export__checks_in_any_pieces(monkeypatch: pytest.MonkeyPatch, size: int) -> None:
+    """All checks are there in their order, up to the bound, however many are read at once."""
+    session = make_session()
+    ids = [make_check(session, position=number // 2).check_id for number in range(12)]
+    monkeypatch.setattr(evidence, "CHECKS_AT_ONCE", size)
+    monkeypatch.setattr(evidence, "CHECKS_KEPT", 10)
+    document = json.loads(export_evidence(session.pk).json)
+    assert [check["check_id"] for check in document["checks"]] == ids[:10]
+    assert {"what": "checks", "why": "size", "count": 2} in document["left_out"]
+
+
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.vendors("postgresql", "mysql")  # SQLite has one writer at a time, and no locks of rows
 def test_export__nothing_moves_meanwhile(monkeypatch: pytest.MonkeyPatch) -> None:
