@@ -19,6 +19,21 @@ LEG = "py313-django61-postgres"
 REPORT = '<testsuites><testsuite tests="{}" failures="{}" errors="{}" skipped="{}"/></testsuites>'
 
 
+PAIRS = [
+    "311-django52",
+    "312-django52",
+    "312-django60",
+    "313-django60",
+    "313-django61",
+    "314-django52",
+    "314-django61",
+]
+DATABASES = ["sqlite", "postgres", "mariadb"]
+LEGS = [f"py{pair}-{database}" for pair in PAIRS for database in DATABASES]
+CI_RUN = (ROOT / ".ci/run").read_text()
+PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+
+
 def tool(name: str) -> ModuleType:
     spec = importlib.util.spec_from_file_location(name, ROOT / ".ci" / f"{name}.py")
     assert spec is not None
@@ -58,9 +73,9 @@ def test_tox__covers_what_the_package_promises() -> None:
     match = re.fullmatch(r"py\{(.+)\}-\{(.+)\}", parser["tox"]["env_list"])
     assert match
     pairs, databases = match[1].split(","), match[2].split(",")
-    assert databases == ["sqlite", "postgres", "mariadb"]
-    assert pairs == ["311-django52", "312-django52", "312-django60", "313-django60", "313-django61"]
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert databases == DATABASES
+    assert pairs == PAIRS
+    project = PYPROJECT["project"]
     promised = set(itertools.chain(*(pair.split("-") for pair in pairs)))
     for kind, prefix in (("Programming Language :: Python", ""), ("Framework :: Django", "django")):
         named = [
@@ -125,6 +140,49 @@ def test_matrix__red(
     """A failure, a skipped test, no test at all, no report, and tox's own failure are failures."""
     ran(matrix, monkeypatch, report, tox)
     assert matrix.main(strict=True) == code
+
+
+@pytest.mark.parametrize(
+    ("parts", "chosen"),
+    [
+        ((), LEGS),
+        (("py312-django60",), [leg for leg in LEGS if leg.startswith("py312-django60-")]),
+        (("postgres-py311",), ["py311-django52-postgres"]),
+        (
+            ("py311", "django61-sqlite"),
+            [*LEGS[:3], "py313-django61-sqlite", "py314-django61-sqlite"],
+        ),
+    ],
+)
+def test_matrix__parts(parts: tuple[str, ...], chosen: list[str]) -> None:
+    """A leg is chosen by some of its factors; several parts choose what each of them does."""
+    assert tool("matrix").choose(LEGS, parts) == chosen
+
+
+def test_matrix__unknown_part(matrix: Any) -> None:
+    """A part that no leg has is a failure, whatever the others choose."""
+    with pytest.raises(SystemExit, match="no leg with py31") as caught:
+        matrix.main("postgres", "py31", strict=False)
+    assert caught.value.code != 0
+
+
+def test_matrix__interpreter_is_not_needed(matrix: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With ``--strict`` only a chosen leg needs its Python."""
+    monkeypatch.setattr(matrix, "expected_legs", lambda: [LEG, "py314-django61-postgres"])
+    monkeypatch.setattr(matrix, "find_python", {"py313": "/usr/bin/python"}.get)
+    assert matrix.main("py313", strict=True) == 0
+    assert matrix.main(strict=False) == 0
+    assert matrix.main(strict=True) == 1
+
+
+def test_ci_run__legs() -> None:
+    """All legs but those of the newest Python, which the machine need not have, are run by ``.ci/run``."""
+    match = re.search(r"matrix\.py --strict (.+)", CI_RUN)
+    assert match
+    chosen = tool("matrix").choose(LEGS, tuple(match[1].split()))
+    assert [leg for leg in LEGS if leg not in chosen] == [
+        leg for leg in LEGS if leg.startswith("py314-")
+    ]
 
 
 def test_audit__known_vulnerability(
