@@ -28,6 +28,8 @@ test: $(TEST_STAMP)
 lint: $(STAMP)
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/ruff check .
+	$(VENV)/bin/codespell
+	$(VENV)/bin/zizmor --offline --pedantic --quiet .
 	$(VENV)/bin/mypy complycube_sessions project tests
 	$(VENV)/bin/mypy --config-file tests/typing/mypy.ini
 	$(VENV)/bin/python .ci/audit.py

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import configparser
+import fnmatch
 import importlib.util
 import itertools
 import re
+import shlex
 import socket
 import tomllib
 from pathlib import Path
@@ -13,6 +15,7 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+import yaml
 
 ROOT = Path(__file__).parent.parent
 LEG = "py313-django61-postgres"
@@ -32,6 +35,15 @@ DATABASES = ["sqlite", "postgres", "mariadb"]
 LEGS = [f"py{pair}-{database}" for pair in PAIRS for database in DATABASES]
 CI_RUN = (ROOT / ".ci/run").read_text()
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+
+
+def recipe(target: str) -> list[str]:
+    """Return the commands of a target of the Makefile, with the usual folder of the environment."""
+    match = re.search(
+        rf"^{target}:.*\n((?:\t.*\n)+)", (ROOT / "Makefile").read_text(), re.MULTILINE
+    )
+    assert match
+    return [line.strip().replace("$(VENV)", ".venv") for line in match[1].splitlines()]
 
 
 def tool(name: str) -> ModuleType:
@@ -183,6 +195,39 @@ def test_ci_run__legs() -> None:
     assert [leg for leg in LEGS if leg not in chosen] == [
         leg for leg in LEGS if leg.startswith("py314-")
     ]
+
+
+def test_hooks__are_what_lint_runs() -> None:
+    """A commit and a push together meet what ``make lint`` does, in its order."""
+    (repository,) = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())["repos"]
+    hooks = repository["hooks"]
+    assert [hook["entry"] for hook in hooks] == recipe("lint")
+    assert not any(hook["pass_filenames"] for hook in hooks)
+
+
+def test_lint__tools_are_installed() -> None:
+    """What ``make lint`` runs stands in requirements.txt, held at a release, and in the group of the same name."""
+    tools = {Path(shlex.split(line)[0]).name for line in recipe("lint")} - {"python"}
+    assert tools == {"ruff", "codespell", "zizmor", "mypy"}
+    held = re.findall(r"^([\w-]+)~=", (ROOT / "requirements.txt").read_text(), re.MULTILINE)
+    assert tools | {"pip-audit", "pre-commit"} <= set(held)
+    assert tools | {"pip-audit", "pre-commit"} <= set(PYPROJECT["dependency-groups"]["lint"])
+
+
+def test_spelling__ignored_folders_are_those_of_git() -> None:
+    """What git ignores inside the repository is no prose, and the linter leaves it out."""
+    skipped = [
+        pattern.removeprefix("./") for pattern in PYPROJECT["tool"]["codespell"]["skip"].split(",")
+    ]
+    ignored = [
+        line.rstrip("/").removeprefix("docs/") for line in (ROOT / ".gitignore").read_text().split()
+    ]
+    quiet = {"__pycache__", ".coverage"}  # bytes, which it leaves out by itself
+    assert [
+        name
+        for name in ignored
+        if name not in quiet and not any(fnmatch.fnmatch(name, pattern) for pattern in skipped)
+    ] == []
 
 
 def test_audit__known_vulnerability(
