@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import configparser
 import fnmatch
+import functools
 import importlib.util
 import itertools
 import re
@@ -33,8 +34,20 @@ PAIRS = [
 ]
 DATABASES = ["sqlite", "postgres", "mariadb"]
 LEGS = [f"py{pair}-{database}" for pair in PAIRS for database in DATABASES]
+YAML = sorted([*ROOT.glob(".*.yaml"), *ROOT.glob(".github/**/*.yml")])
 CI_RUN = (ROOT / ".ci/run").read_text()
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+
+
+@functools.cache
+def workflow(name: str) -> dict[str, Any]:
+    loaded: dict[str, Any] = yaml.safe_load((ROOT / f".github/workflows/{name}.yml").read_text())
+    return loaded
+
+
+def commands(job: dict[str, Any]) -> list[str]:
+    """Return the commands of a job in their order."""
+    return [step["run"] for step in job["steps"] if "run" in step]
 
 
 def recipe(target: str) -> list[str]:
@@ -197,6 +210,70 @@ def test_ci_run__legs() -> None:
     ]
 
 
+def test_workflow__legs_are_those_of_tox() -> None:
+    """The workflow runs each leg once, with the Python that the leg needs, and lets none be left out."""
+    job = workflow("ci")["jobs"]["matrix"]
+    rows = job["strategy"]["matrix"]["include"]
+    matrix = tool("matrix")
+    assert [leg for row in rows for leg in matrix.choose(LEGS, (row["leg"],))] == LEGS
+    for row in rows:
+        assert row["leg"].split("-")[0] == "py" + row["python"].replace(".", "")
+    assert commands(job)[-1] == 'make matrix MATRIX="--strict $LEG"'
+
+
+def test_workflow__runs_what_ci_run_runs() -> None:
+    """Each target and each group of marked tests of ``.ci/run`` is run by the workflow too."""
+    found = [command for job in workflow("ci")["jobs"].values() for command in commands(job)]
+    wanted = re.findall(r"^(make [a-z-]+|\.venv/bin/python -m pytest .+)$", CI_RUN, re.MULTILINE)
+    assert len(wanted) >= 7
+    assert [command for command in wanted if command not in found] == []
+    assert any(command.startswith("make test ") for command in found)
+
+
+def test_workflow__installs_what_ci_run_installs() -> None:
+    """The packages of the system are those of ``.ci/run``, but for Chromium, for which Chrome stands in."""
+    match = re.search(r"^for package in (.+); do$", CI_RUN, re.MULTILINE)
+    assert match
+    for name in ("matrix", "processes"):
+        (line,) = (c for c in commands(workflow("ci")["jobs"][name]) if "apt-get install" in c)
+        assert line.split("-y -qq ")[1].split() == match[1].split()
+
+
+def test_workflows__rights() -> None:
+    """A job may read the code; the one that publishes may prove who it is, and nothing else."""
+    rights = {
+        (name, job): content["permissions"]
+        for name in ("ci", "release")
+        for job, content in workflow(name)["jobs"].items()
+    }
+    assert rights.pop(("release", "publish")) == {"id-token": "write"}
+    assert all(right == {"contents": "read"} for right in rights.values())
+    assert workflow("ci")["permissions"] == workflow("release")["permissions"] == {}
+
+
+def test_workflows__actions_are_pinned() -> None:
+    """Code of others is named by its commit, and by the same one everywhere."""
+    used = [
+        step["uses"]
+        for name in ("ci", "release")
+        for job in workflow(name)["jobs"].values()
+        for step in job["steps"]
+        if "uses" in step
+    ]
+    assert all(re.fullmatch(r"[\w/-]+@[0-9a-f]{40}", action) for action in used)
+    assert len({action.split("@")[0] for action in used}) == len(set(used))
+
+
+def test_release__publishes_what_was_checked() -> None:
+    """The files are built and tried by the job before the one with the right to publish, which builds none."""
+    jobs = workflow("release")["jobs"]
+    assert commands(jobs["build"])[0] == "make release-check DIST=dist"
+    assert recipe("release-check") == [".venv/bin/python .ci/check_release.py $(DIST)"]
+    assert jobs["publish"]["needs"] == "build"
+    assert jobs["publish"]["environment"]["name"] == "pypi"
+    assert commands(jobs["publish"]) == []
+
+
 def test_hooks__are_what_lint_runs() -> None:
     """A commit and a push together meet what ``make lint`` does, in its order."""
     (repository,) = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())["repos"]
@@ -228,6 +305,25 @@ def test_spelling__ignored_folders_are_those_of_git() -> None:
         for name in ignored
         if name not in quiet and not any(fnmatch.fnmatch(name, pattern) for pattern in skipped)
     ] == []
+
+
+@pytest.mark.parametrize("path", YAML, ids=lambda path: str(path.relative_to(ROOT)))
+def test_yaml__can_be_read(path: Path) -> None:
+    """Each file of GitHub, pre-commit and Read the Docs is a mapping with what its reader needs."""
+    content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    needed = {
+        "ISSUE_TEMPLATE": {"name", "description", "body"},
+        "workflows": {"name", "permissions", "jobs"},
+    }
+    assert needed.get(path.parent.name if path.name != "config.yml" else "", set()) <= set(content)
+
+
+def test_readthedocs__builds_as_make_does() -> None:
+    """The hosted pages are built from the same packages, and a warning stops them too."""
+    content = yaml.safe_load((ROOT / ".readthedocs.yaml").read_text())
+    assert content["python"]["install"] == [{"requirements": "requirements.txt"}]
+    assert content["sphinx"] == {"configuration": "docs/conf.py", "fail_on_warning": True}
+    assert "sphinx-build -W " in recipe("docs")[0]
 
 
 def test_audit__known_vulnerability(
