@@ -18,6 +18,8 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.docs.pages import DOCS, tables
+
 ROOT = Path(__file__).parent.parent
 LEG = "py313-django61-postgres"
 REPORT = '<testsuites><testsuite tests="{}" failures="{}" errors="{}" skipped="{}"/></testsuites>'
@@ -237,6 +239,22 @@ def test_workflow__installs_what_ci_run_installs() -> None:
     for name in ("matrix", "processes"):
         (line,) = (c for c in commands(workflow("ci")["jobs"][name]) if "apt-get install" in c)
         assert line.split("-y -qq ")[1].split() == match[1].split()
+
+
+def test_workflow__databases_are_those_of_the_support_page() -> None:
+    """The servers have the versions that docs/support.md calls tested, and the pairs are its own."""
+    versions = {row[0].lower(): row[1] for row in tables(DOCS / "support.md")[1]}
+    jobs = workflow("ci")["jobs"]
+    images = {
+        service["image"] for job in jobs.values() for service in job.get("services", {}).values()
+    }
+    assert {f"postgres:{versions['postgresql']}", f"mariadb:{versions['mariadb']}"} <= images
+    pairs = [
+        f"{python.replace('.', '')}-django{django.replace('.', '')}"
+        for django, pythons, _end in tables(DOCS / "support.md")[0]
+        for python in pythons.split(", ")
+    ]
+    assert sorted(pairs) == PAIRS
 
 
 def test_workflows__rights() -> None:
