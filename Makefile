@@ -4,6 +4,10 @@ VENV ?= .venv
 PORT ?= 8000
 # What runs the tests; .ci/run measures the coverage on the way.
 TEST_RUNNER ?= -m pytest -q -n auto
+# The legs to run, by a part of their names, after --strict where each of them has to: "--strict py312 django60".
+MATRIX ?=
+# The folder in which the files of the release are left; without it they are only checked.
+DIST ?=
 
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
@@ -24,6 +28,8 @@ test: $(TEST_STAMP)
 lint: $(STAMP)
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/ruff check .
+	$(VENV)/bin/codespell
+	$(VENV)/bin/zizmor --offline --pedantic --quiet .
 	$(VENV)/bin/mypy complycube_sessions project tests
 	$(VENV)/bin/mypy --config-file tests/typing/mypy.ini
 	$(VENV)/bin/python .ci/audit.py
@@ -34,11 +40,11 @@ docs: $(STAMP)
 
 # Every Python, Django and database that this machine has: see tox.ini.
 matrix: $(STAMP)
-	$(VENV)/bin/python .ci/matrix.py
+	$(VENV)/bin/python .ci/matrix.py $(MATRIX)
 
 # Builds what a release would publish, looks into it and tries it in a bare environment.
 release-check: $(STAMP)
-	$(VENV)/bin/python .ci/check_release.py
+	$(VENV)/bin/python .ci/check_release.py $(DIST)
 
 $(DEMO_STAMP): requirements-demo.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; choose one with make PYTHON=python3.12")'

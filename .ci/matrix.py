@@ -1,8 +1,9 @@
 """
 Run the legs of tox.ini that this machine can run, and print how many tests each of them ran.
 
-Usage: python .ci/matrix.py [--strict]. With ``--strict`` a leg whose interpreter or server is missing,
-and a leg that skipped a test, is a failure.
+Usage: python .ci/matrix.py [--strict] [PART …]. A part such as ``py312`` or ``django61-postgres`` chooses the
+legs whose names have all of its factors; without one, all are chosen. With ``--strict`` a chosen leg whose
+interpreter or server is missing, and a leg that skipped a test, is a failure.
 """
 
 from __future__ import annotations
@@ -26,9 +27,9 @@ SERVERS: Final = {
 }
 
 
-def main(*, strict: bool) -> int:
+def main(*parts: str, strict: bool) -> int:
     """Return 0 where every leg that ran is green, and with ``strict`` where none was left out."""
-    legs = expected_legs()
+    legs = choose(expected_legs(), parts)
     interpreters = {name: find_python(name) for name in {leg.split("-")[0] for leg in legs}}
     left_out = {leg: lack for leg in legs if (lack := lacking(leg, interpreters))}
     for leg, lack in left_out.items():
@@ -50,6 +51,17 @@ def expected_legs() -> list[str]:
         [*TOX, "list", "--no-desc", "-qq"], cwd=ROOT, capture_output=True, text=True, check=True
     )
     return done.stdout.split()
+
+
+def choose(legs: list[str], parts: tuple[str, ...]) -> list[str]:
+    """Return the legs that have all factors of a part; a part that no leg has ends the run."""
+    factors = [set(part.split("-")) for part in parts]
+    for part, wanted in zip(parts, factors, strict=True):
+        if not any(wanted <= set(leg.split("-")) for leg in legs):
+            sys.exit(f"tox.ini has no leg with {part}.")
+    return [
+        leg for leg in legs if not parts or any(wanted <= set(leg.split("-")) for wanted in factors)
+    ]
 
 
 def find_python(name: str) -> str | None:
@@ -119,4 +131,5 @@ def say(text: str) -> None:
 TOX: Final = (sys.executable, "-m", "tox")
 
 if __name__ == "__main__":
-    sys.exit(main(strict="--strict" in sys.argv[1:]))
+    options = sys.argv[1:]
+    sys.exit(main(*(part for part in options if part != "--strict"), strict="--strict" in options))

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import configparser
+import fnmatch
+import functools
 import importlib.util
 import itertools
 import re
+import shlex
 import socket
 import tomllib
 from pathlib import Path
@@ -13,10 +16,49 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+import yaml
+
+from tests.docs.pages import DOCS, tables
 
 ROOT = Path(__file__).parent.parent
 LEG = "py313-django61-postgres"
 REPORT = '<testsuites><testsuite tests="{}" failures="{}" errors="{}" skipped="{}"/></testsuites>'
+
+
+PAIRS = [
+    "311-django52",
+    "312-django52",
+    "312-django60",
+    "313-django60",
+    "313-django61",
+    "314-django52",
+    "314-django61",
+]
+DATABASES = ["sqlite", "postgres", "mariadb"]
+LEGS = [f"py{pair}-{database}" for pair in PAIRS for database in DATABASES]
+YAML = sorted([*ROOT.glob(".*.yaml"), *ROOT.glob(".github/**/*.yml")])
+CI_RUN = (ROOT / ".ci/run").read_text()
+PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+
+
+@functools.cache
+def workflow(name: str) -> dict[str, Any]:
+    loaded: dict[str, Any] = yaml.safe_load((ROOT / f".github/workflows/{name}.yml").read_text())
+    return loaded
+
+
+def commands(job: dict[str, Any]) -> list[str]:
+    """Return the commands of a job in their order."""
+    return [step["run"] for step in job["steps"] if "run" in step]
+
+
+def recipe(target: str) -> list[str]:
+    """Return the commands of a target of the Makefile, with the usual folder of the environment."""
+    match = re.search(
+        rf"^{target}:.*\n((?:\t.*\n)+)", (ROOT / "Makefile").read_text(), re.MULTILINE
+    )
+    assert match
+    return [line.strip().replace("$(VENV)", ".venv") for line in match[1].splitlines()]
 
 
 def tool(name: str) -> ModuleType:
@@ -58,9 +100,9 @@ def test_tox__covers_what_the_package_promises() -> None:
     match = re.fullmatch(r"py\{(.+)\}-\{(.+)\}", parser["tox"]["env_list"])
     assert match
     pairs, databases = match[1].split(","), match[2].split(",")
-    assert databases == ["sqlite", "postgres", "mariadb"]
-    assert pairs == ["311-django52", "312-django52", "312-django60", "313-django60", "313-django61"]
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert databases == DATABASES
+    assert pairs == PAIRS
+    project = PYPROJECT["project"]
     promised = set(itertools.chain(*(pair.split("-") for pair in pairs)))
     for kind, prefix in (("Programming Language :: Python", ""), ("Framework :: Django", "django")):
         named = [
@@ -125,6 +167,181 @@ def test_matrix__red(
     """A failure, a skipped test, no test at all, no report, and tox's own failure are failures."""
     ran(matrix, monkeypatch, report, tox)
     assert matrix.main(strict=True) == code
+
+
+@pytest.mark.parametrize(
+    ("parts", "chosen"),
+    [
+        ((), LEGS),
+        (("py312-django60",), [leg for leg in LEGS if leg.startswith("py312-django60-")]),
+        (("postgres-py311",), ["py311-django52-postgres"]),
+        (
+            ("py311", "django61-sqlite"),
+            [*LEGS[:3], "py313-django61-sqlite", "py314-django61-sqlite"],
+        ),
+    ],
+)
+def test_matrix__parts(parts: tuple[str, ...], chosen: list[str]) -> None:
+    """A leg is chosen by some of its factors; several parts choose what each of them does."""
+    assert tool("matrix").choose(LEGS, parts) == chosen
+
+
+def test_matrix__unknown_part(matrix: Any) -> None:
+    """A part that no leg has is a failure, whatever the others choose."""
+    with pytest.raises(SystemExit, match="no leg with py31") as caught:
+        matrix.main("postgres", "py31", strict=False)
+    assert caught.value.code != 0
+
+
+def test_matrix__interpreter_is_not_needed(matrix: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With ``--strict`` only a chosen leg needs its Python."""
+    monkeypatch.setattr(matrix, "expected_legs", lambda: [LEG, "py314-django61-postgres"])
+    monkeypatch.setattr(matrix, "find_python", {"py313": "/usr/bin/python"}.get)
+    assert matrix.main("py313", strict=True) == 0
+    assert matrix.main(strict=False) == 0
+    assert matrix.main(strict=True) == 1
+
+
+def test_ci_run__legs() -> None:
+    """All legs but those of the newest Python, which the machine need not have, are run by ``.ci/run``."""
+    match = re.search(r"matrix\.py --strict (.+)", CI_RUN)
+    assert match
+    chosen = tool("matrix").choose(LEGS, tuple(match[1].split()))
+    assert [leg for leg in LEGS if leg not in chosen] == [
+        leg for leg in LEGS if leg.startswith("py314-")
+    ]
+
+
+def test_workflow__legs_are_those_of_tox() -> None:
+    """The workflow runs each leg once, with the Python that the leg needs, and lets none be left out."""
+    job = workflow("ci")["jobs"]["matrix"]
+    rows = job["strategy"]["matrix"]["include"]
+    matrix = tool("matrix")
+    assert [leg for row in rows for leg in matrix.choose(LEGS, (row["leg"],))] == LEGS
+    for row in rows:
+        assert row["leg"].split("-")[0] == "py" + row["python"].replace(".", "")
+    assert commands(job)[-1] == 'make matrix MATRIX="--strict $LEG"'
+
+
+def test_workflow__runs_what_ci_run_runs() -> None:
+    """Each target and each group of marked tests of ``.ci/run`` is run by the workflow too."""
+    found = [command for job in workflow("ci")["jobs"].values() for command in commands(job)]
+    wanted = re.findall(r"^(make [a-z-]+|\.venv/bin/python -m pytest .+)$", CI_RUN, re.MULTILINE)
+    assert len(wanted) >= 7
+    assert [command for command in wanted if command not in found] == []
+    assert any(command.startswith("make test ") for command in found)
+
+
+def test_workflow__installs_what_ci_run_installs() -> None:
+    """The packages of the system are those of ``.ci/run``, but for Chromium, for which Chrome stands in."""
+    match = re.search(r"^for package in (.+); do$", CI_RUN, re.MULTILINE)
+    assert match
+    for name in ("matrix", "processes"):
+        (line,) = (c for c in commands(workflow("ci")["jobs"][name]) if "apt-get install" in c)
+        assert line.split("-y -qq ")[1].split() == match[1].split()
+
+
+def test_workflow__databases_are_those_of_the_support_page() -> None:
+    """The servers have the versions that docs/support.md calls tested, and the pairs are its own."""
+    versions = {row[0].lower(): row[1] for row in tables(DOCS / "support.md")[1]}
+    jobs = workflow("ci")["jobs"]
+    images = {
+        service["image"] for job in jobs.values() for service in job.get("services", {}).values()
+    }
+    assert {f"postgres:{versions['postgresql']}", f"mariadb:{versions['mariadb']}"} <= images
+    pairs = [
+        f"{python.replace('.', '')}-django{django.replace('.', '')}"
+        for django, pythons, _end in tables(DOCS / "support.md")[0]
+        for python in pythons.split(", ")
+    ]
+    assert sorted(pairs) == PAIRS
+
+
+def test_workflows__rights() -> None:
+    """A job may read the code; the one that publishes may prove who it is, and nothing else."""
+    rights = {
+        (name, job): content["permissions"]
+        for name in ("ci", "release")
+        for job, content in workflow(name)["jobs"].items()
+    }
+    assert rights.pop(("release", "publish")) == {"id-token": "write"}
+    assert all(right == {"contents": "read"} for right in rights.values())
+    assert workflow("ci")["permissions"] == workflow("release")["permissions"] == {}
+
+
+def test_workflows__actions_are_pinned() -> None:
+    """Code of others is named by its commit, and by the same one everywhere."""
+    used = [
+        step["uses"]
+        for name in ("ci", "release")
+        for job in workflow(name)["jobs"].values()
+        for step in job["steps"]
+        if "uses" in step
+    ]
+    assert all(re.fullmatch(r"[\w/-]+@[0-9a-f]{40}", action) for action in used)
+    assert len({action.split("@")[0] for action in used}) == len(set(used))
+
+
+def test_release__publishes_what_was_checked() -> None:
+    """The files are built and tried by the job before the one with the right to publish, which builds none."""
+    jobs = workflow("release")["jobs"]
+    assert commands(jobs["build"])[0] == "make release-check DIST=dist"
+    assert recipe("release-check") == [".venv/bin/python .ci/check_release.py $(DIST)"]
+    assert jobs["publish"]["needs"] == "build"
+    assert jobs["publish"]["environment"]["name"] == "pypi"
+    assert commands(jobs["publish"]) == []
+
+
+def test_hooks__are_what_lint_runs() -> None:
+    """A commit and a push together meet what ``make lint`` does, in its order."""
+    (repository,) = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())["repos"]
+    hooks = repository["hooks"]
+    assert [hook["entry"] for hook in hooks] == recipe("lint")
+    assert not any(hook["pass_filenames"] for hook in hooks)
+
+
+def test_lint__tools_are_installed() -> None:
+    """What ``make lint`` runs stands in requirements.txt, held at a release, and in the group of the same name."""
+    tools = {Path(shlex.split(line)[0]).name for line in recipe("lint")} - {"python"}
+    assert tools == {"ruff", "codespell", "zizmor", "mypy"}
+    held = re.findall(r"^([\w-]+)~=", (ROOT / "requirements.txt").read_text(), re.MULTILINE)
+    assert tools | {"pip-audit", "pre-commit"} <= set(held)
+    assert tools | {"pip-audit", "pre-commit"} <= set(PYPROJECT["dependency-groups"]["lint"])
+
+
+def test_spelling__ignored_folders_are_those_of_git() -> None:
+    """What git ignores inside the repository is no prose, and the linter leaves it out."""
+    skipped = [
+        pattern.removeprefix("./") for pattern in PYPROJECT["tool"]["codespell"]["skip"].split(",")
+    ]
+    ignored = [
+        line.rstrip("/").removeprefix("docs/") for line in (ROOT / ".gitignore").read_text().split()
+    ]
+    quiet = {"__pycache__", ".coverage"}  # bytes, which it leaves out by itself
+    assert [
+        name
+        for name in ignored
+        if name not in quiet and not any(fnmatch.fnmatch(name, pattern) for pattern in skipped)
+    ] == []
+
+
+@pytest.mark.parametrize("path", YAML, ids=lambda path: str(path.relative_to(ROOT)))
+def test_yaml__can_be_read(path: Path) -> None:
+    """Each file of GitHub, pre-commit and Read the Docs is a mapping with what its reader needs."""
+    content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    needed = {
+        "ISSUE_TEMPLATE": {"name", "description", "body"},
+        "workflows": {"name", "permissions", "jobs"},
+    }
+    assert needed.get(path.parent.name if path.name != "config.yml" else "", set()) <= set(content)
+
+
+def test_readthedocs__builds_as_make_does() -> None:
+    """The hosted pages are built from the same packages, and a warning stops them too."""
+    content = yaml.safe_load((ROOT / ".readthedocs.yaml").read_text())
+    assert content["python"]["install"] == [{"requirements": "requirements.txt"}]
+    assert content["sphinx"] == {"configuration": "docs/conf.py", "fail_on_warning": True}
+    assert "sphinx-build -W " in recipe("docs")[0]
 
 
 def test_audit__known_vulnerability(

@@ -4,7 +4,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('complycube_sessions', '0010_missing_index'),
+        ('complycube_sessions', '0012_still_due'),
     ]
 
     operations = [

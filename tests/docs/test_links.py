@@ -8,7 +8,10 @@ import pytest
 
 from tests.docs.pages import DOCS, PAGES, ROOT, anchors, blocks, links, slug_of
 
-LINKING = [*PAGES, ROOT / "CHANGELOG.md", *sorted((ROOT / "benchmarks").glob("*.md"))]
+LINKING = [
+    *PAGES,
+    *sorted({*ROOT.glob("*.md"), *(ROOT / "benchmarks").glob("*.md")} - set(PAGES)),
+]
 
 
 def fault(page: Path, target: str) -> str | None:
