@@ -5,14 +5,17 @@ import re
 import socket
 from collections.abc import Iterator
 
+import hypothesis
 import pytest
 import responses
 from django.db import connection
 from requests import PreparedRequest
 
+from tests.examples import THOROUGH
 from tests.fake_api import FakeAPI
 from tests.report_server import ReportServer, report_server
 
+hypothesis.settings.register_profile(THOROUGH)
 BASE_URL = "https://api.complycube.com/v1"
 
 

@@ -8,26 +8,78 @@ import pytest
 
 from tests.project.site_process import ROOT, run, run_script
 
+pytestmark = pytest.mark.demo
 REAL_KEY = "test_a-key-of-the-real-api"
 LIVE_KEY = "live_a-key-of-the-real-api"
 
 
-def settings_of(folder: Path, *names: str, **variables: str) -> dict[str, Any]:
-    script = (
-        "import json\n"
-        "from django.conf import settings\n"
-        f"print(json.dumps({{name: getattr(settings, name) for name in {names!r}}}))"
-    )
-    values: dict[str, Any] = json.loads(run_script(folder, script, **variables))
-    return values
+LOOK = """
+import json
+from io import StringIO
+from django.conf import settings
+from django.core.management import call_command
+from django.test import Client
+
+def said(*arguments):
+    out = StringIO()
+    call_command(*arguments, stdout=out, stderr=out)
+    return out.getvalue()
+
+def answer(path):
+    response = client.get(path)
+    response.close()
+    return [response.status_code, response.headers.get("Location", "")]
+
+found = {"check": said("check", "--fail-level", "WARNING")}
+found["makemigrations"] = said("makemigrations", "--check", "--dry-run")
+said("migrate")
+client = Client(headers={"host": "localhost"})
+found["pages"] = {path: answer(path) for path in PATHS}
+found["settings"] = {name: getattr(settings, name) for name in NAMES}
+print(json.dumps(found))
+"""
+DEPLOY = """
+import json
+from django.conf import settings
+from django.core.management import call_command
+call_command("migrate", verbosity=0)
+call_command("check", "--deploy", "--fail-level", "WARNING", "--database", "default")
+print(json.dumps(settings.COMPLYCUBE_ACCOUNTS["default"]["BASE_URL"]))
+"""
+NAMES = ("COMPLYCUBE_ACCOUNTS", "INSTALLED_APPS", "DEBUG", "ALLOWED_HOSTS", "DATABASES")
+SANDBOX = "/sandbox/v1/workflowSessions"
+PATHS = ("/", "/admin/login/", "/static/admin/css/base.css", SANDBOX)
+CLEAN = "System check identified no issues (0 silenced).\n"
 
 
-@pytest.mark.parametrize("key", ["", REAL_KEY])
-def test_check__is_clean(tmp_path: Path, key: str) -> None:
+def look(folder: Path, **variables: str) -> Any:
+    """Return what one process of the site tells of its checks, migrations, pages and settings."""
+    script = f"PATHS, NAMES = {PATHS!r}, {NAMES!r}\n{LOOK}"
+    # The request that the sandbox refuses is logged as a warning.
+    return json.loads(run_script(folder, script, LOG_LEVEL="CRITICAL", **variables))
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """Return what the site tells of itself as it comes, on a port of its own."""
+    return look(tmp_path_factory.mktemp("site"), DEMO_PORT="8123")
+
+
+@pytest.fixture(scope="module")
+def real_site(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """Return what the site tells of itself with a key and two secrets of the vendor."""
+    folder = tmp_path_factory.mktemp("real_site")
+    return look(folder, COMPLYCUBE_API_KEY=REAL_KEY, COMPLYCUBE_WEBHOOK_SECRET="new,old")
+
+
+def test_check__is_clean(site: Any, real_site: Any) -> None:
     """The demo site passes Django's checks with the sandbox and with a real key."""
-    result = run(tmp_path, "manage.py", "check", "--fail-level", "WARNING", COMPLYCUBE_API_KEY=key)
-    assert (result.returncode, result.stderr) == (0, "")
-    assert result.stdout == "System check identified no issues (0 silenced).\n"
+    assert (site["check"], real_site["check"]) == (CLEAN, CLEAN)
+
+
+def test_migrations__are_complete(site: Any) -> None:
+    """No model of the site has changed without a migration."""
+    assert site["makemigrations"] == "No changes detected\n"
 
 
 @pytest.mark.parametrize(
@@ -36,12 +88,11 @@ def test_check__is_clean(tmp_path: Path, key: str) -> None:
     ids=["sandbox", "live"],
 )
 def test_check__deployment_is_clean_behind_https(tmp_path: Path, variables: dict[str, str]) -> None:
-    """With HTTPS asked for, the deployment checks find nothing, in the database neither."""
-    production = {"HTTPS": "on", "ALLOWED_HOSTS": "example.com", **variables}
-    assert run(tmp_path, "manage.py", "migrate", **production).returncode == 0
-    arguments = ["manage.py", "check", "--deploy", "--fail-level", "WARNING"]
-    result = run(tmp_path, *arguments, "--database", "default", **production)
-    assert (result.returncode, result.stderr) == (0, "")
+    """With HTTPS, the deployment checks find nothing; a base URL that is given wins over the default."""
+    address = "https://proxy.example/v1"
+    production = {"HTTPS": "on", "ALLOWED_HOSTS": "example.com", "COMPLYCUBE_BASE_URL": address}
+    check, url = run_script(tmp_path, DEPLOY, **production, **variables).splitlines(keepends=True)
+    assert (check, json.loads(url)) == (CLEAN, address)
 
 
 def test_check__deployment_with_a_live_key_and_debug(tmp_path: Path) -> None:
@@ -54,53 +105,38 @@ def test_check__deployment_with_a_live_key_and_debug(tmp_path: Path) -> None:
     assert LIVE_KEY not in result.stderr
 
 
-def test_migrations__are_complete(tmp_path: Path) -> None:
-    """No model of the site has changed without a migration."""
-    result = run(tmp_path, "manage.py", "makemigrations", "--check", "--dry-run")
-    assert (result.returncode, result.stdout) == (0, "No changes detected\n")
-
-
-def test_settings__default_is_the_sandbox(tmp_path: Path) -> None:
+def test_settings__default_is_the_sandbox(site: Any) -> None:
     """Without a key the site talks to its own sandbox, on the port it is served on, and quickly."""
-    values = settings_of(tmp_path, "COMPLYCUBE_ACCOUNTS", "INSTALLED_APPS", DEMO_PORT="8123")
-    account = values["COMPLYCUBE_ACCOUNTS"]["default"]
+    account = site["settings"]["COMPLYCUBE_ACCOUNTS"]["default"]
     assert account["API_KEY"].startswith("test_sandbox")
     assert account["BASE_URL"] == "http://127.0.0.1:8123/sandbox/v1"
     assert account["REQUESTS_PER_SECOND"] == 100
     (secret,) = account["WEBHOOK_SECRETS"]
     assert len(secret) == 64
-    assert "project.sandbox" in values["INSTALLED_APPS"]
+    assert "project.sandbox" in site["settings"]["INSTALLED_APPS"]
 
 
-def test_settings__real_key_means_no_sandbox(tmp_path: Path) -> None:
+def test_settings__real_key_means_no_sandbox(real_site: Any) -> None:
     """With a key the site talks to the vendor at the vendor's pace."""
-    values = settings_of(
-        tmp_path,
-        "COMPLYCUBE_ACCOUNTS",
-        "INSTALLED_APPS",
-        COMPLYCUBE_API_KEY=REAL_KEY,
-        COMPLYCUBE_WEBHOOK_SECRET="new,old",
-    )
-    assert values["COMPLYCUBE_ACCOUNTS"] == {
+    assert real_site["settings"]["COMPLYCUBE_ACCOUNTS"] == {
         "default": {"API_KEY": REAL_KEY, "WEBHOOK_SECRETS": ["new", "old"]}
     }
-    assert "project.sandbox" not in values["INSTALLED_APPS"]
+    assert "project.sandbox" not in real_site["settings"]["INSTALLED_APPS"]
 
 
-def test_settings__base_url_can_be_given(tmp_path: Path) -> None:
-    """COMPLYCUBE_BASE_URL wins over both defaults."""
-    values = settings_of(
-        tmp_path, "COMPLYCUBE_ACCOUNTS", COMPLYCUBE_BASE_URL="https://proxy.example/v1"
-    )
-    assert values["COMPLYCUBE_ACCOUNTS"]["default"]["BASE_URL"] == "https://proxy.example/v1"
-
-
-def test_settings__are_safe_by_default(tmp_path: Path) -> None:
+def test_settings__are_safe_by_default(site: Any) -> None:
     """Nothing but this machine's own names is served, and no debug page shown."""
-    values = settings_of(tmp_path, "DEBUG", "ALLOWED_HOSTS", "DATABASES")
-    assert values["DEBUG"] is False
-    assert values["ALLOWED_HOSTS"] == ["localhost", "127.0.0.1", "[::1]"]
-    assert values["DATABASES"]["default"]["OPTIONS"]["transaction_mode"] == "IMMEDIATE"
+    settings = site["settings"]
+    assert settings["DEBUG"] is False
+    assert settings["ALLOWED_HOSTS"] == ["localhost", "127.0.0.1", "[::1]"]
+    assert settings["DATABASES"]["default"]["OPTIONS"]["transaction_mode"] == "IMMEDIATE"
+
+
+def test_pages__without_debug(site: Any, real_site: Any) -> None:
+    """The start page leads to the admin, style sheets come, and the sandbox is there only without a key."""
+    expected = dict(zip(PATHS, ([302, "/admin/"], [200, ""], [200, ""], [401, ""]), strict=True))
+    assert site["pages"] == expected
+    assert real_site["pages"] == expected | {SANDBOX: [404, ""]}
 
 
 def test_env_example__names_every_variable() -> None:
@@ -119,22 +155,3 @@ def test_env_example__names_every_variable() -> None:
     }
     assert "COMPLYCUBE_API_KEY" in read
     assert named == read
-
-
-PAGES = """
-from django.core.management import call_command
-from django.test import Client
-call_command("migrate", verbosity=0)
-client = Client(headers={"host": "localhost"})
-for path in ("/", "/admin/login/", "/static/admin/css/base.css", "/sandbox/v1/workflowSessions"):
-    response = client.get(path)
-    print(response.status_code, response.headers.get("Location", ""))
-    response.close()
-"""
-
-
-@pytest.mark.parametrize(("key", "sandbox"), [("", "401 "), (REAL_KEY, "404 ")])
-def test_pages__without_debug(tmp_path: Path, key: str, sandbox: str) -> None:
-    """The start page leads to the admin, style sheets come, and the sandbox is there only without a key."""
-    lines = run_script(tmp_path, PAGES, COMPLYCUBE_API_KEY=key, LOG_LEVEL="CRITICAL").splitlines()
-    assert lines == ["302 /admin/", "200 ", "200 ", sandbox]

@@ -19,6 +19,7 @@ from complycube_sessions.api.webhooks import MAX_EVENT_BYTES
 from complycube_sessions.models import WebhookEvent
 from complycube_sessions.rare_log import RareLog
 from complycube_sessions.services.events import store_event
+from tests.examples import examples
 from tests.fake_api import KEY
 from tests.webhooks import SECRET, encoded, event, post, signature
 
@@ -339,9 +340,13 @@ def quiet() -> Iterator[None]:
 
 @pytest.mark.vendors("sqlite")  # none of them comes as far as the database
 def test_webhook__random_requests(quiet: None) -> None:
-    """Ten thousand random bodies and headers: never an error, never a row."""
+    """Random bodies and headers, thousands where it is thorough: never an error, never a row."""
 
-    @settings(max_examples=10_000, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    @settings(
+        max_examples=examples(200, 10_000),
+        deadline=None,
+        suppress_health_check=[HealthCheck.too_slow],
+    )
     @given(body=st.binary(max_size=300), headers=headers, account=accounts)
     def send(body: bytes, headers: dict[str, str], account: str) -> None:
         request = RequestFactory().post("/", body, "application/json", headers=headers)
@@ -354,7 +359,11 @@ def test_webhook__random_requests(quiet: None) -> None:
 def test_webhook__random_signed_bodies(quiet: None) -> None:
     """Random bodies with a valid signature are no events: never an error, never a row."""
 
-    @settings(max_examples=500, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    @settings(
+        max_examples=examples(100, 500),
+        deadline=None,
+        suppress_health_check=[HealthCheck.too_slow],
+    )
     @given(st.binary(max_size=300) | st.text(max_size=50).map(lambda t: f'{{"id":"{t}"}}'.encode()))
     def send(body: bytes) -> None:
         headers = {"ComplyCube-Signature": signature(body)}

@@ -18,6 +18,7 @@ from project.sandbox import API_KEY
 from project.sandbox.loading import DEFAULT_COUNT
 from tests.project.site_process import ROOT, environment, run, run_script
 
+pytestmark = pytest.mark.demo
 # A shell starts its background jobs with SIGINT ignored.
 BACKGROUND_JOB = ["/bin/sh", "-c", 'trap "" INT; exec "$0" "$@"']
 STATE = """

@@ -13,13 +13,16 @@ from complycube_sessions.conf import get_account
 from complycube_sessions.models import RelatedCheck, SessionChange, WorkflowSession
 from complycube_sessions.services.merge import FetchedCheck, FetchedSession, supersedes
 from complycube_sessions.services.store import store_batch
+from tests.examples import examples
 from tests.fake_api import iso
 
 pytestmark = pytest.mark.django_db
 SESSION_ID, CHECK_ID = "5eb2b61e02df0a0008f1cf2a", "5eb2b61e02df0a0008f1cf2b"
 START = datetime(2026, 1, 1, tzinfo=UTC)
 storing = settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=examples(30, 120),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 
 
