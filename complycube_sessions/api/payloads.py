@@ -103,8 +103,13 @@ class SessionSummary:
     id: str
     client_id: str
     status: str
+    entity_name: str
     outcome: str
     created_at: datetime | None
+    workflow_template_id: str
+    workflow_template_name: str
+    workflow_id: str
+    workflow_version: int | None
     updated_at: datetime | None
 
 
@@ -244,8 +249,13 @@ def parse_session_page(
             id=session_id,
             client_id=key_text(raw.get("clientId"), ID_LENGTH),
             status=key_text(raw.get("status"), WORD_LENGTH),
+            entity_name=cut_text(raw.get("entityName"), NAME_LENGTH),
             outcome=key_text(raw.get("outcome"), WORD_LENGTH),
             created_at=_known_time(raw.get("createdAt"), clock),
+            workflow_template_id=key_text(raw.get("workflowTemplateId"), ID_LENGTH),
+            workflow_template_name=cut_text(raw.get("workflowTemplateName"), NAME_LENGTH),
+            workflow_id=key_text(raw.get("workflowId"), ID_LENGTH),
+            workflow_version=_whole_number(raw.get("workflowVersion")),
             updated_at=_known_time(raw.get("updatedAt"), clock),
         )
 

@@ -11,15 +11,26 @@ from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from complycube_sessions.api.payloads import CheckPayload, SessionSummary
-from complycube_sessions.conf import Account, CheckResults
-from complycube_sessions.models import RelatedCheck, WorkflowSession
+from complycube_sessions.conf import Account, CheckResults, conf
+from complycube_sessions.models import RefreshRun, RelatedCheck, WorkflowSession
 from complycube_sessions.querysets import WorkflowSessionQuerySet
 from complycube_sessions.services.database import write_alias
 from complycube_sessions.services.fetch import KnownCheck, wants_result
-from complycube_sessions.services.merge import supersedes
+from complycube_sessions.services.merge import is_of_the_future, supersedes
 
 # More than one, so that the clean-up of a single session upstream does not leave a window unproven.
 NEWEST: Final = 3
+# What an item of the list tells. The project's scrubber gets no item of a list, and may have changed the
+# second ones in what is stored.
+TOLD: Final = ("client_id", "status", "outcome", "created_at")
+TOLD_UNLESS_SCRUBBED: Final = (
+    "entity_name",
+    "workflow_template_id",
+    "workflow_template_name",
+    "workflow_id",
+    "workflow_version",
+)
+TOLD_AT_ONCE: Final = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,11 +43,11 @@ class Newest:
 
 @dataclass(frozen=True, slots=True)
 class SessionState:
-    """What the copy holds of a session that a list tells too."""
+    """What the copy holds of a session that a list tells too; ``told`` has the rest by column."""
 
-    status: str
-    outcome: str
     updated_at: datetime | None
+    fetched_at: datetime
+    told: dict[str, object]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,10 +86,11 @@ def newest_checks(account: Account) -> list[Newest]:
 def session_states(account: Account, ids: Sequence[str]) -> dict[str, SessionState]:
     """Return what is stored by id; a session that is marked as missing is left out."""
     rows = _found_by_id(ids).filter(missing_since=None)
-    fields = ("pk", "account", "environment", "status", "outcome", "updated_at")
+    names = TOLD if conf.COMPLYCUBE_SCRUBBER else (*TOLD, *TOLD_UNLESS_SCRUBBED)
+    fields = ("pk", "account", "environment", "updated_at", "fetched_at", *names)
     return {
-        pk: SessionState(status, outcome, updated_at)
-        for pk, owner, environment, status, outcome, updated_at in rows.values_list(*fields)
+        pk: SessionState(updated_at, fetched_at, dict(zip(names, told, strict=True)))
+        for pk, owner, environment, updated_at, fetched_at, *told in rows.values_list(*fields)
         if (owner, environment) == (account.name, account.environment)
     }
 
@@ -89,14 +101,15 @@ def is_moved(stored: SessionState | None, listed: SessionSummary) -> bool:
 
     Args:
         stored: None where the session is not stored.
-        listed: Its entry of the list, in which status and outcome may be left out.
+        listed: Its entry of the list, in which any field may be left out.
     """
     if stored is None or stored.updated_at is None or listed.updated_at is None:
         return True
     if listed.updated_at != stored.updated_at:
-        return listed.updated_at > stored.updated_at
-    told = {(stored.status, listed.status), (stored.outcome, listed.outcome)}
-    return any(new and new != old for old, new in told)
+        later = listed.updated_at > stored.updated_at
+        return later or is_of_the_future(stored.updated_at, stored.fetched_at)
+    told = ((getattr(listed, name), old) for name, old in stored.told.items())
+    return any(new not in {None, ""} and new != old for new, old in told)
 
 
 def foreign_owners(account: Account, ids: Sequence[str]) -> dict[str, tuple[str, str]]:
@@ -126,14 +139,14 @@ def moved_checks(
 ) -> Iterator[tuple[CheckState, CheckPayload, datetime]]:
     """Yield those of the listed checks that the copy holds and that differ from it, or lack a breakdown."""
     by_id: Mapping[str, tuple[CheckPayload, datetime]] = {c.id: (c, at) for c, at in listed}
-    fields = ("status", "outcome", "updated_at", "fetched_at", "result_fetched_at")
+    fields = ("status", "outcome", "created_at", "updated_at", "fetched_at", "result_fetched_at")
     rows = RelatedCheck.objects.using(write_alias()).filter(check_id__in=list(by_id))
     found = list(rows.values_list("session_id", "check_id", *fields))
     owned = _owned(account, {row[0] for row in found})
     for session_id, check_id, *state in found:
         if session_id not in owned:
             continue
-        status, outcome, updated_at, fetched_at, result_fetched_at = state
+        status, outcome, created_at, updated_at, fetched_at, result_fetched_at = state
         check, at = by_id[check_id]
         current = supersedes(
             updated_at=check.updated_at,
@@ -141,7 +154,8 @@ def moved_checks(
             stored_updated_at=updated_at,
             stored_fetched_at=fetched_at,
         )
-        differs = (status, outcome, updated_at) != (check.status, check.outcome, check.updated_at)
+        told = (check.status, check.outcome, check.created_at, check.updated_at)
+        differs = (status, outcome, created_at, updated_at) != told
         lacks_result = wants_result(setting, check) and (differs or result_fetched_at is None)
         if current and (differs or lacks_result):
             yield CheckState(session_id, lacks_result), check, at
