@@ -178,11 +178,6 @@ def client_ids(account: Account) -> Iterator[str]:
         last = chunk[-1]
 
 
-def knows_client(account: Account, client_id: str) -> bool:
-    """Return whether any session of the client is stored."""
-    return own_sessions(account).filter(client_id=client_id).exists()
-
-
 def count_present(account: Account) -> int:
     """Return how many sessions are stored that upstream is believed to hold."""
     return own_sessions(account).filter(missing_since=None).count()

@@ -365,6 +365,7 @@ class Refresh:
             clients=[client_id for _, client_id in checks],
             checks=[check_id for check_id, _ in checks],
         )
+        listed: dict[str, list[str]] = {}
         for (check_id, client_id), pks in checks.items():
             if check_id in erased.checks or client_id in erased.clients:
                 events.forget(self.account, client_id, check_id, pks)
@@ -374,23 +375,21 @@ class Refresh:
                 if erasures.find(self.account.name, clients=[owner]):
                     events.forget(self.account, owner, check_id, pks)
                     continue
-                also = () if stored.knows_client(self.account, owner) else self._list_client(owner)
+                if owner not in listed:
+                    listed[owner] = self._list_client(owner)
             except STOP_ERRORS:
                 raise
             except ComplyCubeError as error:
                 events.fail(pks, str(error))
             else:
-                events.queue_client(self.account, owner, pks, also)
+                events.queue_client(self.account, owner, pks, listed[owner])
 
     def _client_of(self, check_id: str) -> str:
         return self._client.get_check(check_id).value.client_id
 
     def _list_client(self, client_id: str) -> list[str]:
-        if not client_id:
-            return []
-        answer = self._pump.call(
-            lambda: self._client.list_sessions(page=1, filters={"clientId": client_id})
-        )
+        """Return the client's sessions as the API lists them, for a new one may not be stored yet."""
+        found: dict[str, None] = {}
         keeps = retention.Keeps()
         number = 0
         while client_id:
