@@ -183,6 +183,20 @@ def count_present(account: Account) -> int:
     return own_sessions(account).filter(missing_since=None).count()
 
 
+def told_before(account: Account, subjects: Sequence[str]) -> set[str]:
+    """Return those of the subjects that an earlier run has named in its errors."""
+    runs = RefreshRun.objects.using(write_alias()).filter(
+        account=account.name, environment=account.environment
+    )
+    found: set[str] = set()
+    for start in range(0, len(subjects), TOLD_AT_ONCE):
+        some = subjects[start : start + TOLD_AT_ONCE]
+        named = runs.filter(errors__has_any_keys=some).order_by("-pk")
+        for errors in named.values_list("errors", flat=True)[:TOLD_AT_ONCE]:
+            found.update(errors.keys() & set(some))
+    return found
+
+
 def present_ids(account: Account, size: int) -> Iterator[list[str]]:
     """Yield the ids of those sessions in lists of up to ``size``."""
     after = Q()

@@ -620,8 +620,14 @@ class Refresh:
     ) -> None:
         if sweep is None or self._limited:
             return
-        for item, reason in sweep.unreadable.items():
-            self.record.fail(f"{subject}: {item}", reason, retry=False)
+        unreadable = {f"{subject}: {item}": reason for item, reason in sweep.unreadable.items()}
+        told = stored.told_before(self.account, list(unreadable))
+        for item, reason in unreadable.items():
+            if item not in told:
+                self.record.fail(item, reason, retry=False)
+        if subject == SESSION_LIST:
+            self.record.run.listed += len(unreadable)
+            self.record.run.unchanged += len(told)
         if not sweep.complete:
             self.record.name_error(subject, sweep.fault)
 
