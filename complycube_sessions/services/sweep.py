@@ -239,7 +239,7 @@ class Sweep(Generic[Item]):
 
     def _read(self) -> Generator[list[Item], None, str]:
         """Read window after window until one shows nothing new; return why it is not whole, or ``""``."""
-        before: datetime | None = None
+        step, before, oldest = DATE_STEP, None, None
         while True:
             window = _Window(self._windows + 1, before)
             self._windows += 1
@@ -249,17 +249,23 @@ class Sweep(Generic[Item]):
                 return ""
             if not window.is_whole:
                 return MOVED
-            if before is not None and not window.new:
-                return _verdict(window)
             if before is None and (not window.seen or not (self.always_proven or window.pages > 1)):
                 return ""
             if self._oldest is None:
                 return UNDATED if window.pages > 1 else ""
-            # Not before the oldest item itself: others may have its time, and an answer without it
-            # proves nothing.
-            previous, before = before, self._oldest + SMALLEST_STEP
-            if before == previous:
-                return _verdict(window)
+            if before is not None:
+                if window.seen == window.new:
+                    return UNPROVEN
+                is_end = not window.new or self._oldest == oldest
+                if is_end and window.pages == 1:
+                    return ""
+                if is_end and step == SMALLEST_STEP:
+                    return CROWDED
+                step = SMALLEST_STEP if is_end else DATE_STEP
+            # The window begins with the oldest item itself: others may have its time, an API may compare
+            # whole seconds, and an answer without that item proves nothing.
+            oldest = self._oldest
+            before = oldest + step
 
     def _read_window(self, window: _Window) -> Iterator[list[Item]]:
         filters = dict(self.filters)
@@ -323,13 +329,6 @@ class Sweep(Generic[Item]):
         if self.began_at is None:
             by_vendor = answer.answered_at and answer.answered_at - answer.elapsed
             self.began_at = min(filter(None, [by_vendor, answer.began_at]))
-
-
-def _verdict(last: _Window) -> str:
-    """Return why a window does not prove that there is nothing beyond its oldest item, or ``""``."""
-    if not last.seen:
-        return UNPROVEN
-    return CROWDED if last.pages > 1 else ""
 
 
 def _bound(answer: Answer[ListPage[Item]]) -> datetime:

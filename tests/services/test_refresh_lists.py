@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -64,6 +65,33 @@ def test_capped_list__many_of_one_time(api: FakeAPI) -> None:
     assert refresh_sessions().created == 30
 
 
+def test_capped_list__many_of_one_second(api: FakeAPI) -> None:
+    """Where a second has more items than the list shows, its windows are finer."""
+    for number, session_id in enumerate(capped(api, 50, checks=0)):
+        api.sessions[session_id]["createdAt"] = iso(START + timedelta(milliseconds=10 * number))
+    run = refresh_sessions()
+    assert (run.state, run.created) == ("succeeded", 50)
+
+
+def test_capped_list__filter_in_whole_seconds(
+    api: FakeAPI, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An API that cuts the time of a filter to seconds hides nothing."""
+    ids = capped(api, 50, checks=0)
+    answer = api._answer
+
+    def in_seconds(path: str, query: dict[str, str], headers: Any) -> Any:
+        if "createdBefore" in query:
+            query["createdBefore"] = f"{query['createdBefore'][:19]}.000Z"
+        return answer(path, query, headers)
+
+    monkeypatch.setattr(api, "_answer", in_seconds)
+    for number, session_id in enumerate(ids):
+        api.sessions[session_id]["createdAt"] = iso(START + timedelta(milliseconds=300 * number))
+    run = refresh_sessions()
+    assert (run.state, run.created) == ("succeeded", 50)
+
+
 def test_capped_list__more_of_one_time_than_it_shows(api: FakeAPI) -> None:
     """What no window can split is told, and earns no watermark."""
     for session_id in capped(api):
@@ -82,7 +110,7 @@ def test_proof__one_request(api: FakeAPI) -> None:
         refresh_sessions(full=full)
         requests[name] = [r for r in api.requests if "?" in r]
     assert [len(found) for found in requests.values()] == [3, 2, 3]
-    asked = f"createdBefore={iso(START + timedelta(minutes=1, milliseconds=1)).replace(':', '%3A')}"
+    asked = f"createdBefore={iso(START + timedelta(minutes=1, seconds=1)).replace(':', '%3A')}"
     assert asked in requests["first"][2]
     assert asked in requests["full"][2]
 
