@@ -48,6 +48,7 @@ def measure(sessions: int, changed: int, *, vendor: bool = True) -> dict[str, in
     still_reviewed = sum(n % REVIEWED_EVERY == 0 for n in _changed(sessions, changed))
     pages, check_pages = _pages(sessions), _pages(sessions * CHECKS)
     counts = {
+        # Of the 3, one proves that nothing lies beyond each list's oldest item.
         "first run, bound": sessions + pages + check_pages + -(-sessions // REVIEWED_EVERY) + 3,
         # The bound of an incremental run, with nothing changed and every page read.
         "full run, nothing changed, bound": pages + check_pages + 3,

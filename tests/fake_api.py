@@ -57,6 +57,7 @@ class FakeAPI:
         self.fault_counts: Counter[str] = Counter()
         self.before_page: Callable[[str, int], None] = lambda path, page: None
         self.page_size_limit = 1000
+        self.result_window: int | None = None  # a list shows so many items, and counts no others
         self.ignored_filters: set[str] = set()
         self.filters_without_answer: set[str] = set()
         self.unlisted: set[str] = set()
@@ -182,6 +183,7 @@ class FakeAPI:
             if name in self.ignored_filters:
                 continue
             items = [o for o in items if _matches(o, name, value)]
+        items = items[: self.result_window]
         shown_items = [shown(o) for o in items[(page - 1) * size : page * size]]
         return _json(
             200,

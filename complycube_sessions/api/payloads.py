@@ -12,9 +12,10 @@ import hashlib
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from itertools import count
 from typing import Any, Final, Generic, Literal, TypeVar
 
 from complycube_sessions.exceptions import ComplyCubeInvalidIdError, ComplyCubePayloadError
@@ -108,8 +109,13 @@ class SessionSummary:
 
     id: str
     client_id: str
+    entity_name: str
     status: str
     outcome: str
+    workflow_template_id: str
+    workflow_template_name: str
+    workflow_id: str
+    workflow_version: int | None
     created_at: datetime | None
     updated_at: datetime | None
 
@@ -122,7 +128,7 @@ class ListPage(Generic[Item]):
     """
     One page of a list.
 
-    ``unreadable`` holds a reason for each item that cannot be read, by its id where it has one.
+    ``unreadable`` holds a reason for each item that cannot be read, by a name that stays the same.
     """
 
     items: tuple[Item, ...]
@@ -249,8 +255,13 @@ def parse_session_page(
         return SessionSummary(
             id=session_id,
             client_id=key_text(raw.get("clientId"), ID_LENGTH),
+            entity_name=cut_text(raw.get("entityName"), NAME_LENGTH),
             status=key_text(raw.get("status"), WORD_LENGTH),
             outcome=key_text(raw.get("outcome"), WORD_LENGTH),
+            workflow_template_id=key_text(raw.get("workflowTemplateId"), ID_LENGTH),
+            workflow_template_name=cut_text(raw.get("workflowTemplateName"), NAME_LENGTH),
+            workflow_id=key_text(raw.get("workflowId"), ID_LENGTH),
+            workflow_version=_whole_number(raw.get("workflowVersion")),
             created_at=_known_time(raw.get("createdAt"), clock),
             updated_at=_known_time(raw.get("updatedAt"), clock),
         )
@@ -374,15 +385,38 @@ def _items(data: Any) -> tuple[list[tuple[str, dict[str, Any]]], dict[str, str]]
     found = data.get("items") if isinstance(data, dict) else None
     readable: list[tuple[str, dict[str, Any]]] = []
     unreadable: dict[str, str] = {}
-    for index, item in enumerate(found if isinstance(found, list) else ()):
-        if not isinstance(item, dict):
-            unreadable[f"item {index}"] = f"The list holds {_kind(item)} in place of an object."
-            continue
+    for item in found if isinstance(found, list) else ():
         try:
-            readable.append((check_id_is_safe(item.get("id")), item))
-        except ComplyCubeInvalidIdError as error:
-            unreadable[printable_id(item.get("id"))] = str(error)
+            readable.append((check_id_is_safe(item["id"]), item))
+        except (ComplyCubeInvalidIdError, TypeError, KeyError, IndexError):
+            name = _distinct(_name_of_unreadable(item), unreadable)
+            unreadable[name] = _why_unreadable(item)
     return readable, unreadable
+
+
+def _name_of_unreadable(item: object) -> str:
+    """Return what tells an item from others, is the same when the list shows it again, and is plain."""
+    found = item.get("id") if isinstance(item, dict) else None
+    content = clean_json(found if isinstance(found, str) and found else item)
+    digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+    return f"item {digest[:12]}"
+
+
+def _why_unreadable(item: object) -> str:
+    if not isinstance(item, dict):
+        return f"The list holds {_kind(item)} in place of an object."
+    found, created_at = item.get("id"), parse_time(item.get("createdAt"))
+    when = f", created at {created_at.isoformat()}," if created_at else ""
+    if isinstance(found, str) and found:
+        what = f"the impossible id {printable_id(found)}"
+    else:
+        what = "no id" if found is None or found == "" else f"{_kind(found)} in place of an id"
+    return f"The list holds an item{when} with {what}, so it cannot be fetched."
+
+
+def _distinct(name: str, others: Collection[str]) -> str:
+    names = (f"{name} ({number})" if number > 1 else name for number in count(1))
+    return next(found for found in names if found not in others)
 
 
 def _envelope(data: Any) -> dict[Literal["page", "pages", "total_items"], int]:

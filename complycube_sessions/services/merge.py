@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final, Literal
 
 from complycube_sessions.api.payloads import CheckPayload, SessionPayload
@@ -20,6 +20,8 @@ SESSION_CONTENT: Final = tuple(
     f.name for f in fields(SessionPayload) if f.name not in {"id", "related_checks"}
 )
 FOLLOWED: Final = (SessionChange.Field.STATUS.value, SessionChange.Field.OUTCOME.value)
+# The vendor's clock and ours; more is a wrong clock, or a wrong time.
+CLOCKS_DIFFER: Final = timedelta(minutes=5)
 CHECK_CONTENT: Final = ("status", "outcome", "created_at", "updated_at")
 _CHECK_DEFAULTS: Final = {f.attname: f.get_default() for f in RelatedCheck._meta.concrete_fields}
 
@@ -111,12 +113,24 @@ def supersedes(
     stored_updated_at: datetime | None,
     stored_fetched_at: datetime | None,
 ) -> bool:
-    """Return whether a copy is at least as new as the stored one: vendor's time first, then ours."""
+    """
+    Return whether a copy is at least as new as the stored one: vendor's time first, then ours.
+
+    A stored time that was of the future when it was fetched keeps nothing out.
+    """
     if stored_fetched_at is None:
         return True
     if updated_at and stored_updated_at and updated_at != stored_updated_at:
-        return updated_at > stored_updated_at
+        if updated_at > stored_updated_at:
+            return True
+        if not is_of_the_future(stored_updated_at, stored_fetched_at):
+            return False
     return fetched_at >= stored_fetched_at
+
+
+def is_of_the_future(updated_at: datetime, fetched_at: datetime) -> bool:
+    """Return whether a vendor's time lies further ahead of its request than two clocks differ."""
+    return updated_at > fetched_at + CLOCKS_DIFFER
 
 
 def needs_review(session: WorkflowSession, checks: Iterable[RelatedCheck]) -> bool:

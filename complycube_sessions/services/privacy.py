@@ -425,11 +425,7 @@ def _prune_runs(removal: Removal, override: str) -> None:
         RefreshLease.objects.using(alias).exclude(run=None).values_list("run_id", flat=True)
     )
     marks = runs.exclude(watermark=None).order_by().values("account", "environment")
-    for mark in marks.annotate(newest=Max("watermark")):
-        newest = runs.filter(
-            account=mark["account"], environment=mark["environment"], watermark=mark["newest"]
-        )
-        needed.update(newest.order_by("-pk").values_list("pk", flat=True)[:1])
+    needed.update(marks.annotate(last=Max("pk")).values_list("last", flat=True))
     old = runs.filter(started_at__lt=before).exclude(state=RefreshRun.State.RUNNING)
     removal.take(old.exclude(pk__in=needed))
 

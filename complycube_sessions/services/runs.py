@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from django.db import transaction
-from django.db.models import Max, Q
+from django.db.models import F, Q, QuerySet
 from django.utils import timezone
 
 from complycube_sessions.conf import Account
@@ -46,6 +46,9 @@ _COUNTS: Final = (
     "errors",
     "error_count",
 )
+
+
+_FALSE: Final = Q(watermark__gt=F("finished_at"))
 
 
 class LeaseLostError(Exception):
@@ -257,12 +260,30 @@ class RunRecord:
 
 
 def last_watermark(account: Account) -> datetime | None:
-    """Return up to when, in the vendor's clock, all changes are stored or pending; None before that."""
-    runs = RefreshRun.objects.using(write_alias()).filter(
-        account=account.name, environment=account.environment
-    )
-    newest: datetime | None = runs.aggregate(newest=Max("watermark"))["newest"]
-    return newest
+    """
+    Return up to when all changes are stored or pending, or None where that is not known.
+
+    It is that of the last run that earned one, for a later one may know better. It is not known where the
+    watermark lies in the future, or any was later than the end of its own run: a wrong clock made it,
+    and what rests on it is wrong as well.
+    """
+    runs = _earners(account)
+    mark = runs.order_by("-pk").values_list("watermark", flat=True).first()
+    if mark is None:
+        return None
+    if mark > timezone.now() or runs.filter(_FALSE).exists():
+        logger.warning(
+            "The watermark of the account %s rests on a clock that was wrong, so nothing is known of what "
+            "changed before it; the whole list is read.",
+            account.name,
+        )
+        return None
+    return mark
+
+
+def forget_false_watermarks(account: Account) -> None:
+    """Forget those that a wrong clock made, once a run has read the whole lists."""
+    _earners(account).filter(_FALSE).update(watermark=None)
 
 
 def not_yet_due(account: Account, session_ids: Sequence[str]) -> set[str]:
@@ -277,6 +298,11 @@ def drop_pending(account: Account, session_id: str) -> None:
     """Forget that a session is due: the API does not know it, and neither does the copy."""
     rows = PendingRefresh.objects.using(write_alias())
     rows.filter(account=account.name, session_id=session_id).delete()
+
+
+def _earners(account: Account) -> QuerySet[RefreshRun]:
+    runs = RefreshRun.objects.using(write_alias()).exclude(watermark=None)
+    return runs.filter(account=account.name, environment=account.environment)
 
 
 def _postpone(account: str, failed: Mapping[str, str], alias: str) -> None:

@@ -8,17 +8,29 @@ from datetime import datetime
 from typing import Final
 
 from django.db.models import Q, QuerySet
+from django.utils import timezone
 
 from complycube_sessions.api.payloads import CheckPayload, SessionSummary
-from complycube_sessions.conf import Account, CheckResults
-from complycube_sessions.models import RelatedCheck, WorkflowSession
+from complycube_sessions.conf import Account, CheckResults, conf
+from complycube_sessions.models import RefreshRun, RelatedCheck, WorkflowSession
 from complycube_sessions.querysets import WorkflowSessionQuerySet
 from complycube_sessions.services.database import write_alias
 from complycube_sessions.services.fetch import KnownCheck, wants_result
-from complycube_sessions.services.merge import supersedes
+from complycube_sessions.services.merge import is_of_the_future, supersedes
 
 # More than one, so that the clean-up of a single session upstream does not leave a window unproven.
 NEWEST: Final = 3
+# What an item of the list tells. The project's scrubber gets no item of a list, and may have changed the
+# second ones in what is stored.
+TOLD: Final = ("client_id", "status", "outcome", "created_at")
+TOLD_UNLESS_SCRUBBED: Final = (
+    "entity_name",
+    "workflow_template_id",
+    "workflow_template_name",
+    "workflow_id",
+    "workflow_version",
+)
+TOLD_AT_ONCE: Final = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,11 +43,11 @@ class Newest:
 
 @dataclass(frozen=True, slots=True)
 class SessionState:
-    """What the copy holds of a session that a list tells too."""
+    """What the copy holds of a session that a list tells too; ``told`` has the rest by column."""
 
-    status: str
-    outcome: str
     updated_at: datetime | None
+    fetched_at: datetime
+    told: dict[str, object]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +65,12 @@ def own_sessions(account: Account) -> WorkflowSessionQuerySet:
 
 
 def newest_sessions(account: Account) -> list[Newest]:
-    """Return the sessions that were updated last and are there upstream, newest first."""
-    rows = own_sessions(account).filter(missing_since=None, updated_at__isnull=False)
+    """
+    Return the sessions that were updated last and are there upstream, newest first.
+
+    One of the future is left out: its time is wrong, and would let a window begin too late.
+    """
+    rows = own_sessions(account).filter(missing_since=None, updated_at__lte=timezone.now())
     values = rows.order_by("-updated_at").values_list("pk", "updated_at")[:NEWEST]
     return [Newest(pk, time) for pk, time in values if time]
 
@@ -62,7 +78,7 @@ def newest_sessions(account: Account) -> list[Newest]:
 def newest_checks(account: Account) -> list[Newest]:
     """Return the checks that were updated last, of sessions that are there and name them, newest first."""
     named = _own_checks(account).filter(missing_since=None, session__missing_since=None)
-    rows = named.filter(updated_at__isnull=False)
+    rows = named.filter(updated_at__lte=timezone.now())
     values = rows.order_by("-updated_at").values_list("check_id", "updated_at")[:NEWEST]
     return [Newest(check_id, time) for check_id, time in values if time]
 
@@ -70,10 +86,11 @@ def newest_checks(account: Account) -> list[Newest]:
 def session_states(account: Account, ids: Sequence[str]) -> dict[str, SessionState]:
     """Return what is stored by id; a session that is marked as missing is left out."""
     rows = _found_by_id(ids).filter(missing_since=None)
-    fields = ("pk", "account", "environment", "status", "outcome", "updated_at")
+    names = TOLD if conf.COMPLYCUBE_SCRUBBER else (*TOLD, *TOLD_UNLESS_SCRUBBED)
+    fields = ("pk", "account", "environment", "updated_at", "fetched_at", *names)
     return {
-        pk: SessionState(status, outcome, updated_at)
-        for pk, owner, environment, status, outcome, updated_at in rows.values_list(*fields)
+        pk: SessionState(updated_at, fetched_at, dict(zip(names, told, strict=True)))
+        for pk, owner, environment, updated_at, fetched_at, *told in rows.values_list(*fields)
         if (owner, environment) == (account.name, account.environment)
     }
 
@@ -84,14 +101,15 @@ def is_moved(stored: SessionState | None, listed: SessionSummary) -> bool:
 
     Args:
         stored: None where the session is not stored.
-        listed: Its entry of the list, in which status and outcome may be left out.
+        listed: Its entry of the list, in which any field may be left out.
     """
     if stored is None or stored.updated_at is None or listed.updated_at is None:
         return True
     if listed.updated_at != stored.updated_at:
-        return listed.updated_at > stored.updated_at
-    told = {(stored.status, listed.status), (stored.outcome, listed.outcome)}
-    return any(new and new != old for old, new in told)
+        later = listed.updated_at > stored.updated_at
+        return later or is_of_the_future(stored.updated_at, stored.fetched_at)
+    told = ((getattr(listed, name), old) for name, old in stored.told.items())
+    return any(new not in {None, ""} and new != old for new, old in told)
 
 
 def foreign_owners(account: Account, ids: Sequence[str]) -> dict[str, tuple[str, str]]:
@@ -121,14 +139,14 @@ def moved_checks(
 ) -> Iterator[tuple[CheckState, CheckPayload, datetime]]:
     """Yield those of the listed checks that the copy holds and that differ from it, or lack a breakdown."""
     by_id: Mapping[str, tuple[CheckPayload, datetime]] = {c.id: (c, at) for c, at in listed}
-    fields = ("status", "outcome", "updated_at", "fetched_at", "result_fetched_at")
+    fields = ("status", "outcome", "created_at", "updated_at", "fetched_at", "result_fetched_at")
     rows = RelatedCheck.objects.using(write_alias()).filter(check_id__in=list(by_id))
     found = list(rows.values_list("session_id", "check_id", *fields))
     owned = _owned(account, {row[0] for row in found})
     for session_id, check_id, *state in found:
         if session_id not in owned:
             continue
-        status, outcome, updated_at, fetched_at, result_fetched_at = state
+        status, outcome, created_at, updated_at, fetched_at, result_fetched_at = state
         check, at = by_id[check_id]
         current = supersedes(
             updated_at=check.updated_at,
@@ -136,7 +154,8 @@ def moved_checks(
             stored_updated_at=updated_at,
             stored_fetched_at=fetched_at,
         )
-        differs = (status, outcome, updated_at) != (check.status, check.outcome, check.updated_at)
+        told = (check.status, check.outcome, check.created_at, check.updated_at)
+        differs = (status, outcome, created_at, updated_at) != told
         lacks_result = wants_result(setting, check) and (differs or result_fetched_at is None)
         if current and (differs or lacks_result):
             yield CheckState(session_id, lacks_result), check, at
@@ -159,14 +178,23 @@ def client_ids(account: Account) -> Iterator[str]:
         last = chunk[-1]
 
 
-def knows_client(account: Account, client_id: str) -> bool:
-    """Return whether any session of the client is stored."""
-    return own_sessions(account).filter(client_id=client_id).exists()
-
-
 def count_present(account: Account) -> int:
     """Return how many sessions are stored that upstream is believed to hold."""
     return own_sessions(account).filter(missing_since=None).count()
+
+
+def told_before(account: Account, subjects: Sequence[str]) -> set[str]:
+    """Return those of the subjects that an earlier run has named in its errors."""
+    runs = RefreshRun.objects.using(write_alias()).filter(
+        account=account.name, environment=account.environment
+    )
+    found: set[str] = set()
+    for start in range(0, len(subjects), TOLD_AT_ONCE):
+        some = subjects[start : start + TOLD_AT_ONCE]
+        named = runs.filter(errors__has_any_keys=some).order_by("-pk")
+        for errors in named.values_list("errors", flat=True)[:TOLD_AT_ONCE]:
+            found.update(errors.keys() & set(some))
+    return found
 
 
 def present_ids(account: Account, size: int) -> Iterator[list[str]]:

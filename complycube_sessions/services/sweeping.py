@@ -7,13 +7,14 @@ sessions that are new or moved, and on breakdowns that a reviewer will look at.
 
 from __future__ import annotations
 
+import logging
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
-from itertools import takewhile
+from itertools import chain, takewhile
 from typing import Final
 
 from django.db import DatabaseError, InterfaceError
@@ -50,6 +51,7 @@ from complycube_sessions.services.runs import (
     LeaseLostError,
     RunRecord,
     drop_pending,
+    forget_false_watermarks,
     last_watermark,
     not_yet_due,
 )
@@ -61,6 +63,8 @@ from complycube_sessions.services.store import (
     store_batch,
 )
 from complycube_sessions.services.sweep import Ledger, Sweep, window
+
+logger = logging.getLogger("complycube_sessions.refresh")
 
 BATCH_SECONDS: Final = 2.0
 DUE_AT_ONCE: Final = 200
@@ -75,6 +79,10 @@ MAX_SHARE_MISSING: Final = 0.05
 MAX_FAULTS_IN_A_ROW: Final = 20
 SESSION_LIST: Final = "list of sessions"
 CHECK_LIST: Final = "list of checks"
+MARK_AHEAD: Final = (
+    "The watermark of the account %s lies in the future, so nothing is known of what changed before it; "
+    "the whole list is read."
+)
 
 Job = tuple[str, Callable[[], Copy]]
 
@@ -226,22 +234,23 @@ class Refresh:
         begin = None if full else since or mark
         newest = stored.newest_sessions(self.account)
         filters, start = window(begin, newest[-1].updated_at if newest else None)
-        sweep = Sweep(
-            lambda page, f: self._pump.call(
-                lambda: self._client.list_sessions(page=page, filters=f)
-            ),
-            filters,
-            lambda item, at, reading: self._ledger.note_session(item, reading),
-            self._ledger.count_sessions,
-        )
+        sweep = self._sweep_sessions(filters)
         pages = sweep.pages()
         first = next(pages, [])
+        if mark is not None and sweep.began_at is not None and mark > sweep.began_at:
+            logger.warning(MARK_AHEAD, self.account.name)
+            mark = None
+            if since is None and start is not None:
+                begin = start = None
+                sweep = sweep.everything()
+                pages = sweep.pages()
+                first += next(pages, [])
         self._expected = sweep.total_items
         checks, source = self._list_checks(begin, sweep.total_items)
-        self._refresh_page(first, source)
-        for page in pages:
+        for page in chain([first], pages):
             if self._limited:
                 break
+            self._expected = max(self._expected, sweep.total_items)
             self._refresh_page(page, source)
         self._flush()
         if not self._limited and not self._dry_run:
@@ -251,8 +260,12 @@ class Refresh:
                 self._confirm_missing(sweep, allowed=confirm_missing)
         self._name_unreadable(SESSION_LIST, sweep)
         self._name_unreadable(CHECK_LIST, checks)
-        covers = start is None or (mark is not None and start <= mark)
-        return RunEnd(self._state(), self._earned(sweep, checks, mark) if covers else None)
+        earned = self._earned(sweep, checks)
+        if start is not None:  # what the last watermark says of older changes still has to hold
+            earned = max(earned, mark) if earned and mark and start <= mark else None
+        elif earned is not None:
+            forget_false_watermarks(self.account)
+        return RunEnd(self._state(), earned)
 
     def finish(self, state: str, watermark: datetime | None = None) -> RefreshRun:
         """Store what is left of the batch and record the end."""
@@ -285,6 +298,16 @@ class Refresh:
         self.record.run.listed += len(ids)
         self._ledger.note_counted(ids)
         self._fetch(ids, CheckSource(self._ledger, True, self._results))
+
+    def _sweep_sessions(self, filters: Mapping[str, str]) -> Sweep[SessionSummary]:
+        return Sweep(
+            lambda page, f: self._pump.call(
+                lambda: self._client.list_sessions(page=page, filters=f)
+            ),
+            filters,
+            lambda item, at, number: self._ledger.note_session(item, number),
+            always_proven=not filters,
+        )
 
     def _work_off_events(self, taken: list[WebhookEvent]) -> None:
         planned = events.plan(self.account, taken)
@@ -367,6 +390,7 @@ class Refresh:
             clients=[client_id for _, client_id in checks],
             checks=[check_id for check_id, _ in checks],
         )
+        listed: dict[str, list[str]] = {}
         for (check_id, client_id), pks in checks.items():
             if check_id in erased.checks or client_id in erased.clients:
                 events.drop(pks)
@@ -376,26 +400,35 @@ class Refresh:
                 if not client_id and erasures.find(self.account.name, clients=[owner]):
                     events.forget(self.account, owner, check_id, pks)
                     continue
-                also = () if stored.knows_client(self.account, owner) else self._list_client(owner)
+                if owner not in listed:
+                    listed[owner] = self._list_client(owner)
             except STOP_ERRORS:
                 raise
             except ComplyCubeError as error:
                 events.fail(pks, str(error))
             else:
-                events.queue_client(self.account, owner, pks, also)
+                events.queue_client(self.account, owner, pks, listed[owner])
 
     def _client_of(self, check_id: str) -> str:
         return self._client.get_check(check_id).value.client_id
 
     def _list_client(self, client_id: str) -> list[str]:
-        if not client_id:
-            return []
-        answer = self._pump.call(
-            lambda: self._client.list_sessions(page=1, filters={"clientId": client_id})
-        )
+        """Return the client's sessions as the API lists them, for a new one may not be stored yet."""
+        found: dict[str, None] = {}
         keeps = retention.Keeps()
-        # A filter that the API does not understand may also answer with everything.
-        return [i.id for i in answer.value.items if i.client_id == client_id and keeps(i)]
+        number = 0
+        while client_id:
+            number += 1
+            filters = {"clientId": client_id}
+            page = self._pump.call(
+                partial(self._client.list_sessions, page=number, filters=filters)
+            ).value
+            own = [item for item in page.items if item.client_id == client_id]
+            found |= {item.id: None for item in own if keeps(item)}
+            # A filter that the API does not understand may also answer with everything.
+            if not own or len(own) < len(page.items) or number >= page.pages:
+                break
+        return list(found)
 
     def _refuse_foreign(self, ids: list[str]) -> dict[str, str]:
         """Name those of the ids whose rows belong to another account or environment, and why."""
@@ -425,15 +458,10 @@ class Refresh:
         newest = stored.newest_checks(self.account)
         filters, _ = window(begin, newest[-1].updated_at if newest else None)
 
-        def note(check: CheckPayload, at: datetime, reading: int) -> bool:
-            self._ledger.note_check(check, at, reading)
-            return True
-
         sweep = Sweep(
             lambda page, f: self._pump.call(lambda: self._client.list_checks(page=page, filters=f)),
             filters,
-            note,
-            self._ledger.count_checks,
+            self._ledger.note_check,
         )
         pages = sweep.pages()
         next(pages, None)
@@ -634,28 +662,25 @@ class Refresh:
     ) -> None:
         if sweep is None or self._limited:
             return
-        for item, reason in sweep.unreadable.items():
-            self.record.run.listed += 1
-            self.record.fail(f"{subject}: {item}", reason, retry=False)
+        unreadable = {f"{subject}: {item}": reason for item, reason in sweep.unreadable.items()}
+        told = stored.told_before(self.account, list(unreadable))
+        self.record.run.listed += len(unreadable)
+        self.record.run.unchanged += len(told)
+        for item, reason in unreadable.items():
+            if item not in told:
+                self.record.fail(item, reason, retry=False)
         if not sweep.complete:
-            self.record.name_error(
-                subject, "It changed while it was read, three times; the next run reads it again."
-            )
+            self.record.name_error(subject, sweep.fault)
 
     def _earned(
-        self,
-        sessions: Sweep[SessionSummary],
-        checks: Sweep[CheckPayload] | None,
-        mark: datetime | None,
+        self, sessions: Sweep[SessionSummary], checks: Sweep[CheckPayload] | None
     ) -> datetime | None:
         """Return the watermark, if every page was read and all of it is stored or pending."""
         sweeps = [sweep for sweep in (sessions, checks) if sweep is not None]
-        whole = all(sweep.complete and not sweep.unreadable for sweep in sweeps)
+        whole = all(sweep.complete for sweep in sweeps)
         if not whole or self._limited or self._dry_run or self._unproven:
             return None
-        reached = [time for sweep in sweeps if (time := sweep.watermark())]
-        earned = min(reached) if sessions.watermark() else None
-        return max(filter(None, [earned, mark]), default=None)
+        return min(filter(None, [sweep.watermark() for sweep in sweeps]), default=None)
 
     def _state(self) -> str:
         self._flush()  # the database may refuse a record of the last batch

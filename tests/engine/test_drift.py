@@ -26,7 +26,7 @@ from tests.engine.support import (
     refresh,
     summary,
 )
-from tests.fake_api import START, FakeAPI, iso
+from tests.fake_api import FakeAPI, iso
 
 pytestmark = pytest.mark.django_db
 Drift = Callable[[FakeAPI, random.Random, list[str]], object]
@@ -454,8 +454,8 @@ def test_missing__newest_are_gone(api: FakeAPI, how_many: int) -> None:
 
 
 @pytest.mark.parametrize("offset", [timedelta(days=-3000), timedelta(), timedelta(days=3000)])
-def test_watermark__in_the_clock_of_the_vendor(api: FakeAPI, offset: timedelta) -> None:
-    """The watermark is the vendor's ``Date`` minus five minutes, however wrong the clock is here."""
+def test_watermark__by_the_earlier_clock(api: FakeAPI, offset: timedelta) -> None:
+    """The watermark is the earlier one of the vendor's ``Date`` and the clock here, minus five minutes."""
     api.now = datetime.now(UTC).replace(microsecond=0) + offset
     times = {"createdAt": iso(api.now), "updatedAt": iso(api.now), "completedAt": iso(api.now)}
     session_id = api.add_session(1, checks=0, **times)
@@ -464,8 +464,8 @@ def test_watermark__in_the_clock_of_the_vendor(api: FakeAPI, offset: timedelta) 
 
     assert ended.run is not None
     assert ended.run.watermark is not None
-    late = api.now - timedelta(minutes=5) - ended.run.watermark
-    assert timedelta() <= late < timedelta(seconds=2)
+    late = api.now - max(offset, timedelta()) - timedelta(minutes=5) - ended.run.watermark
+    assert timedelta(seconds=-5) <= late < timedelta(seconds=2)
     api.touch(session_id, outcome="attention")
     assert summary(refresh())["updated"] == 1
     assert_equals_source(api)
@@ -473,15 +473,16 @@ def test_watermark__in_the_clock_of_the_vendor(api: FakeAPI, offset: timedelta) 
 
 @pytest.mark.parametrize("header", [None, "yesterday", "Mon, 99 Jan 2026 00:00:00 GMT"])
 def test_watermark__without_a_date(api: FakeAPI, header: str | None) -> None:
-    """Without a readable ``Date`` it is the newest time that each list showed, minus five minutes."""
+    """Without a readable ``Date`` it is the time at which the first request began, minus five minutes."""
     ids = [api.add_session(number) for number in range(3)]
     api.date_header = lambda: header
+    before = datetime.now(UTC)
 
     ended = refresh()
 
-    newest_check = START + timedelta(minutes=2, seconds=50)  # ten seconds before its session
     assert ended.run is not None
-    assert ended.run.watermark == newest_check - timedelta(minutes=5)
+    assert ended.run.watermark is not None
+    assert before <= ended.run.watermark + timedelta(minutes=5) <= datetime.now(UTC)
     api.touch(ids[0], outcome="attention")
     assert summary(refresh())["updated"] == 1
     assert_equals_source(api)
@@ -517,17 +518,19 @@ def test_watermark__since_on_an_unfinished_copy(api: FakeAPI) -> None:
     assert_equals_source(api)
 
 
-def test_watermark__never_back(api: FakeAPI) -> None:
-    """A full run whose clock is behind does not move the watermark back."""
+@pytest.mark.parametrize("arguments", [[], ["--full"]])
+def test_watermark__ahead_of_the_clock_of_a_run(api: FakeAPI, arguments: list[str]) -> None:
+    """A run whose clock has not reached the watermark does not believe it, reads all and earns its own."""
     api.add_session(1)
     refresh()
-    mark = _mark()
-    behind = api.now - timedelta(days=1)
+    behind = api.now - timedelta(hours=20)
     api.date_header = lambda: format_datetime(behind, usegmt=True)
 
-    refresh("--full")
+    ended = refresh(*arguments)
 
-    assert _mark() == mark
+    assert ended.run is not None
+    assert ended.run.watermark is not None
+    assert timedelta() <= behind - timedelta(minutes=5) - ended.run.watermark < timedelta(seconds=2)
 
 
 def test_watermark__dry_run(api: FakeAPI) -> None:

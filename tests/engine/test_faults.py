@@ -359,7 +359,7 @@ def test_faults__list_page_once(settings: Any, api: FakeAPI, path: str, body: by
     "item", [None, 7, "x", [], {}, {"id": None}, {"id": 5}, {"id": "../x"}, {"id": ""}]
 )
 def test_faults__item_of_the_list(api: FakeAPI, item: object) -> None:
-    """An item that cannot be read is named, the others are stored, and the watermark waits."""
+    """An item that cannot be read is named once, the others are stored, and the watermark moves."""
     ids = [api.add_session(number) for number in range(3)]
     listed = [{**api.sessions[i]} for i in ids]
     page = {"page": 1, "pageSize": 100, "totalItems": 4, "pages": 1, "items": [*listed, item]}
@@ -371,7 +371,8 @@ def test_faults__item_of_the_list(api: FakeAPI, item: object) -> None:
     assert [name for name in ended.errors if name.startswith("list of sessions: ")]
     assert len(ended.errors) == 1
     assert ended.run is not None
-    assert ended.run.watermark is None
+    assert ended.run.watermark is not None
+    assert refresh().code == 0
     assert_equals_source(api)
 
 

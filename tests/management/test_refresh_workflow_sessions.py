@@ -40,7 +40,7 @@ def test_command__all_stored(api: FakeAPI) -> None:
     assert (code, err) == (0, "")
     assert without_seconds(out) == (
         "Incremental refresh of default succeeded: 3 listed, 3 fetched, 3 created, 0 updated, "
-        "0 unchanged, 0 missing, 0 failed, 5 requests in … s.\n"
+        "0 unchanged, 0 missing, 0 failed, 6 requests in … s.\n"
     )
 
 
@@ -123,7 +123,7 @@ def test_command__json(api: FakeAPI) -> None:
     assert (code, err) == (0, "")
     told = json.loads(out)
     assert told["state"] == "succeeded"
-    assert (told["created"], told["requests"], told["errors"]) == (1, 3, {})
+    assert (told["created"], told["requests"], told["errors"]) == (1, 4, {})
     assert told["watermark"].endswith("+00:00")
     code, out, _ = run("--json", UNKNOWN_ID)
     assert code == 1

@@ -156,12 +156,12 @@ def test_refresh_session__inside_a_transaction(example: FakeAPI) -> None:
 
 
 def test_first_run__takes_all(api: FakeAPI) -> None:
-    """The first run stores every session with its outcomes, spending one request each."""
+    """The first run stores every session with its outcomes, spending one request each and three for the lists."""
     ids = [api.add_session(n) for n in range(25)]
     run = refresh_sessions()
     assert run.state == RefreshRun.State.SUCCEEDED
     assert (run.listed, run.fetched, run.created, run.failed) == (25, 25, 25, 0)
-    assert run.requests == len(api.requests) == 25 + 2
+    assert run.requests == len(api.requests) == 25 + 3
     fetched = [r.removeprefix("/workflowSessions/") for r in api.requests if "?" not in r]
     assert sorted(fetched) == sorted(ids)
     assert RelatedCheck.objects.filter(status="complete", outcome="clear").count() == 75
