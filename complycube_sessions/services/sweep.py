@@ -22,6 +22,9 @@ MAX_READS: Final = 3
 # Of the ledger's pages in memory; the rest is in its file, and that in the system's cache.
 CACHE_KIB: Final = 512
 LOCKS: Final = 64  # a lock for each of a million clients would not fit in memory
+# A list that grows while it is read does not double; more pages than that are no list.
+MORE_PAGES: Final = 100
+MOST_PAGES: Final = 100_000
 WATERMARK_MARGIN: Final = timedelta(minutes=5)
 DATE_STEP: Final = timedelta(seconds=1)
 SMALLEST_STEP: Final = timedelta(milliseconds=1)
@@ -53,6 +56,7 @@ class Ledger:
                 created TEXT, updated TEXT, fetched TEXT, reading INTEGER
             ) WITHOUT ROWID;
             CREATE TABLE client (id TEXT PRIMARY KEY) WITHOUT ROWID;
+            CREATE TABLE asked (id TEXT PRIMARY KEY, number INTEGER) WITHOUT ROWID;
             CREATE TABLE counted (id TEXT PRIMARY KEY) WITHOUT ROWID;
             BEGIN;
             """
@@ -87,6 +91,16 @@ class Ledger:
             self._database.executemany(
                 "INSERT OR IGNORE INTO counted VALUES (?)", [[one] for one in session_ids]
             )
+
+    def count_request(self, session_id: str) -> int:
+        """Count a request for one of the checks of a session that did not move; return how many there are."""
+        with self._lock:
+            self._database.execute("INSERT OR IGNORE INTO asked VALUES (?, 0)", [session_id])
+            self._database.execute(
+                "UPDATE asked SET number = number + 1 WHERE id = ?", [session_id]
+            )
+            query = "SELECT number FROM asked WHERE id = ?"
+            return int(self._database.execute(query, [session_id]).fetchone()[0])
 
     def is_counted(self, session_id: str) -> bool:
         """Return whether a session was noted so."""
@@ -183,6 +197,8 @@ class Sweep(Generic[Item]):
     vendor_began_at: datetime | None = None
     newest_listed_at: datetime | None = None
     unreadable: dict[str, str] = field(default_factory=dict)
+    # After how many pages it was given up, as more were promised on each; 0 where it has an end.
+    given_up_after: int = 0
 
     def pages(self) -> Iterator[list[Item]]:
         """
@@ -209,6 +225,8 @@ class Sweep(Generic[Item]):
                 self._learn_newest(page)
                 fresh = [i for i in page.items if self.note(i, answer.began_at, reading)]
                 yield fresh
+            if self.given_up_after:
+                return
             seen = self.count(reading) + len(self.unreadable)
             if steady and seen >= highest:
                 self.complete = True
@@ -220,15 +238,19 @@ class Sweep(Generic[Item]):
         return began and began - WATERMARK_MARGIN
 
     def _reading(self, filters: Mapping[str, str]) -> Iterator[Answer[ListPage[Item]]]:
-        number = 1
+        number, most = 1, 0
         while True:
             answer = self.read_page(number, filters)
             yield answer
             page = answer.value
+            most = most or most_pages(page)
             # `pages` may be missing; a page without items is the end whatever it says.
             if not (page.items or page.unreadable) or (page.pages and number >= page.pages):
                 return
             if not page.pages and number * len(page.items) >= page.total_items:
+                return
+            if number >= most:
+                self.given_up_after = most
                 return
             number += 1
 
@@ -243,6 +265,20 @@ class Sweep(Generic[Item]):
             if item.updated_at:
                 newest = self.newest_listed_at or item.updated_at
                 self.newest_listed_at = max(newest, item.updated_at)
+
+
+def most_pages(first: ListPage[Any]) -> int:
+    """Return after how many pages a list has no end: twice what its first page promised and a hundred, at most."""
+    promised = max(first.pages, -(-first.total_items // max(1, len(first.items))))
+    return min(2 * promised + MORE_PAGES, MOST_PAGES)
+
+
+def endless(subject: str, pages: int) -> str:
+    """Return the named reason of a list that went on after so many pages."""
+    return (
+        f"The {subject} promised more on each of {pages} pages, far beyond what its first page told, so "
+        "it was not read to its end."
+    )
 
 
 def window(
