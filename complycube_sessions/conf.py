@@ -69,6 +69,11 @@ class Account:
         """``test`` or ``live``, read off the key's prefix, or ``""``."""
         return environment_of(self.api_key)
 
+    @property
+    def host(self) -> str:
+        """Where requests go, for messages: the host of ``base_url`` with its port, and never the key."""
+        return urlsplit(self.base_url).netloc
+
 
 @dataclass(frozen=True)
 class Fault:

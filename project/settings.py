@@ -8,6 +8,7 @@ from typing import Any
 
 import environ
 
+from project.demo_port import read_port
 from project.sandbox import API_KEY as SANDBOX_API_KEY
 from project.secret_key import read_or_create
 
@@ -19,14 +20,18 @@ if (BASE_DIR / ".env").is_file():
     environ.Env.read_env(BASE_DIR / ".env")
 
 DEBUG = env.bool("DEBUG", default=False)
-SECRET_KEY = env.str("SECRET_KEY", default="") or read_or_create(
-    Path(env.str("SECRET_KEY_FILE", default="") or BASE_DIR / ".secret_key")
-)
+SECRET_KEY_FILE = Path(env.str("SECRET_KEY_FILE", default="") or BASE_DIR / ".secret_key")
+SECRET_KEY = env.str("SECRET_KEY", default="") or read_or_create(SECRET_KEY_FILE)
 
 # Without a key of the real API, the site serves the sandbox and talks to that.
 COMPLYCUBE_API_KEY = env.str("COMPLYCUBE_API_KEY", default="")
 SANDBOX = not COMPLYCUBE_API_KEY
-DEMO_PORT = env.int("DEMO_PORT", default=8000)
+# Where a demo is served unless told, and where commands beside one look for its sandbox.
+DEMO_DEFAULT_PORT = env.int("DEMO_PORT", default=8000)
+DEMO_PORT_FILE = SECRET_KEY_FILE.with_name(".demo_port")
+DEMO_PORT = (
+    DEMO_DEFAULT_PORT if "DEMO_PORT" in env else read_port(DEMO_PORT_FILE) or DEMO_DEFAULT_PORT
+)
 # Seconds since 1970 until which the lists of the demo show by themselves what is new.
 DEMO_LIVE_UNTIL = env.float("DEMO_LIVE_UNTIL", default=0)
 

@@ -122,13 +122,31 @@ def store_event(account: str, event: EventPayload) -> int | None:
     return beside_transactions(lambda: retry_transient(write, alias=alias), alias=alias)
 
 
-def take_events(account: Account, *, most: int, only: int | None = None) -> list[WebhookEvent]:
-    """Take up to ``most`` events that are due, oldest first, or only that one."""
+def newest_event(account: Account) -> int:
+    """Return the primary key of the newest event of an account, or 0."""
+    rows = WebhookEvent.objects.using(write_alias()).filter(account=account.name)
+    return rows.order_by("-pk").values_list("pk", flat=True).first() or 0
+
+
+def take_events(
+    account: Account, *, most: int, only: int | None = None, up_to: int | None = None
+) -> list[WebhookEvent]:
+    """
+    Take up to ``most`` events that are due, oldest first.
+
+    Args:
+        account: Whose events.
+        most: How many.
+        only: Only the event with this primary key.
+        up_to: Only events that were stored no later than the one with this primary key.
+    """
     due = _open_events(account.name).filter(
         Q(next_try_at=None) | Q(next_try_at__lte=timezone.now())
     )
     if only is not None:
         due = due.filter(pk=only)
+    if up_to is not None:
+        due = due.filter(pk__lte=up_to)
     return _take(due.order_by("pk"), most)
 
 
@@ -162,6 +180,19 @@ def due_sessions(account: Account, *, retry_failed: bool) -> list[str]:
         *named.values_list("resource_id", flat=True),
     ]
     return [session_id for session_id in dict.fromkeys(ids) if _is_safe(session_id)]
+
+
+def due_among(account: Account, session_ids: Sequence[str], *, up_to: int) -> set[str]:
+    """Return those of the sessions that are due, by themselves or by an event no later than that one."""
+    is_due = Q(next_try_at=None) | Q(next_try_at__lte=timezone.now())
+    pending = _pending(account).filter(is_due, session_id__in=session_ids)
+    named = _open_events(account.name).filter(
+        is_due, pk__lte=up_to, type__startswith=SESSION_EVENT, resource_id__in=session_ids
+    )
+    return {
+        *pending.values_list("session_id", flat=True),
+        *named.values_list("resource_id", flat=True),
+    }
 
 
 def give_back_pending(account: Account, session_ids: Sequence[str]) -> None:

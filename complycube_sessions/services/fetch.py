@@ -16,13 +16,17 @@ from complycube_sessions.exceptions import (
     ComplyCubeError,
     ComplyCubeInvalidIdError,
     ComplyCubeNotFoundError,
+    ComplyCubePayloadError,
     ComplyCubePaymentError,
     ComplyCubeRateLimitError,
 )
 from complycube_sessions.models import RelatedCheck
 from complycube_sessions.services.merge import FetchedCheck, FetchedSession
-from complycube_sessions.services.sweep import Ledger
+from complycube_sessions.services.sweep import Ledger, endless, most_pages
 
+# Real workflows run some ten; what names more is a fault or an attack, and each costs a request.
+MAX_CHECK_REQUESTS: Final = 500
+PAST_THE_LIMIT: Final = "past the limit"
 # The answer to the next request would be the same, whatever it asks for.
 STOP_ERRORS: Final = (
     ComplyCubeAuthenticationError,
@@ -71,6 +75,31 @@ class CheckSource:
     results: CheckResults
 
 
+def too_many_checks(number: int) -> str:
+    """Return the named reason of a session of which not every check was asked for."""
+    return (
+        f"The session has {number} checks that cost a request each; no more than {MAX_CHECK_REQUESTS} "
+        "of one session are asked for in a run."
+    )
+
+
+class Allowance:
+    """How many checks of one session may cost a request of their own."""
+
+    def __init__(self) -> None:
+        self._asked = 0
+
+    def take(self) -> bool:
+        """Return whether one more request may be sent, and count it."""
+        self._asked += 1
+        return self._asked <= MAX_CHECK_REQUESTS
+
+    def note(self, copy: Copy) -> None:
+        """Name it as a failure where the bound was reached."""
+        if self._asked > MAX_CHECK_REQUESTS:
+            copy.problems[PAST_THE_LIMIT] = too_many_checks(self._asked)
+
+
 def wants_result(setting: CheckResults, check: CheckPayload) -> bool:
     """Return whether the breakdown of a check is to be fetched and kept."""
     if setting == "review":
@@ -104,10 +133,12 @@ def fetch_copy(
     with _tolerated(copy, payload.client_id):
         if source.by_client and payload.client_id and payload.related_checks:
             list_client_checks(client, source, payload.client_id)
+    allowance = Allowance()
     for reference in payload.related_checks:
         with _tolerated(copy, reference.check_id):
-            check = _fetch_check(client, reference.check_id, source, known)
+            check = _fetch_check(client, reference.check_id, source, known, allowance)
             checks.append(check)
+    allowance.note(copy)
     found = tuple(check for check in checks if check is not None)
     copy.session = FetchedSession(
         session_id, payload, answer.began_at, found, is_whole=not copy.problems
@@ -125,9 +156,12 @@ def fetch_everything(client: ComplyCubeClient, session_id: str, results: CheckRe
     answer = client.get_session(session_id)
     copy = Copy(None, size_bytes=answer.size_bytes)
     checks: list[FetchedCheck] = []
+    allowance = Allowance()
     for reference in answer.value.related_checks:
-        with _tolerated(copy, reference.check_id):
-            checks.append(_get_check(client, reference.check_id, keep_result=results != "none"))
+        if allowance.take():
+            with _tolerated(copy, reference.check_id):
+                checks.append(_get_check(client, reference.check_id, keep_result=results != "none"))
+    allowance.note(copy)
     copy.session = FetchedSession(
         session_id, answer.value, answer.began_at, tuple(checks), is_whole=not copy.problems
     )
@@ -142,13 +176,18 @@ def fetch_moved_check(client: ComplyCubeClient, check: CheckPayload) -> FetchedC
 def list_client_checks(client: ComplyCubeClient, source: CheckSource, client_id: str) -> None:
     """Read the list of one client's checks into the ledger, once a run."""
     with source.ledger.turn_of_client(client_id) as is_listed:
-        number = 0
+        number = most = 0
         while not is_listed:
             number += 1
             answer = client.list_checks(page=number, filters={"clientId": client_id})
             for check in answer.value.items:
                 source.ledger.note_check(check, answer.began_at, 0)
             is_listed = not answer.value.items or number >= answer.value.pages
+            most = most or most_pages(answer.value)
+            if not is_listed and number >= most:
+                raise ComplyCubePayloadError(
+                    endless(f"list of checks of the client {client_id}", most)
+                )
 
 
 @contextmanager
@@ -165,12 +204,16 @@ def _tolerated(copy: Copy, subject: str) -> Iterator[None]:
 
 
 def _fetch_check(
-    client: ComplyCubeClient, check_id: str, source: CheckSource, known: Mapping[str, KnownCheck]
+    client: ComplyCubeClient,
+    check_id: str,
+    source: CheckSource,
+    known: Mapping[str, KnownCheck],
+    allowance: Allowance,
 ) -> FetchedCheck | None:
     """Return a check as listed, with its breakdown where that is wanted, or None where it did not move."""
     listed, stored = source.ledger.check(check_id), known.get(check_id)
     if listed is None:
-        if stored is not None:
+        if stored is not None or not allowance.take():
             return None
         fetched = _get_check(client, check_id, keep_result=True)
         if wants_result(source.results, fetched.payload):
@@ -180,7 +223,7 @@ def _fetch_check(
     up_to_date = (
         stored is not None and stored.has_result and stored.updated_at == payload.updated_at
     )
-    if not wants_result(source.results, payload) or up_to_date:
+    if not wants_result(source.results, payload) or up_to_date or not allowance.take():
         return FetchedCheck(payload, fetched_at)
     return _get_check(client, check_id, keep_result=True)
 

@@ -19,6 +19,7 @@ from complycube_sessions.api.client import ComplyCubeClient
 from complycube_sessions.api.payloads import check_id_is_safe
 from complycube_sessions.conf import Account, conf, get_account
 from complycube_sessions.exceptions import (
+    ComplyCubeAPIError,
     ComplyCubeAuthenticationError,
     ComplyCubeConfigurationError,
     ComplyCubeConnectionError,
@@ -27,6 +28,7 @@ from complycube_sessions.exceptions import (
     ComplyCubeInvalidIdError,
     ComplyCubeNotFoundError,
     ComplyCubeOwnershipError,
+    ComplyCubePayloadError,
     ComplyCubePaymentError,
     ComplyCubePermissionError,
     ComplyCubeRateLimitError,
@@ -57,6 +59,8 @@ _RAISED: Final = (
     ComplyCubePermissionError,
     ComplyCubeConfigurationError,
 )
+# Something else may stand where the API should.
+_NO_ANSWER: Final = (ComplyCubeConnectionError, ComplyCubeAPIError, ComplyCubePayloadError)
 Progress = Callable[[RefreshRun, int], None]
 
 
@@ -212,10 +216,9 @@ def _run_to_its_end(refresh: Refresh, work: Callable[[], RunEnd]) -> RefreshRun:
     except ComplyCubeRateLimitError as error:
         reason = f"{error} It does not go away: a monthly quota may be used up."
         return refresh.finish_early(RefreshRun.State.PARTIAL, reason)
-    except ComplyCubeConnectionError as error:
-        return refresh.finish_early(refresh.state_after_fault(), str(error))
     except ComplyCubeError as error:
-        return refresh.finish_early(refresh.state_after_fault(), f"{type(error).__name__}: {error}")
+        state = refresh.state_after_fault()
+        return refresh.finish_early(state, _reason(error, refresh.account, state))
     except LeaseLostError:
         return refresh.finish_early(
             RefreshRun.State.INTERRUPTED, "Another run took the account over."
@@ -231,6 +234,18 @@ def _run_to_its_end(refresh: Refresh, work: Callable[[], RunEnd]) -> RefreshRun:
         raise
     finally:
         refresh.close()
+
+
+def _reason(error: ComplyCubeError, account: Account, state: str) -> str:
+    """Say what ended a run, and what to look at where the API gave no answer that can be used."""
+    kind = "" if isinstance(error, ComplyCubeConnectionError) else f"{type(error).__name__}: "
+    if not isinstance(error, _NO_ANSWER):
+        return f"{kind}{error}"
+    read = "Nothing could" if state == RefreshRun.State.FAILED else "No more could"
+    return (
+        f"{kind}{error} {read} be read from {account.host}. Check BASE_URL and PROXIES of the account "
+        f"{account.name!r}, and that the API is up and this machine reaches it. The next run tries again."
+    )
 
 
 def _mode(*, full: bool, since: datetime | None, ids: Iterable[str] | None) -> str:

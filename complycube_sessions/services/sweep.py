@@ -27,6 +27,9 @@ MAX_READS: Final = 3
 # Of the ledger's pages in memory; the rest is in its file, and that in the system's cache.
 CACHE_KIB: Final = 512
 LOCKS: Final = 64  # a lock for each of a million clients would not fit in memory
+# A list that grows while it is read does not double; more pages than that are no list.
+MORE_PAGES: Final = 100
+MOST_PAGES: Final = 100_000
 WATERMARK_MARGIN: Final = timedelta(minutes=5)
 DATE_STEP: Final = timedelta(seconds=1)
 SMALLEST_STEP: Final = timedelta(milliseconds=1)
@@ -82,6 +85,7 @@ class Ledger:
                 created TEXT, updated TEXT, fetched TEXT, window INTEGER
             ) WITHOUT ROWID;
             CREATE TABLE client (id TEXT PRIMARY KEY) WITHOUT ROWID;
+            CREATE TABLE asked (id TEXT PRIMARY KEY, number INTEGER) WITHOUT ROWID;
             CREATE TABLE counted (id TEXT PRIMARY KEY) WITHOUT ROWID;
             BEGIN;
             """
@@ -112,6 +116,16 @@ class Ledger:
             self._database.executemany(
                 "INSERT OR IGNORE INTO counted VALUES (?)", [[one] for one in session_ids]
             )
+
+    def count_request(self, session_id: str) -> int:
+        """Count a request for one of the checks of a session that did not move; return how many there are."""
+        with self._lock:
+            self._database.execute("INSERT OR IGNORE INTO asked VALUES (?, 0)", [session_id])
+            self._database.execute(
+                "UPDATE asked SET number = number + 1 WHERE id = ?", [session_id]
+            )
+            query = "SELECT number FROM asked WHERE id = ?"
+            return int(self._database.execute(query, [session_id]).fetchone()[0])
 
     def is_counted(self, session_id: str) -> bool:
         """Return whether a session was noted so."""
@@ -225,6 +239,8 @@ class Sweep(Generic[Item]):
     _windows: int = 0
     _seen: int = 0
     _oldest: datetime | None = None
+    # After how many pages it was given up, as more were promised on each; 0 where it has an end.
+    given_up_after: int = 0
 
     def pages(self) -> Iterator[list[Item]]:
         """
@@ -239,6 +255,8 @@ class Sweep(Generic[Item]):
             self._seen = 0
             self._oldest = None
             self.fault = yield from self._read()
+            if self.given_up_after:
+                return
             if not self.fault:
                 self.complete = True
                 return
@@ -261,7 +279,7 @@ class Sweep(Generic[Item]):
             if window.shows_later:
                 logger.warning("The API overlooks createdBefore, so no list can be proven whole.")
                 return ""
-            if not window.is_whole:
+            if self.given_up_after or not window.is_whole:
                 return MOVED
             if before is None and (not window.seen or not (self.always_proven or window.pages > 1)):
                 return ""
@@ -321,15 +339,19 @@ class Sweep(Generic[Item]):
         return fresh
 
     def _reading(self, filters: Mapping[str, str]) -> Iterator[Answer[ListPage[Item]]]:
-        number = 1
+        number, most = 1, 0
         while True:
             answer = self.read_page(number, filters)
             yield answer
             page = answer.value
+            most = most or most_pages(page)
             # `pages` may be missing; a page without items is the end whatever it says.
             if not (page.items or page.unreadable) or (page.pages and number >= page.pages):
                 return
             if not page.pages and number * len(page.items) >= page.total_items:
+                return
+            if number >= most:
+                self.given_up_after = most
                 return
             number += 1
 
@@ -354,6 +376,20 @@ def _bound(answer: Answer[ListPage[Item]]) -> datetime:
     clock = answer.answered_at or answer.began_at + answer.elapsed
     created: list[datetime] = [i.created_at for i in answer.value.items if i.created_at]
     return max([clock + DATE_STEP, *(time + SMALLEST_STEP for time in created)])
+
+
+def most_pages(first: ListPage[Any]) -> int:
+    """Return after how many pages a list has no end: twice what its first page promised and a hundred, at most."""
+    promised = max(first.pages, -(-first.total_items // max(1, len(first.items))))
+    return min(2 * promised + MORE_PAGES, MOST_PAGES)
+
+
+def endless(subject: str, pages: int) -> str:
+    """Return the named reason of a list that went on after so many pages."""
+    return (
+        f"The {subject} promised more on each of {pages} pages, far beyond what its first page told, so "
+        "it was not read to its end."
+    )
 
 
 def window(

@@ -38,12 +38,14 @@ from complycube_sessions.models import RefreshRun, WebhookEvent
 from complycube_sessions.services import erasures, events, retention, stored
 from complycube_sessions.services.environments import refuse_other_environment
 from complycube_sessions.services.fetch import (
+    MAX_CHECK_REQUESTS,
     STOP_ERRORS,
     CheckSource,
     Copy,
     fetch_copy,
     fetch_moved_check,
     list_client_checks,
+    too_many_checks,
 )
 from complycube_sessions.services.merge import FetchedCheck, FetchedSession
 from complycube_sessions.services.pump import Done, OwnThread, Pump
@@ -62,12 +64,14 @@ from complycube_sessions.services.store import (
     ownership_reason,
     store_batch,
 )
-from complycube_sessions.services.sweep import Ledger, Sweep, window
+from complycube_sessions.services.sweep import Ledger, Sweep, endless, window
 
 logger = logging.getLogger("complycube_sessions.refresh")
 
 BATCH_SECONDS: Final = 2.0
 DUE_AT_ONCE: Final = 200
+# So many requests of what is due come before the first page of the lists.
+DUE_SHARE: Final = 50
 BATCH_BYTES: Final = 4 * 1024 * 1024
 # A kill loses a batch: at the vendor's limit two seconds' worth, at any rate a hundredth of the run.
 SMALLEST_BATCH: Final = 20
@@ -147,6 +151,9 @@ class Refresh:
         self._batch_since = 0.0
         self._faults_in_a_row = 0
         self._expected = 0
+        self._newest_event = 0
+        self._due_requests = 0
+        self._is_due_left = False
         self._limited = False
         self._unproven = False
         self._failed_checks: set[str] = set()
@@ -181,6 +188,7 @@ class Refresh:
         reason: str | None = None,
         only: int | None = None,
         pending_only: bool = False,
+        up_to: int | None = None,
         go_on: Callable[[], bool] = lambda: True,
     ) -> int:
         """
@@ -193,6 +201,7 @@ class Refresh:
             reason: Only sessions that are due for that reason.
             only: Only the event with this primary key, and those of the same session.
             pending_only: Whether to leave events to others.
+            up_to: Only events that were stored no later than the one with this primary key.
             go_on: Asked before each step whether there is room for one more.
 
         Returns:
@@ -201,8 +210,13 @@ class Refresh:
         count = 0
         asked: set[str] = set()
         seen: set[int] = set()
+        self._is_due_left = True
         while not self._limited and go_on():
-            taken = [] if pending_only else events.take_events(self.account, most=most, only=only)
+            taken = (
+                []
+                if pending_only
+                else events.take_events(self.account, most=most, only=only, up_to=up_to)
+            )
             # One that nothing was done about waits until its worker's time is over.
             taken = [event for event in taken if event.pk not in seen]
             seen.update(event.pk for event in taken)
@@ -216,6 +230,7 @@ class Refresh:
                 asked.update(due)
                 self._work_off_sessions(due, "webhook" if reason == events.QUEUED else self._source)
             else:
+                self._is_due_left = False
                 break
             count += len(taken) + len(due)
         return count
@@ -226,8 +241,8 @@ class Refresh:
             announce_outcomes(self.account, on_signal=self._stay_alive)
             if self._retry_failed:
                 events.retry_failed_now(self.account)
-            if not self._hand_out:
-                self.run_due()
+            self._newest_event = events.newest_event(self.account)
+            self._work_off_share()
         elif not self._hand_out:
             self._plan_due()
         mark = last_watermark(self.account)
@@ -253,6 +268,9 @@ class Refresh:
             self._expected = max(self._expected, sweep.total_items)
             self._refresh_page(page, source)
         self._flush()
+        if not self._dry_run and not self._hand_out:
+            # What comes while the run works is for the next one, or it might never end.
+            self.run_due(up_to=self._newest_event)
         if not self._limited and not self._dry_run:
             self._prove_sessions(sweep, newest)
             self._refresh_moved_checks()
@@ -291,6 +309,21 @@ class Refresh:
         self._ledger.close()
 
     # What to fetch
+
+    def _work_off_share(self) -> None:
+        """Work off what is due until it has had as many requests as the lists, so that neither starves."""
+        if self._dry_run or self._hand_out:
+            return
+        self._flush()
+        began, due_before = self.requests, self._due_requests
+        most = began - due_before + DUE_SHARE
+
+        def has_share() -> bool:
+            self._due_requests = due_before + self.requests - began
+            return self._due_requests < most
+
+        self.run_due(most=DUE_SHARE, go_on=has_share)
+        has_share()
 
     def _plan_due(self) -> None:
         """Count what ``run_due`` would fetch, as far as that can be told without a request."""
@@ -511,12 +544,16 @@ class Refresh:
         wanted, kept_out = self._wanted_here(moved, known)
         if self._dry_run:  # a real run finds what was due as it has stored it
             wanted = [i for i in wanted if not self._ledger.is_counted(i)]
+        if self._is_due_left and not self._hand_out:  # this run fetches it for that
+            due = events.due_among(self.account, wanted, up_to=self._newest_event)
+            wanted = [i for i in wanted if i not in due]
         waiting = not_yet_due(self.account, wanted)
         self.record.run.listed += len(page)
         self.record.run.kept_out += kept_out
         self.record.run.unchanged += len(page) - len(wanted) - len(foreign) - kept_out
         self._ledger.note_counted([*wanted, *foreign])
         self._fetch([session_id for session_id in wanted if session_id not in waiting], source)
+        self._work_off_share()
 
     def _wanted_here(
         self, items: list[SessionSummary], known: Collection[str]
@@ -548,7 +585,8 @@ class Refresh:
             direct: dict[str, list[FetchedCheck]] = {}
             jobs = []
             for state, check, at in stored.moved_checks(self.account, listed, self._results):
-                if state.needs_result and check.id not in self._failed_checks:
+                is_wanted = state.needs_result and check.id not in self._failed_checks
+                if is_wanted and self._may_ask(state.session_id):
                     jobs.append(self._moved_check_job(state.session_id, check, at))
                 else:
                     direct.setdefault(state.session_id, []).append(FetchedCheck(check, at))
@@ -558,6 +596,13 @@ class Refresh:
             for session_id, copy in self._copies(jobs):
                 self._take(session_id, copy)
             self._flush()
+
+    def _may_ask(self, session_id: str) -> bool:
+        """Return whether one more check of a session may cost a request; where not, that is named."""
+        number = self._ledger.count_request(session_id)
+        if number == MAX_CHECK_REQUESTS + 1:
+            self.record.name_error(session_id, too_many_checks(number))
+        return number <= MAX_CHECK_REQUESTS
 
     def _moved_check_job(self, session_id: str, check: CheckPayload, at: datetime) -> Job:
         def fetch() -> Copy:
@@ -669,7 +714,9 @@ class Refresh:
         for item, reason in unreadable.items():
             if item not in told:
                 self.record.fail(item, reason, retry=False)
-        if not sweep.complete:
+        if sweep.given_up_after:
+            self.record.name_error(subject, endless(subject, sweep.given_up_after))
+        elif not sweep.complete:
             self.record.name_error(subject, sweep.fault)
 
     def _earned(

@@ -317,7 +317,7 @@ def test_accounts__other_environment(settings: Any, other: FakeAPI) -> None:
     before = mirrored_rows()
     configure(settings, API_KEY=OTHER_KEY)
 
-    assert refresh().code == 1
+    assert refresh().code == 2
     assert refresh(session_id).code == 1
     assert mirrored_rows() == before
 

@@ -7,11 +7,12 @@ from datetime import timedelta
 from io import StringIO
 
 import pytest
+import responses
 from django.core.management import CommandError, call_command
 from django.utils import timezone
 from pytest_django import Settings
 
-from complycube_sessions.models import RefreshLease, RefreshRun, WorkflowSession
+from complycube_sessions.models import PendingRefresh, RefreshLease, RefreshRun, WorkflowSession
 from tests.builders import SESSION_ID, UNKNOWN_ID, vendor_example
 from tests.fake_api import KEY, FakeAPI
 
@@ -245,3 +246,26 @@ def test_command__retry_failed(
     run("--no-retry-failed")
     monkeypatch.setattr(sys.stdin, "isatty", lambda: terminal)
     assert run(*args)[0] == failed
+
+
+@pytest.mark.parametrize("status", [None, 404, 502])
+def test_command__list_cannot_be_read(
+    mocked: responses.RequestsMock, settings: Settings, status: int | None
+) -> None:
+    """Where the list itself fails, it says that nothing could be read, from which host, and what to look at."""
+    url = "http://127.0.0.1:8123/sandbox/v1"
+    settings.COMPLYCUBE_ACCOUNTS = {"default": {"API_KEY": KEY, "BASE_URL": url, "MAX_RETRIES": 0}}
+    if status:
+        mocked.get(re.compile(f"{url}/.*"), status=status, body="<html>")
+    PendingRefresh.objects.create(account="default", session_id=SESSION_ID, reason="failed")
+    code, out, err = run()
+    assert code == 1
+    assert "Nothing could be read from 127.0.0.1:8123. Check BASE_URL and PROXIES" in err
+    assert err.endswith("Nothing was fetched; the copy is as it was.\n")
+    assert KEY not in out + err
+
+
+def test_command__real_api(api: FakeAPI, settings: Settings) -> None:
+    """Who typed a key and no address is told that it went to the real API."""
+    api.key = "test_the-right-one"
+    assert "The key went to the real API, api.complycube.com" in run()[2]

@@ -12,8 +12,10 @@ from urllib.error import URLError
 from urllib.request import urlopen
 
 import pytest
+from pytest_django import Settings
 
 from project.demo_server import free_port
+from project.management.commands.demo import where_the_key_goes
 from project.sandbox import API_KEY
 from project.sandbox.loading import DEFAULT_COUNT
 from tests.project.site_process import ROOT, environment, run, run_script
@@ -59,6 +61,7 @@ class Demo:
     first_output: str
     second_output: str
     page: str
+    beside: subprocess.CompletedProcess[str]
     after_interrupt: str
     returncode: int
     url: str
@@ -71,7 +74,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Demo:
     assert first.returncode == 0, first.stdout + first.stderr
     port = free_port()
     url = f"http://127.0.0.1:{port}"
-    output, page = "", ""
+    output, page, beside = "", "", None
     with subprocess.Popen(
         [
             *(*BACKGROUND_JOB, sys.executable, "manage.py", "demo"),
@@ -91,13 +94,17 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Demo:
                 if line.startswith("Ctrl-C"):
                     with urlopen(f"{url}/admin/login/", timeout=10) as response:  # noqa: S310 - http
                         page = response.read().decode()
+                    beside = run(folder, "manage.py", "refresh_workflow_sessions")
                     second.send_signal(signal.SIGINT)
                     break
             rest = second.stdout.read()
             second.wait(30)
         finally:
             second.kill()
-    return Demo(folder, first.stdout + first.stderr, output, page, rest, second.returncode, url)
+    assert beside is not None, output
+    return Demo(
+        folder, first.stdout + first.stderr, output, page, beside, rest, second.returncode, url
+    )
 
 
 def test_demo__stores_every_sandbox_session(demo: Demo) -> None:
@@ -105,7 +112,7 @@ def test_demo__stores_every_sandbox_session(demo: Demo) -> None:
     assert run_script(demo.folder, STATE).splitlines() == [
         f"True {DEFAULT_COUNT + 1}",
         "True",
-        "succeeded succeeded",
+        "succeeded succeeded succeeded",
         REVIEWER,
         "Compliance reviewer",
         "True",
@@ -135,6 +142,21 @@ def test_demo__serves_until_interrupted(demo: Demo) -> None:
     assert (demo.returncode, demo.after_interrupt) == (0, "\nStopped.\n"), demo.second_output
     with pytest.raises(URLError):
         urlopen(f"{demo.url}/admin/login/", timeout=10)  # noqa: S310 - http
+
+
+def test_demo__is_found_by_commands_beside_it(demo: Demo) -> None:
+    """A command in another window asks the demo that is up, whatever its port; the note goes with the demo."""
+    assert demo.beside.returncode == 0, demo.beside.stderr
+    assert "succeeded" in demo.beside.stdout
+    assert not (demo.folder / ".demo_port").exists()
+
+
+def test_demo__says_where_a_real_key_goes(settings: Settings) -> None:
+    """With a key and no address, the demo says before its first request that the real API gets it."""
+    settings.COMPLYCUBE_ACCOUNTS = {"default": {"API_KEY": "test_a-key-of-the-real-api"}}
+    assert "the key goes to the real API, api.complycube.com" in where_the_key_goes()
+    settings.COMPLYCUBE_ACCOUNTS["default"]["BASE_URL"] = "https://proxy.example/v1"
+    assert where_the_key_goes().endswith("the key goes to proxy.example.")
 
 
 def test_demo__taken_port_names_the_option(tmp_path: Path) -> None:

@@ -395,6 +395,7 @@ def test_foreign_session__is_given_up(api: FakeAPI, process: Any) -> None:
     """An event about another account's row is no work of ours, and does not repeat."""
     session_id = api.add_session(1)
     session_row(session_id, environment="live")
+    session_row("a session of this key's own environment")
     event = received(resource_id=session_id)
     process()
     event.refresh_from_db()

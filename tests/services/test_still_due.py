@@ -27,7 +27,7 @@ def quick(settings: Settings) -> None:
 
 
 def adds_up(run: RefreshRun) -> bool:
-    return run.listed == sum(getattr(run, name) for name in DONE)
+    return bool(run.listed == sum(getattr(run, name) for name in DONE))
 
 
 def due_now() -> None:

@@ -23,6 +23,7 @@ from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 from tqdm import tqdm
 
+from complycube_sessions.conf import DEFAULT_BASE_URL, get_account
 from complycube_sessions.exceptions import (
     ComplyCubeAPIError,
     ComplyCubeConfigurationError,
@@ -98,6 +99,7 @@ class Command(BaseCommand):
         try:
             with _progress(self.stdout, silent=silent) as show, _terminated_as_interrupted():
                 run = self._refresh(
+                    account,
                     lambda: refresh_sessions(
                         account,
                         full,
@@ -108,7 +110,7 @@ class Command(BaseCommand):
                         confirm_missing=confirm_missing,
                         on_progress=show,
                         retry_failed=_is_by_hand() if retry_failed is None else retry_failed,
-                    )
+                    ),
                 )
         except CommandError as error:
             if options["json"]:
@@ -119,7 +121,7 @@ class Command(BaseCommand):
             # The reasons were printed; an error text besides would only repeat them.
             raise CommandError(_failure(run), returncode=SOME_FAILED)
 
-    def _refresh(self, refresh: Callable[[], RefreshRun]) -> RefreshRun:
+    def _refresh(self, account: str, refresh: Callable[[], RefreshRun]) -> RefreshRun:
         try:
             return refresh()
         except ComplyCubeRefreshRunningError as error:
@@ -127,7 +129,7 @@ class Command(BaseCommand):
         except (ComplyCubeConfigurationError, ComplyCubeInvalidIdError) as error:
             raise CommandError(str(error), returncode=COULD_NOT_RUN) from None
         except ComplyCubeAPIError as error:
-            raise CommandError(_refused(error), returncode=COULD_NOT_RUN) from None
+            raise CommandError(_refused(error, account), returncode=COULD_NOT_RUN) from None
         except KeyboardInterrupt:
             raise CommandError(
                 "Interrupted; what was fetched is stored.", returncode=INTERRUPTED
@@ -185,19 +187,30 @@ def _kept_out(count: int) -> str:
 
 
 def _failure(run: RefreshRun) -> str:
+    if run.state == RefreshRun.State.FAILED:
+        return "Nothing was fetched; the copy is as it was."
     if run.failed:
         kept = "what was fetched is stored" if run.remaining else "all others are stored"
         return f"{counted(run.failed, 'session')} failed; {kept}."
     return f"The run ended as {run.state}; what was fetched is stored."
 
 
-def _refused(error: ComplyCubeAPIError) -> str:
+def _refused(error: ComplyCubeAPIError, account: str) -> str:
     advice = {
-        401: "Check API_KEY in COMPLYCUBE_ACCOUNTS.",
+        401: f"{_where_the_key_went(account)} Check API_KEY in COMPLYCUBE_ACCOUNTS.",
         402: "Settle the account in the ComplyCube portal.",
         403: "Check in the ComplyCube portal what the key may do.",
     }
     return f"{error} {advice.get(error.status_code, '')}".rstrip()
+
+
+def _where_the_key_went(name: str) -> str:
+    account = get_account(name)
+    if account.base_url == DEFAULT_BASE_URL:
+        return (
+            f"The key went to the real API, {account.host}, as the account has no other BASE_URL."
+        )
+    return f"The key went to {account.host}, the BASE_URL of the account."
 
 
 def _refusal(account: str, error: CommandError) -> dict[str, Any]:

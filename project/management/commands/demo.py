@@ -13,7 +13,8 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import connection
 from django.urls import reverse
 
-from complycube_sessions.conf import webhook_secrets
+from complycube_sessions.conf import DEFAULT_BASE_URL, get_account, webhook_secrets
+from project.demo_port import noted_port
 from project.demo_server import DemoServer, DemoServerError, free_port, run_manage
 from project.demo_users import create_users
 
@@ -52,7 +53,7 @@ class Command(BaseCommand):
                 live_seconds = 60 * live_minutes if is_live else 0
                 server = DemoServer(port, live_seconds=live_seconds)
                 passwords = self._prepare()
-                with server:
+                with server, _noted(port):
                     self._refresh(port, stay_up=not no_serve)
                     self._show(server.url, passwords, live_minutes if is_live else 0, not no_serve)
                     if not no_serve:
@@ -83,6 +84,8 @@ class Command(BaseCommand):
 
     def _refresh(self, port: int, *, stay_up: bool) -> None:
         source = "the sandbox" if _has_sandbox() else "ComplyCube"
+        if not _has_sandbox():
+            self.stdout.write(where_the_key_goes())
         self.stdout.write(f"Refreshing from {source} …")
         self.stdout.flush()
         # A process of its own, as cron would start it: it talks to the site over HTTP.
@@ -116,6 +119,15 @@ class Command(BaseCommand):
         self.stdout.flush()
 
 
+def where_the_key_goes() -> str:
+    """Return a line for those who typed a key: with it, the demo asks the real API."""
+    account = get_account()
+    host = account.host
+    if account.base_url == DEFAULT_BASE_URL:
+        host = f"the real API, {host}; set COMPLYCUBE_BASE_URL for another address"
+    return f"COMPLYCUBE_API_KEY is set, so there is no sandbox: the key goes to {host}."
+
+
 def _has_sandbox() -> bool:
     return apps.is_installed("project.sandbox")
 
@@ -140,8 +152,14 @@ def _live(url: str, seconds: float) -> Iterator[None]:
 
 
 def _default_port() -> int:
-    port: int = getattr(settings, "DEMO_PORT", 8000)
+    port: int = getattr(settings, "DEMO_DEFAULT_PORT", 8000)
     return port
+
+
+def _noted(port: int) -> contextlib.AbstractContextManager[None]:
+    """Let commands beside the demo find its sandbox, which only a demo without a real key has."""
+    path = getattr(settings, "DEMO_PORT_FILE", None)
+    return noted_port(path, port) if path and _has_sandbox() else contextlib.nullcontext()
 
 
 @contextlib.contextmanager
