@@ -21,9 +21,11 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
 from complycube_sessions.admin.base import ReadOnlyAdmin
+from complycube_sessions.api.throttle import Patience
 from complycube_sessions.conf import account_names
 from complycube_sessions.exceptions import (
     ComplyCubeAuthenticationError,
+    ComplyCubeBusyError,
     ComplyCubeConfigurationError,
     ComplyCubeConnectionError,
     ComplyCubeErasedError,
@@ -49,6 +51,7 @@ MAX_HANDED_OVER: Final = 10_000
 # What the next session of a selection would run into as well.
 _STOPS: Final = (
     ComplyCubeAuthenticationError,
+    ComplyCubeBusyError,
     ComplyCubePaymentError,
     ComplyCubeRateLimitError,
     ComplyCubeConnectionError,
@@ -70,6 +73,13 @@ _REASONS: Final[tuple[tuple[type[Exception], Any], ...]] = (
         ComplyCubeAuthenticationError,
         gettext_lazy(
             "ComplyCube refuses the API key (401). An operator has to look at the settings."
+        ),
+    ),
+    (
+        ComplyCubeBusyError,
+        gettext_lazy(
+            "Other requests to ComplyCube come first at the moment. Nothing was changed. Try again in a "
+            "minute."
         ),
     ),
     (ComplyCubePaymentError, gettext_lazy("ComplyCube asks for payment before it answers (402).")),
@@ -201,8 +211,9 @@ class RefreshActions(ReadOnlyAdmin):
 
     def _refresh_now(self, request: HttpRequest, chosen: list[tuple[str, str]]) -> None:
         refreshed = 0
+        patience = Patience()
         for session_id, account in chosen:
-            error = self._refresh(request, session_id, account)
+            error = self._refresh(request, session_id, account, patience)
             if error is None:
                 refreshed += 1
                 continue
@@ -237,7 +248,7 @@ class RefreshActions(ReadOnlyAdmin):
         if owner is None:
             messages.warning(request, _("There is no session “%(id)s”.") % {"id": session_id})
             return HttpResponseRedirect(self._after(request))
-        error = self._refresh(request, session_id, owner[0])
+        error = self._refresh(request, session_id, owner[0], Patience())
         if error is None:
             messages.success(request, _("The session is up to date."))
         else:
@@ -255,7 +266,8 @@ class RefreshActions(ReadOnlyAdmin):
         if form.is_valid():
             session_id = form.cleaned_data["session_id"]
             is_new = not _stored(session_id).exists()
-            error = self._refresh(request, session_id, form.cleaned_data["account"], is_new=is_new)
+            account = form.cleaned_data["account"]
+            error = self._refresh(request, session_id, account, Patience(), is_new=is_new)
             if error is None:
                 messages.success(request, _("Session %(id)s is stored.") % {"id": session_id})
                 return HttpResponseRedirect(self._after(request, session_id))
@@ -269,11 +281,19 @@ class RefreshActions(ReadOnlyAdmin):
         return self.render(request, "fetch.html", context)
 
     def _refresh(
-        self, request: HttpRequest, session_id: str, account: str, *, is_new: bool = False
+        self,
+        request: HttpRequest,
+        session_id: str,
+        account: str,
+        patience: Patience,
+        *,
+        is_new: bool = False,
     ) -> Exception | None:
         """Refresh one session and log that it was tried; return the error that stopped it."""
         try:
-            session = refresh_session(session_id, account=account, source="admin")
+            session = refresh_session(
+                session_id, account=account, source="admin", patience=patience
+            )
         except (ComplyCubeError, ComplyCubeConfigurationError) as error:
             session_row = _stored(session_id).only("pk").first()
             # An id that nobody knows is free text, and may hold a name.
