@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Final
 
 from django.db.models import Q, QuerySet
+from django.utils import timezone
 
 from complycube_sessions.api.payloads import CheckPayload, SessionSummary
 from complycube_sessions.conf import Account, CheckResults
@@ -125,6 +126,7 @@ def moved_checks(
     rows = RelatedCheck.objects.using(write_alias()).filter(check_id__in=list(by_id))
     found = list(rows.values_list("session_id", "check_id", *fields))
     owned = _owned(account, {row[0] for row in found})
+    now = timezone.now()
     for session_id, check_id, *state in found:
         if session_id not in owned:
             continue
@@ -135,6 +137,7 @@ def moved_checks(
             fetched_at=at,
             stored_updated_at=updated_at,
             stored_fetched_at=fetched_at,
+            now=now,
         )
         differs = (status, outcome, updated_at) != (check.status, check.outcome, check.updated_at)
         lacks_result = wants_result(setting, check) and (differs or result_fetched_at is None)

@@ -16,6 +16,7 @@ from complycube_sessions.api.client import LONGEST_BACKOFF_SECONDS
 from complycube_sessions.api.throttle import NoSlotYetError, Patience, Throttle
 from complycube_sessions.exceptions import (
     ComplyCubeBusyError,
+    ComplyCubeNotFoundError,
     ComplyCubeRateLimitError,
     ComplyCubeRefreshRunningError,
     ComplyCubeServerError,
@@ -24,8 +25,11 @@ from complycube_sessions.models import (
     PendingRefresh,
     RefreshLease,
     RefreshRun,
+    RelatedCheck,
     RequestBudget,
+    SessionChange,
     WebhookEvent,
+    WorkflowSession,
 )
 from complycube_sessions.services import (
     clocks,
@@ -35,9 +39,11 @@ from complycube_sessions.services import (
     refresh_sessions,
 )
 from complycube_sessions.services.budget import FARTHEST, DatabaseSlots, has_room
+from complycube_sessions.services.figures import freshness
 from complycube_sessions.services.report import open_session_report
-from tests.builders import default_account
-from tests.engine.support import assert_equals_source, configure, refresh
+from complycube_sessions.services.silence import silent_accounts
+from tests.builders import default_account, session_row
+from tests.engine.support import assert_equals_source, configure, refresh, summary
 from tests.fake_api import KEY, FakeAPI
 
 pytestmark = pytest.mark.django_db
@@ -332,3 +338,128 @@ def test_patience__ends_the_tries(
     ahead = RequestBudget.objects.get().next_slot_at
     assert ahead is not None
     assert (ahead > datetime.now(UTC) + timedelta(seconds=20)) == (status == 429)
+
+
+# What was stored at a time that is still to come proves nothing
+
+
+@ahead_by
+@pytest.mark.parametrize("way", ["id", "full", "page"])
+def test_missing__of_a_copy_from_a_clock_that_was_set_back(
+    api: FakeAPI, ahead: timedelta, way: str
+) -> None:
+    """A session that the API does not know is marked, whatever its copy says, and told only then."""
+    ids = [api.add_session(number) for number in range(30)]
+    assert refresh().code == 0
+    WorkflowSession.objects.filter(pk=ids[3]).update(fetched_at=timezone.now() + ahead)
+    del api.sessions[ids[3]]
+
+    if way == "page":
+        with pytest.raises(ComplyCubeNotFoundError):
+            refresh_session(ids[3])
+    else:
+        ended = refresh(ids[3] if way == "id" else "--full")
+        assert (ended.code, ended.run and ended.run.missing) == (0, 1)
+        assert f"{ids[3]}: the API does not know it any more; marked as missing." in ended.out
+
+    assert WorkflowSession.objects.get(missing_since__isnull=False).pk == ids[3]
+
+
+def test_missing__not_told_where_a_later_answer_is_stored(api: FakeAPI) -> None:
+    """Another process fetched it after this one was told 404: it is neither marked nor said to be."""
+    session_id = api.add_session(1)
+    assert refresh().code == 0
+    del api.sessions[session_id]
+
+    # By a machine whose clock differs by as much as clocks may.
+    WorkflowSession.objects.update(fetched_at=timezone.now() + timedelta(seconds=50))
+
+    ended = refresh(session_id)
+
+    assert ended.code == 0
+    assert "marked as missing" not in ended.out
+    assert summary(ended) == {
+        "created": 0, "updated": 0, "unchanged": 1, "missing": 0, "failed": 0
+    }  # fmt: skip
+    assert WorkflowSession.objects.get().missing_since is None
+
+
+@ahead_by
+@pytest.mark.parametrize("updated_at", [None, "the same"])
+def test_copy__newer_than_one_of_a_clock_that_was_set_back(
+    api: FakeAPI, ahead: timedelta, updated_at: str | None
+) -> None:
+    """An answer with other content is stored where the vendor's times tell nothing."""
+    session_id = api.add_session(1)
+    if updated_at is None:
+        del api.sessions[session_id]["updatedAt"]
+    assert refresh(session_id).code == 0
+    WorkflowSession.objects.update(fetched_at=timezone.now() + ahead)
+    RelatedCheck.objects.update(fetched_at=timezone.now() + ahead)
+    api.sessions[session_id]["entityName"] = "Somebody Else"
+    api.checks[api.sessions[session_id]["allRelatedChecks"][0]["checkId"]]["status"] = "failed"
+
+    assert refresh(session_id).code == 0
+
+    row = WorkflowSession.objects.get()
+    assert (row.raw, row.entity_name) == (api.sessions[session_id], "Somebody Else")
+    assert row.fetched_at < timezone.now()
+    assert "failed" in row.checks.values_list("status", flat=True)
+
+
+@ahead_by
+def test_check__listed_after_one_of_a_clock_that_was_set_back(
+    api: FakeAPI, ahead: timedelta
+) -> None:
+    """The list of checks moves a check of a session that did not move."""
+    session_id = api.add_session(1)
+    assert refresh().code == 0
+    RelatedCheck.objects.update(fetched_at=timezone.now() + ahead)
+    api.checks[api.sessions[session_id]["allRelatedChecks"][0]["checkId"]]["status"] = "failed"
+
+    assert refresh("--full").code == 0
+
+    assert_equals_source(api)
+
+
+@ahead_by
+def test_missing__ends_when_it_returns(api: FakeAPI, ahead: timedelta) -> None:
+    """A session that was marked by such a clock is there again with its next answer."""
+    session_id = api.add_session(1)
+    assert refresh().code == 0
+    WorkflowSession.objects.update(missing_since=timezone.now() + ahead)
+
+    assert refresh(session_id).code == 0
+
+    assert WorkflowSession.objects.get().missing_since is None
+
+
+@ahead_by
+def test_stale__time_that_is_still_to_come(api: FakeAPI, ahead: timedelta) -> None:
+    """Neither a copy nor a run of such a clock proves that a session is fresh."""
+    api.add_session(1)
+    day = timedelta(days=1)
+    assert refresh().code == 0
+    for find in (WorkflowSession.objects.stale, WorkflowSession.objects.stale_now):
+        assert not find(older_than=day).exists()
+    wrong = timezone.now() + ahead
+    WorkflowSession.objects.update(fetched_at=wrong)
+    RefreshRun.objects.update(started_at=wrong, finished_at=wrong)
+    for find in (WorkflowSession.objects.stale, WorkflowSession.objects.stale_now):
+        assert find(older_than=day).count() == 1
+    assert freshness().late_accounts == ["default"]
+
+
+def test_silence__event_of_a_time_that_is_still_to_come(settings: Settings) -> None:
+    """An event that says to have come later than now does not hide that none came since."""
+    configure(settings, WEBHOOK_SECRETS=["s"])
+    session = session_row()
+    then = timezone.now() - timedelta(hours=5)
+    for _ in range(3):
+        SessionChange.objects.create(
+            session=session, field="status", changed_at=then, observed_at=then, source="refresh"
+        )
+    event = received("x", received_at=timezone.now())
+    assert silent_accounts() == []
+    WebhookEvent.objects.filter(pk=event.pk).update(received_at=timezone.now() + timedelta(days=30))
+    assert silent_accounts() == ["default"]
