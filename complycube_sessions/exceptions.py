@@ -13,6 +13,7 @@ Every error the app raises on purpose.
     ├── ComplyCubeFilterError             a list left out a row that it must hold; stop
     ├── ComplyCubeRefreshRunningError     another run of the account holds the lock; stop
     ├── ComplyCubeStorageError            the database refused the record
+    ├── ComplyCubeBusyError               others use the budget of requests for longer than a page may wait
     ├── ComplyCubeConnectionError         no answer: DNS, TLS, timeout; worth a retry
     ├── ComplyCubeAPIError                an answer other than 2xx; .status_code
     │   ├── ComplyCubeAuthenticationError 401; stop
@@ -80,6 +81,10 @@ class ComplyCubeRefreshRunningError(ComplyCubeError):
 
 class ComplyCubeStorageError(ComplyCubeError):
     """The database refused the record, alone and with a healthy connection."""
+
+
+class ComplyCubeBusyError(ComplyCubeError):
+    """Others use the budget of requests for longer than somebody who waits for a page may be kept waiting."""
 
 
 class ComplyCubeConnectionError(ComplyCubeError):

@@ -20,6 +20,8 @@ REFUSALS = ("decline", "rejected", "match_confirmed")
 # What the prefix of a key tells.
 _ENVIRONMENTS: Final = ("", "live", "test")
 # No vendor's word holds parentheses, so these stand beside them in an address.
+# By how much the clocks of several machines may differ; what lies further ahead has not happened.
+LEEWAY: Final = timedelta(minutes=1)
 NO_WORD: Final = "(none)"
 OTHER_WORDS: Final = "(other)"
 # More than one person's sessions; from here on the index of the clients is the better list.
@@ -210,7 +212,7 @@ class WorkflowSessionQuerySet(models.QuerySet["WorkflowSession"]):
             unswept |= Q(account=account, environment=environment)
         unheard = self._unheard(cutoff)
         if unswept:
-            longest = app.WorkflowSession.objects.using(self.db).filter(fetched_at__lt=cutoff)
+            longest = app.WorkflowSession.objects.using(self.db).filter(_not_fetched_since(cutoff))
             ids = list(longest.order_by().values_list("pk", flat=True)[: MANY + 1])
             if len(ids) <= MANY:
                 unheard = unheard._gathered(ids)
@@ -219,7 +221,7 @@ class WorkflowSessionQuerySet(models.QuerySet["WorkflowSession"]):
         return unheard.filter(_is_due())._of(pending, [])
 
     def _unheard(self, cutoff: datetime) -> WorkflowSessionQuerySet:
-        return self.filter(fetched_at__lt=cutoff, missing_since=None)
+        return self.filter(_not_fetched_since(cutoff), missing_since=None)
 
     def latest_for_client(self, client_id: str) -> WorkflowSession | None:
         """Return the client's newest session by the vendor's creation time, or None."""
@@ -364,8 +366,13 @@ def _sweeps_since(cutoff: datetime) -> models.QuerySet[RefreshRun]:
     return app.RefreshRun.objects.filter(
         mode__in=app.RefreshRun.SWEEPING_MODES,
         state=app.RefreshRun.State.SUCCEEDED,
-        started_at__gte=cutoff,
+        started_at__range=(cutoff, timezone.now() + LEEWAY),
     )
+
+
+def _not_fetched_since(cutoff: datetime) -> Q:
+    """Return the condition that nothing proves a fetch since then; a time that is still to come does not."""
+    return Q(fetched_at__lt=cutoff) | Q(fetched_at__gt=timezone.now() + LEEWAY)
 
 
 def _is_due() -> Q:

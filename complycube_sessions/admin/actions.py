@@ -28,9 +28,11 @@ from complycube_sessions.admin.base import (
     database_reason,
     tells_database_faults,
 )
+from complycube_sessions.api.throttle import Patience
 from complycube_sessions.conf import account_names
 from complycube_sessions.exceptions import (
     ComplyCubeAuthenticationError,
+    ComplyCubeBusyError,
     ComplyCubeConfigurationError,
     ComplyCubeConnectionError,
     ComplyCubeErasedError,
@@ -63,6 +65,7 @@ MAX_HANDED_OVER: Final = 10_000
 # What the next session of a selection would run into as well.
 _STOPS: Final = (
     ComplyCubeAuthenticationError,
+    ComplyCubeBusyError,
     ComplyCubePaymentError,
     ComplyCubeRateLimitError,
     ComplyCubeConnectionError,
@@ -86,6 +89,13 @@ _REASONS: Final[tuple[tuple[type[Exception], Any], ...]] = (
         ComplyCubeAuthenticationError,
         gettext_lazy(
             "ComplyCube refuses the API key (401). An operator has to look at the settings."
+        ),
+    ),
+    (
+        ComplyCubeBusyError,
+        gettext_lazy(
+            "Other requests to ComplyCube come first at the moment. Nothing was changed. Try again in a "
+            "minute."
         ),
     ),
     (ComplyCubePaymentError, gettext_lazy("ComplyCube asks for payment before it answers (402).")),
@@ -239,8 +249,9 @@ class RefreshActions(ReadOnlyAdmin):
 
     def _refresh_now(self, request: HttpRequest, chosen: list[tuple[str, str]]) -> None:
         refreshed = 0
+        patience = Patience()
         for session_id, account in chosen:
-            error = self._refresh(request, session_id, account)
+            error = self._refresh(request, session_id, account, patience)
             if error is None:
                 refreshed += 1
                 continue
@@ -276,7 +287,7 @@ class RefreshActions(ReadOnlyAdmin):
         if owner is None:
             messages.warning(request, _("There is no session “%(id)s”.") % {"id": session_id})
             return HttpResponseRedirect(self._after(request))
-        error = self._refresh(request, session_id, owner[0])
+        error = self._refresh(request, session_id, owner[0], Patience())
         if error is None:
             messages.success(request, _("The session is up to date."))
         else:
@@ -295,7 +306,8 @@ class RefreshActions(ReadOnlyAdmin):
         if form.is_valid():
             session_id = form.cleaned_data["session_id"]
             is_new = not stored_session(session_id).exists()
-            error = self._refresh(request, session_id, form.cleaned_data["account"], is_new=is_new)
+            account = form.cleaned_data["account"]
+            error = self._refresh(request, session_id, account, Patience(), is_new=is_new)
             if error is None:
                 messages.success(request, _("Session %(id)s is stored.") % {"id": session_id})
                 return HttpResponseRedirect(self._after(request, session_id))
@@ -309,10 +321,18 @@ class RefreshActions(ReadOnlyAdmin):
         return self.render(request, "fetch.html", context)
 
     def _refresh(
-        self, request: HttpRequest, session_id: str, account: str, *, is_new: bool = False
+        self,
+        request: HttpRequest,
+        session_id: str,
+        account: str,
+        patience: Patience,
+        *,
+        is_new: bool = False,
     ) -> Exception | None:
         """Refresh one session and log that it was tried; return the error that stopped it."""
-        ask = partial(refresh_session, session_id, account=account, source="admin")
+        ask = partial(
+            refresh_session, session_id, account=account, source="admin", patience=patience
+        )
         try:
             session = beside_transactions(ask, alias=write_alias())
         except DATABASE_FAULTS as error:

@@ -67,6 +67,8 @@ READ_BYTES: Final = 64 * 1024
 MAX_MESSAGE: Final = 200
 FIRST_BACKOFF_SECONDS: Final = 1.0
 MAX_BACKOFF_SECONDS: Final = 60.0
+# With the jitter that comes on top of what a `Retry-After` asks for.
+LONGEST_BACKOFF_SECONDS: Final = 1.1 * MAX_BACKOFF_SECONDS
 LATENCIES: Final = 9
 USER_AGENT: Final = "django-complycube-sessions"
 
@@ -286,11 +288,17 @@ class ComplyCubeClient:
             except retried as error:
                 if self.gives_up or attempt >= self._account.max_retries:
                     raise
-                self._wait_after(error, attempt)
+                if not self._waits_after(error, attempt):
+                    raise
                 attempt += 1
 
-    def _wait_after(self, error: ComplyCubeError, attempt: int) -> None:
+    def _waits_after(self, error: ComplyCubeError, attempt: int) -> bool:
+        """Wait before the next try; return whether there is the patience for it."""
         seconds = backoff_seconds(error, attempt)
+        if isinstance(error, ComplyCubeRateLimitError):
+            self.throttle.pause(seconds)
+        if not self.throttle.patience.lasts(seconds):
+            return False
         logger.info(
             "%s; trying again in %.1f s.",
             error,
@@ -301,10 +309,10 @@ class ComplyCubeClient:
                 "wait_seconds": seconds,
             },
         )
-        if isinstance(error, ComplyCubeRateLimitError):
-            self.throttle.pause(seconds)
-        else:
+        if not isinstance(error, ComplyCubeRateLimitError):
+            self.throttle.patience.spend(seconds)
             self._backoff(seconds)
+        return True
 
     def _get_once(
         self, path: str, subject: str, parse: Callable[[Any, datetime | None], Value]

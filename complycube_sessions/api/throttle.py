@@ -14,11 +14,14 @@ until the source has handed out the one after it.
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections import deque
 from collections.abc import Callable
 from typing import Final, Protocol
+
+from complycube_sessions.exceptions import ComplyCubeBusyError
 
 # Requests are spaced a little wider than the limit allows, so that the different times that they need
 # to reach the server cannot push one more of them into a second: 3.7 % of a second is 37 ms.
@@ -27,13 +30,22 @@ USE_OF_LIMIT: Final = 0.963
 LATEST_START_SECONDS: Final = 0.01
 # How far ahead slots are reserved, so that their owner may be busy storing a batch meanwhile.
 SECONDS_AHEAD: Final = 1.0
+# When to ask again where slots are reserved as far ahead as anybody may reserve them.
+ASK_AGAIN_SECONDS: Final = 1.0
+# How long one who waits for a page may be kept waiting for others' requests.
+PATIENCE_SECONDS: Final = 5.0
 
 
 class SlotSource(Protocol):
     """Where the slots of a key come from."""
 
     def reserve(self, count: int, interval_seconds: float) -> float:
-        """Reserve ``count`` slots and return the first one's time by ``time.monotonic()``."""
+        """
+        Reserve ``count`` slots and return the first one's time by ``time.monotonic()``.
+
+        Raises:
+            NoSlotYetError: All are taken as far ahead as anybody may reserve them; ask again later.
+        """
 
     def postpone(self, seconds: float) -> None:
         """Let no slot that is reserved from now on begin earlier than ``seconds`` from now."""
@@ -60,6 +72,30 @@ class LocalSlots:
         self._next -= count * interval_seconds
 
 
+class Patience:
+    """How long somebody may be kept waiting by others' requests, over all requests of one page."""
+
+    def __init__(self, seconds: float = PATIENCE_SECONDS) -> None:
+        self.seconds_left = seconds
+
+    def lasts(self, seconds: float) -> bool:
+        """Return whether so long a wait is within what is left."""
+        return seconds <= self.seconds_left
+
+    def spend(self, seconds: float) -> None:
+        """
+        Count a wait.
+
+        Raises:
+            ComplyCubeBusyError: It is longer than what is left.
+        """
+        if not self.lasts(seconds):
+            raise ComplyCubeBusyError(
+                "The budget of requests is in use by others; nothing was asked for in time."
+            )
+        self.seconds_left -= seconds
+
+
 class Throttle:
     """
     Let each thread wait until its next request is within the budget.
@@ -68,6 +104,7 @@ class Throttle:
         requests_per_second: The share of the vendor's limit that is this key's.
         source: Where slots come from; ``LocalSlots`` by default.
         on_demand: Called from any thread that waits for slots, to wake the owner (see ``supply``).
+        patience: How long to wait for others' requests; without end by default.
     """
 
     def __init__(
@@ -75,6 +112,7 @@ class Throttle:
         requests_per_second: float,
         source: SlotSource | None = None,
         on_demand: Callable[[], None] | None = None,
+        patience: Patience | None = None,
     ) -> None:
         self._interval = 1 / (requests_per_second * USE_OF_LIMIT)
         self.block = max(1, round(requests_per_second * SECONDS_AHEAD))
@@ -88,15 +126,24 @@ class Throttle:
         self._condition = threading.Condition()
         self._paused_until = 0.0
         self._unsaid_pause = 0.0
+        self._full_until = 0.0
         self._closed = False
+        self.patience = patience or Patience(math.inf)
 
     def acquire(self) -> None:
-        """Return when the next request of this key may begin."""
+        """
+        Return when the next request of this key may begin.
+
+        Raises:
+            ComplyCubeBusyError: That is later than the patience lasts.
+        """
         is_helper = threading.get_ident() != self._owner
         with self._condition:
             self._waiting += is_helper
         try:
             while (delay := self._take()) > 0:
+                # What the requests of this one are apart in any case is no wait for others.
+                self.patience.spend(max(0.0, delay - self._interval))
                 time.sleep(delay)
         finally:
             with self._condition:
@@ -126,9 +173,13 @@ class Throttle:
             in_hand = self._in_hand()
             enough = in_hand >= self._waiting and in_hand > needed // 2
             wanted = 0 if enough else max(0, needed - in_hand)
-        if not wanted:
+        if not wanted or time.monotonic() < self._full_until:
             return
-        first = self._source.reserve(wanted, self._interval)
+        try:
+            first = self._source.reserve(wanted, self._interval)
+        except NoSlotYetError:
+            self._full_until = time.monotonic() + ASK_AGAIN_SECONDS
+            return
         with self._condition:
             self._latest_block = first
             self._slots.extend(first + index * self._interval for index in range(wanted))
@@ -165,11 +216,13 @@ class Throttle:
                 self._drop_missed()
                 if self._in_hand():
                     break
-                if threading.get_ident() == self._owner:
-                    self.supply(1)
-                else:
+                if threading.get_ident() != self._owner:
                     self._ask_owner()
-                    self._condition.wait()
+                    self._condition.wait(ASK_AGAIN_SECONDS)
+                    continue
+                self.supply(1)
+                if not self._in_hand():
+                    return max(0.01, self._full_until - time.monotonic())
             delay = self._slots[0] + self._moved - time.monotonic()
             if delay <= 0:
                 self._slots.popleft()
@@ -205,6 +258,10 @@ class Throttle:
     def _ask_owner(self) -> None:
         if self.on_demand and threading.get_ident() != self._owner:
             self.on_demand()
+
+
+class NoSlotYetError(Exception):
+    """Slots are reserved as far ahead as anybody may reserve them."""
 
 
 class ThrottleClosedError(Exception):

@@ -26,14 +26,15 @@ from complycube_sessions.api.webhooks import (
 from complycube_sessions.conf import Account
 from complycube_sessions.exceptions import ComplyCubeInvalidIdError
 from complycube_sessions.models import PendingRefresh, RelatedCheck, WebhookEvent
-from complycube_sessions.services import erasures
+from complycube_sessions.querysets import LEEWAY
+from complycube_sessions.services import clocks, erasures
+from complycube_sessions.services.clocks import FIRST_DELAY, LONGEST_HOLD, retry_delay
 from complycube_sessions.services.database import (
     beside_transactions,
     retry_transient,
     upsert,
     write_alias,
 )
-from complycube_sessions.services.runs import FIRST_DELAY, MAX_DELAY
 from complycube_sessions.services.stored import own_sessions
 
 # As often as the vendor itself tries; by then polling has long closed the gap.
@@ -140,24 +141,36 @@ def take_events(
         only: Only the event with this primary key.
         up_to: Only events that were stored no later than the one with this primary key.
     """
-    due = _open_events(account.name).filter(
-        Q(next_try_at=None) | Q(next_try_at__lte=timezone.now())
-    )
-    if only is not None:
-        due = due.filter(pk=only)
-    if up_to is not None:
-        due = due.filter(pk__lte=up_to)
-    return _take(due.order_by("pk"), most)
+
+    def take() -> list[WebhookEvent]:
+        is_due = Q(next_try_at=None) | Q(next_try_at__lte=timezone.now())
+        due = _open_events(account.name).filter(is_due)
+        if only is not None:
+            due = due.filter(pk=only)
+        if up_to is not None:
+            due = due.filter(pk__lte=up_to)
+        return _take(due.order_by("pk"), most)
+
+    # Looked for last, as that costs a query.
+    return take() or (take() if _reset_events(account) else [])
 
 
 def take_pending(account: Account, *, most: int, reason: str | None = None) -> list[str]:
     """Take up to ``most`` sessions that are due, those that wait longest first."""
-    due = PendingRefresh.objects.using(write_alias()).filter(
-        account=account.name, next_try_at__lte=timezone.now()
-    )
-    if reason is not None:
-        due = due.filter(reason=reason)
-    return [row.session_id for row in _take(due.order_by("next_try_at", "pk"), most)]
+
+    def take() -> list[PendingRefresh]:
+        due = _pending(account).filter(next_try_at__lte=timezone.now())
+        if reason is not None:
+            due = due.filter(reason=reason)
+        return _take(due.order_by("next_try_at", "pk"), most)
+
+    taken = take()
+    now = timezone.now()
+    # What was asked for at a time that is still to come, no fetch would settle.
+    if not taken or any(not clocks.is_believable(row.requested_at, now) for row in taken):
+        is_reset = _reset_pending(account)
+        taken = taken or (take() if is_reset else [])
+    return [row.session_id for row in taken]
 
 
 def retry_failed_now(account: Account) -> None:
@@ -358,8 +371,7 @@ def fail(events: Iterable[int], reason: str) -> None:
         if tried + 1 >= MAX_ATTEMPTS:
             give_up(pks, reason)
         else:
-            delay = min(MAX_DELAY, FIRST_DELAY * 2**tried)
-            _update(pks, next_try_at=now + delay, error=reason)
+            _update(pks, next_try_at=now + retry_delay(tried + 1), error=reason)
 
 
 def put_off(events: Iterable[int], reason: str) -> None:
@@ -384,7 +396,39 @@ def process_again(events: QuerySet[WebhookEvent]) -> int:
 
 def lease(sessions: int) -> timedelta:
     """Return for how long a worker may hold so many sessions before others take them."""
-    return timedelta(seconds=60 + 2 * sessions)
+    return min(LONGEST_HOLD, timedelta(seconds=60 + 2 * sessions))
+
+
+def _reset_events(account: Account) -> int:
+    """Make events due that wait for a time that no right clock has set; return how many."""
+    wrong = _open_events(account.name).filter(clocks.waits_too_long(timezone.now()))
+    pks = list(wrong.values_list("pk", flat=True))
+    return _tell_reset(account, "event", _events(pks).update(next_try_at=None) if pks else 0)
+
+
+def _reset_pending(account: Account) -> int:
+    """
+    Make sessions due that wait for a time that no right clock has set, and return how many rows were wrong.
+
+    What was asked for at a time that is still to come was asked for now at the latest: a fetch that begins
+    from here on settles it.
+    """
+    now = timezone.now()
+    waiting, asked = clocks.waits_too_long(now), Q(requested_at__gt=now + LEEWAY)
+    wrong = _pending(account).filter(waiting | asked)
+    pks = list(wrong.values_list("pk", flat=True))
+    if pks:
+        rows = _pending(account).filter(pk__in=pks)
+        rows.filter(waiting).update(next_try_at=now)
+        rows.filter(asked).update(requested_at=now)
+    return _tell_reset(account, "session", len(pks))
+
+
+def _tell_reset(account: Account, what: str, count: int) -> int:
+    if count:
+        text = f"{count} waiting {what}{'s' if count > 1 else ''} lay further ahead than can be"
+        clocks.tell_reset(text, account=account.name)
+    return count
 
 
 def _take(due: QuerySet[Row], most: int) -> list[Row]:

@@ -13,6 +13,7 @@ from complycube_sessions.api.payloads import CheckPayload
 from complycube_sessions.conf import CheckResults
 from complycube_sessions.exceptions import (
     ComplyCubeAuthenticationError,
+    ComplyCubeBusyError,
     ComplyCubeError,
     ComplyCubeInvalidIdError,
     ComplyCubeNotFoundError,
@@ -30,6 +31,7 @@ PAST_THE_LIMIT: Final = "past the limit"
 # The answer to the next request would be the same, whatever it asks for.
 STOP_ERRORS: Final = (
     ComplyCubeAuthenticationError,
+    ComplyCubeBusyError,
     ComplyCubePaymentError,
     ComplyCubeRateLimitError,
 )

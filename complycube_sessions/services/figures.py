@@ -20,6 +20,7 @@ from django.utils import timezone
 
 from complycube_sessions.conf import account_names, conf
 from complycube_sessions.models import PendingRefresh, RefreshLease, RefreshRun, WorkflowSession
+from complycube_sessions.services.clocks import is_believable
 from complycube_sessions.services.day_figures import Day, Key, Template, day_bounds, figures_by_day
 
 # By how many days ago a session was created: from, to.
@@ -220,6 +221,8 @@ def freshness() -> Freshness:
         if run.state == RefreshRun.State.SUCCEEDED:
             # The newest of each mode is among them; any of them is news of the whole account.
             ended = run.finished_at or run.started_at
+            if not is_believable(ended, timezone.now()):
+                continue
             successes[run.account] = max(ended, successes.get(run.account, ended))
     expected_after = timezone.now() - conf.COMPLYCUBE_EXPECTED_REFRESH_INTERVAL
     late = [name for name in names if name not in successes or successes[name] < expected_after]

@@ -14,6 +14,7 @@ from typing import Final, Literal
 from complycube_sessions.api.payloads import CheckPayload, SessionPayload
 from complycube_sessions.models import RelatedCheck, SessionChange, WorkflowSession
 from complycube_sessions.querysets import REFUSALS
+from complycube_sessions.services.clocks import is_believable
 from complycube_sessions.services.database import plain
 
 SESSION_CONTENT: Final = tuple(
@@ -112,11 +113,18 @@ def supersedes(
     fetched_at: datetime,
     stored_updated_at: datetime | None,
     stored_fetched_at: datetime | None,
+    now: datetime | None = None,
 ) -> bool:
     """
     Return whether a copy is at least as new as the stored one: vendor's time first, then ours.
 
-    A stored time that was of the future when it was fetched keeps nothing out.
+    Args:
+        updated_at: The vendor's time of the copy.
+        fetched_at: When the request for the copy began.
+        stored_updated_at: The vendor's time of the stored one. One that was of the future when it was
+            fetched keeps nothing out.
+        stored_fetched_at: None: nothing is stored. A time after ``now`` proves nothing.
+        now: By the clock here; None where the stored time is known to be a right clock's.
     """
     if stored_fetched_at is None:
         return True
@@ -125,6 +133,8 @@ def supersedes(
             return True
         if not is_of_the_future(stored_updated_at, stored_fetched_at):
             return False
+    if now is not None and not is_believable(stored_fetched_at, now):
+        return True
     return fetched_at >= stored_fetched_at
 
 
@@ -176,7 +186,9 @@ def _merge_session(
     seen: Observation,
 ) -> None:
     row = merged.row
-    if row.missing_since is not None and fetched_at >= row.missing_since:
+    if row.missing_since is not None and (
+        fetched_at >= row.missing_since or not is_believable(row.missing_since, seen.observed_at)
+    ):
         row.missing_since = None
         merged.moved = True
     if not merged.is_new or merged.is_filled:
@@ -185,6 +197,7 @@ def _merge_session(
             fetched_at=fetched_at,
             stored_updated_at=row.updated_at,
             stored_fetched_at=row.fetched_at,
+            now=seen.observed_at,
         )
         if not current:
             return
@@ -266,6 +279,7 @@ def _merge_check(
         fetched_at=fetched.fetched_at,
         stored_updated_at=row.updated_at,
         stored_fetched_at=row.fetched_at,
+        now=seen.observed_at,
     )
     if not current:
         return

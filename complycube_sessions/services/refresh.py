@@ -17,6 +17,7 @@ from django.utils import timezone
 
 from complycube_sessions.api.client import ComplyCubeClient
 from complycube_sessions.api.payloads import check_id_is_safe
+from complycube_sessions.api.throttle import Patience
 from complycube_sessions.conf import Account, conf, get_account
 from complycube_sessions.exceptions import (
     ComplyCubeAPIError,
@@ -65,7 +66,11 @@ Progress = Callable[[RefreshRun, int], None]
 
 
 def refresh_session(
-    session_id: str, *, account: str = "default", source: str = "refresh"
+    session_id: str,
+    *,
+    account: str = "default",
+    source: str = "refresh",
+    patience: Patience | None = None,
 ) -> WorkflowSession:
     """
     Fetch one session with all of its checks, store it and return the stored row.
@@ -76,9 +81,13 @@ def refresh_session(
         session_id: The vendor's id, known here or not.
         account: A name of ``COMPLYCUBE_ACCOUNTS``.
         source: ``refresh``, ``webhook`` or ``admin``; it stands in the history.
+        patience: How long to wait for others' requests, where somebody waits for a page; without end by
+            default.
 
     Raises:
         ComplyCubeInvalidIdError: The id cannot be one; nothing was sent.
+        ComplyCubeBusyError: Others use the budget of requests for longer than the patience lasts; nothing
+            is stored.
         ComplyCubeNotFoundError: The API does not know it; a stored row is now marked as missing.
         ComplyCubeOwnershipError: The row belongs to another account or environment.
         ComplyCubeErasedError: The person was erased; nothing is stored.
@@ -94,7 +103,8 @@ def refresh_session(
     refuse_foreign(found, session_id)
     refuse_other_environment(found)
     erasures.refuse(found.name, session_id)
-    client = ComplyCubeClient(found, shared_throttle(found))
+    throttle = shared_throttle(found, patience)
+    client = ComplyCubeClient(found, throttle)
     began_at = datetime.now(UTC)
     try:
         copy = fetch_everything(client, session_id, conf.COMPLYCUBE_CHECK_RESULTS)
@@ -102,6 +112,7 @@ def refresh_session(
         mark_missing(found, {session_id: began_at})
         raise
     finally:
+        throttle.close()
         client.close()
     assert copy.session is not None  # noqa: S101 - a 404 was raised above
     stored = store_batch(found, [copy.session], source=source)

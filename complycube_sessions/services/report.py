@@ -8,6 +8,7 @@ from dataclasses import replace
 from complycube_sessions.api.client import ComplyCubeClient
 from complycube_sessions.api.payloads import check_id_is_safe
 from complycube_sessions.api.report import Report, open_report
+from complycube_sessions.api.throttle import Patience
 from complycube_sessions.conf import get_account
 from complycube_sessions.exceptions import ComplyCubeReportError
 from complycube_sessions.services.budget import shared_throttle
@@ -30,6 +31,7 @@ def open_session_report(session_id: str, *, account: str = "default") -> Report:
         ComplyCubeNotFoundError: The API does not know the session, or has no report of it.
         ComplyCubeOwnershipError: The stored row belongs to another account or environment than the key.
         ComplyCubeReportError: The address may not be asked, or what is there is not the report.
+        ComplyCubeBusyError: Others use the budget of requests for longer than somebody may be kept waiting.
         ComplyCubeError: Any other error of ``exceptions.py``.
         ComplyCubeConfigurationError: The account's settings are missing or wrong.
 
@@ -40,10 +42,12 @@ def open_session_report(session_id: str, *, account: str = "default") -> Report:
     check_id_is_safe(session_id)
     refuse_open_transaction()
     refuse_foreign(found, session_id)
-    client = ComplyCubeClient(found, shared_throttle(found))
+    throttle = shared_throttle(found, Patience())
+    client = ComplyCubeClient(found, throttle)
     try:
         answer = client.get_session_report_url(session_id)
     finally:
+        throttle.close()
         client.close()
     try:
         return open_report(answer.value, found)

@@ -15,7 +15,8 @@ from django.utils import timezone
 from complycube_sessions.conf import Account
 from complycube_sessions.exceptions import ComplyCubeRefreshRunningError
 from complycube_sessions.models import PendingRefresh, RefreshLease, RefreshRun
-from complycube_sessions.services import erasures
+from complycube_sessions.services import clocks, erasures
+from complycube_sessions.services.clocks import FIRST_DELAY, MAX_DELAY
 from complycube_sessions.services.database import (
     database_now,
     retry_transient,
@@ -29,8 +30,8 @@ logger = logging.getLogger("complycube_sessions.refresh")
 LEASE: Final = timedelta(seconds=15)
 RENEW_SECONDS: Final = 4.0
 SAVE_SECONDS: Final = 2.0
-FIRST_DELAY: Final = timedelta(minutes=1)
-MAX_DELAY: Final = timedelta(days=1)
+# The database's clock, by which a lease is kept, is slewed by less.
+LEASE_LEEWAY: Final = timedelta(seconds=1)
 _COUNTS: Final = (
     "listed",
     "fetched",
@@ -223,10 +224,17 @@ class RunRecord:
         upsert([RefreshLease(account=self.run.account)], unique=["account"], alias=self._alias)
         holder = leases.select_for_update().get(pk=self.run.account)
         now = database_now(self._alias)
-        if holder.run_id and holder.expires_at and holder.expires_at > now:
+        ahead = (holder.expires_at - now) if holder.run_id and holder.expires_at else timedelta()
+        if timedelta() < ahead <= LEASE + LEASE_LEEWAY:
             raise ComplyCubeRefreshRunningError(
                 f"Run {holder.run_id} of the account {self.run.account!r} is still going on. "
                 f"Wait for it; if it was killed, its lock ends by itself within {LEASE.seconds} seconds."
+            )
+        if ahead > LEASE:
+            # Its holder may live; then it notices at its next renewal, and writes no watermark.
+            seconds = round(ahead.total_seconds())
+            clocks.tell_reset(
+                f"the lease of run {holder.run_id} lay {seconds} s ahead", account=self.run.account
             )
         if holder.run_id:
             abandoned = RefreshRun.objects.using(self._alias).filter(
@@ -288,9 +296,11 @@ def forget_false_watermarks(account: Account) -> None:
 
 def not_yet_due(account: Account, session_ids: Sequence[str]) -> set[str]:
     """Return those of the ids that failed lately and wait for a later run."""
+    now = timezone.now()
     rows = PendingRefresh.objects.using(write_alias()).filter(
-        Q(next_try_at__gt=timezone.now()), account=account.name, session_id__in=session_ids
+        Q(next_try_at__gt=now), account=account.name, session_id__in=session_ids
     )
+    rows = rows.exclude(clocks.waits_too_long(now))
     return set(rows.values_list("session_id", flat=True))
 
 

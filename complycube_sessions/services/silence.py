@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 from django.db.models import Case, Subquery, When
@@ -11,6 +11,7 @@ from django.utils import timezone
 
 from complycube_sessions.conf import account_names, webhook_secrets
 from complycube_sessions.models import SessionChange, WebhookEvent
+from complycube_sessions.services.clocks import is_believable
 from complycube_sessions.services.database import write_alias
 
 LOOKED_BACK: Final = timedelta(days=7)
@@ -44,13 +45,21 @@ def silent_accounts() -> list[str]:
         .order_by("-observed_at")
         .values_list("session__account", "observed_at", "changed_at", "last_event")[:LOOKED_AT]
     )
+    now = timezone.now()
     unheard = Counter(
         account
         for account, observed, changed, last_event in newest
         # The filter above leaves out what has no vendor's time.
-        if changed and (last_event is None or min(observed, changed) > last_event + GRACE)
+        if changed and not _was_told(min(observed, changed), last_event, now)
     )
     return [name for name in names if unheard[name] >= CHANGES_WITHOUT_EVENT]
+
+
+def _was_told(changed_at: datetime, last_event: datetime | None, now: datetime) -> bool:
+    """Return whether an event came at about the time of a change, or later."""
+    if last_event is None or not is_believable(last_event, now):
+        return False
+    return changed_at <= last_event + GRACE
 
 
 def _last_event(account: str) -> Subquery:

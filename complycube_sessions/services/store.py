@@ -30,6 +30,7 @@ from complycube_sessions.models import (
 )
 from complycube_sessions.names import name_rotations
 from complycube_sessions.services import erasures
+from complycube_sessions.services.clocks import is_believable
 from complycube_sessions.services.database import (
     is_connected,
     is_transient,
@@ -117,7 +118,21 @@ def store_batch(
     return stored
 
 
-def mark_missing(account: Account, answers: Mapping[str, datetime]) -> list[str]:
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """
+    What became of sessions that the API does not know.
+
+    Args:
+        marked: Those that are stored and now marked as missing.
+        alive: Those of which a later answer is stored, so that they are left as they are.
+    """
+
+    marked: list[str] = field(default_factory=list)
+    alive: list[str] = field(default_factory=list)
+
+
+def mark_missing(account: Account, answers: Mapping[str, datetime]) -> Missing:
     """
     Mark stored sessions of this account as missing upstream; they keep all their data.
 
@@ -127,25 +142,31 @@ def mark_missing(account: Account, answers: Mapping[str, datetime]) -> list[str]
             later proves the session alive and stays as it is.
 
     Returns:
-        The ids of those sessions that are stored, in no order.
+        The ids of those sessions that are stored, by what became of them.
     """
     alias = write_alias()
 
-    def write() -> list[str]:
+    def write() -> Missing:
+        now = timezone.now()
+
+        def is_alive(row: WorkflowSession) -> bool:
+            return answers[row.pk] < row.fetched_at and is_believable(row.fetched_at, now)
+
         rows = WorkflowSession.objects.using(alias).filter(
             account=account.name, environment=account.environment
         )
         with transaction.atomic(using=alias, durable=True):
             asked = rows.filter(pk__in=list(answers)).order_by("pk")
             locked = list(read_plain(asked.select_for_update()))
-            gone = [r for r in locked if not r.missing_since and r.fetched_at <= answers[r.pk]]
+            alive = [row.pk for row in locked if not row.missing_since and is_alive(row)]
+            gone = [row for row in locked if not row.missing_since and row.pk not in alive]
             for row in gone:
                 row.missing_since = answers[row.pk]
             rewrite(gone, unique=["id"], update=["missing_since"], alias=alias)
             _settle(account, [row.pk for row in locked], min(answers.values()), alias)
-        return [row.pk for row in locked]
+        return Missing([row.pk for row in locked if row.missing_since], alive)
 
-    return retry_transient(write, alias=alias) if answers else []
+    return retry_transient(write, alias=alias) if answers else Missing()
 
 
 def announce_outcomes(

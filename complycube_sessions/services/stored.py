@@ -143,6 +143,7 @@ def moved_checks(
     rows = RelatedCheck.objects.using(write_alias()).filter(check_id__in=list(by_id))
     found = list(rows.values_list("session_id", "check_id", *fields))
     owned = _owned(account, {row[0] for row in found})
+    now = timezone.now()
     for session_id, check_id, *state in found:
         if session_id not in owned:
             continue
@@ -153,6 +154,7 @@ def moved_checks(
             fetched_at=at,
             stored_updated_at=updated_at,
             stored_fetched_at=fetched_at,
+            now=now,
         )
         told = (check.status, check.outcome, check.created_at, check.updated_at)
         differs = (status, outcome, created_at, updated_at) != told

@@ -59,6 +59,7 @@ from complycube_sessions.services.runs import (
 )
 from complycube_sessions.services.store import (
     BATCH_SIZE,
+    Missing,
     announce_outcomes,
     mark_missing,
     ownership_reason,
@@ -647,7 +648,7 @@ class Refresh:
         ids = list(gone)
         while chunk := ids[:BATCH_SIZE]:
             ids = ids[BATCH_SIZE:]
-            self.record.note_missing(mark_missing(self.account, {i: gone[i] for i in chunk}))
+            self._note_missing(mark_missing(self.account, {i: gone[i] for i in chunk}))
 
     # Whether the lists told the truth
 
@@ -663,8 +664,7 @@ class Refresh:
                 answer = self._pump.call(partial(self._client.get_session, candidate.id))
             except ComplyCubeNotFoundError:
                 if self.record.run.mode != RefreshRun.Mode.FULL:  # it counts what is gone
-                    gone = mark_missing(self.account, {candidate.id: began_at})
-                    self.record.note_missing(gone)
+                    self._note_missing(mark_missing(self.account, {candidate.id: began_at}))
                 continue
             if sweep.complete and answer.value.updated_at == candidate.updated_at:
                 raise ComplyCubeFilterError(_filter_fault(SESSION_LIST, candidate.id))
@@ -774,12 +774,17 @@ class Refresh:
         if copy.missing_at is None:
             self._keep(session_id, copy)
             return
-        known = mark_missing(self.account, {session_id: copy.missing_at})
-        if known:
-            self.record.note_missing(known, listed=True)
-        else:
+        missing = mark_missing(self.account, {session_id: copy.missing_at})
+        if not self._note_missing(missing, listed=True):
             self.record.fail(session_id, copy.missing_reason, retry=False)
             drop_pending(self.account, session_id)
+
+    def _note_missing(self, missing: Missing, *, listed: bool = False) -> bool:
+        """Count what became of sessions that the API does not know; return whether any is stored."""
+        self.record.note_missing(missing.marked, listed=listed)
+        if listed:
+            self.record.run.unchanged += len(missing.alive)
+        return bool(missing.marked or missing.alive)
 
     def _copies(self, jobs: Iterable[Job]) -> Iterator[tuple[str, Copy]]:
         """

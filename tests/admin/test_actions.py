@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -10,8 +12,10 @@ from pytest_django import Settings
 
 from complycube_sessions import tasks
 from complycube_sessions.admin import actions
+from complycube_sessions.conf import get_account
 from complycube_sessions.exceptions import (
     ComplyCubeAuthenticationError,
+    ComplyCubeBusyError,
     ComplyCubeConfigurationError,
     ComplyCubeConnectionError,
     ComplyCubeError,
@@ -23,6 +27,7 @@ from complycube_sessions.exceptions import (
     ComplyCubeServerError,
 )
 from complycube_sessions.models import PendingRefresh, WorkflowSession
+from complycube_sessions.services.budget import DatabaseSlots
 from tests.admin.builders import make_session
 from tests.admin.conftest import VIEWS, SignIn
 from tests.fake_api import FakeAPI
@@ -34,6 +39,7 @@ ERRORS = [
     (ComplyCubeNotFoundError("x", status_code=404), "does not know this session (404)"),
     (ComplyCubeRateLimitError("x"), "takes no more requests at the moment (429)"),
     (ComplyCubeAuthenticationError("x", status_code=401), "refuses the API key (401)"),
+    (ComplyCubeBusyError("x"), "Other requests to ComplyCube come first at the moment"),
     (ComplyCubeConnectionError("x"), "could not be reached"),
     (ComplyCubeServerError("x", status_code=503), "has a fault of its own"),
     (ComplyCubePayloadError("x"), "cannot be read"),
@@ -261,3 +267,27 @@ def test_views__wait_outside_of_transactions(page: str) -> None:
     args = ["x"] if page == "refresh" else []
     view = resolve(reverse(f"admin:complycube_sessions_workflowsession_{page}", args=args)).func
     assert "default" in view._non_atomic_requests  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("page", ["refresh", "fetch", "action"])
+def test_refresh__never_waits_long_for_the_budget(api: FakeAPI, lead: Client, page: str) -> None:
+    """While others have reserved the budget for longer, a page says so instead of holding a worker up."""
+    ids = [make_session(pk=f"s{number}").pk for number in range(3)]
+    DatabaseSlots(get_account().api_key).postpone(60)
+    calls: dict[str, Callable[[], Any]] = {
+        "refresh": lambda: refresh(lead, ids[0]),
+        "fetch": lambda: lead.post(
+            reverse(FETCH), {"session_id": "s9", "account": "default"}, follow=True
+        ),
+        "action": lambda: lead.post(
+            reverse(LIST), {"action": "refresh_selected", "_selected_action": ids}, follow=True
+        ),
+    }
+    began = time.monotonic()
+    response = calls[page]()
+    assert time.monotonic() - began < 5
+    assert response.status_code == 200
+    html = response.content.decode()
+    assert html.count("Other requests to ComplyCube come first at the moment") == 1
+    assert ("2 other sessions were not tried" in html) == (page == "action")
+    assert api.requests == []

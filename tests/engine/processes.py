@@ -10,6 +10,7 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from django.db.utils import DatabaseError
 
 from complycube_sessions import models
 
+NO_TIME = timedelta()
 ROOT = Path(__file__).resolve().parents[2]
 SERVERS = {
     "postgresql": os.environ.get("POSTGRESQL_URL", "postgres://postgres@127.0.0.1:5432/postgres"),
@@ -35,9 +37,13 @@ class OwnDatabase:
     alias: str
     url: str
 
-    def environment(self, base_url: str, requests_per_second: float) -> dict[str, str]:
+    def environment(
+        self, base_url: str, requests_per_second: float, ahead: timedelta = NO_TIME
+    ) -> dict[str, str]:
+        clock = {"LD_PRELOAD": faketime(), "FAKETIME": f"+{ahead.total_seconds():.0f}s"}
         return {
             **os.environ,
+            **(clock if ahead else {}),
             "PYTHONPATH": str(ROOT),
             "DJANGO_SETTINGS_MODULE": "tests.engine.process_settings",
             "DATABASE_URL": self.url,
@@ -46,13 +52,22 @@ class OwnDatabase:
         }
 
     def start(
-        self, base_url: str, *arguments: str, rate: float = 10_000, module: str = "django"
+        self,
+        base_url: str,
+        *arguments: str,
+        rate: float = 10_000,
+        module: str = "django",
+        ahead: timedelta = NO_TIME,
     ) -> subprocess.Popen[str]:
-        """Start a Python module on this database, by default Django's own command line."""
+        """
+        Start a Python module on this database, by default Django's own command line.
+
+        Its clock, which for SQLite is the database's too, runs ahead by that much.
+        """
         return subprocess.Popen(
             [sys.executable, "-m", module, *arguments],
             cwd=ROOT,
-            env=self.environment(base_url, rate),
+            env=self.environment(base_url, rate, ahead),
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -61,17 +76,24 @@ class OwnDatabase:
         )
 
     def refresh(
-        self, base_url: str, *arguments: str, rate: float = 10_000
+        self, base_url: str, *arguments: str, rate: float = 10_000, ahead: timedelta = NO_TIME
     ) -> subprocess.Popen[str]:
-        return self.start(
-            base_url, "refresh_workflow_sessions", "--no-progress", *arguments, rate=rate
-        )
+        command = ("refresh_workflow_sessions", "--no-progress", *arguments)
+        return self.start(base_url, *command, rate=rate, ahead=ahead)
 
     def expire_lease(self) -> None:
         """Do what fifteen seconds of waiting would do."""
         leases = models.RefreshLease.objects.using(self.alias).exclude(expires_at=None)
         long_ago = models.RefreshRun.objects.using(self.alias).order_by("pk")[0].started_at
         leases.update(expires_at=long_ago)
+
+
+def faketime() -> str:
+    """Return the path of the library that gives a process a clock of its own, as Debian installs it."""
+    for path in Path("/usr/lib").glob("*/faketime/libfaketime.so.1"):
+        return str(path)
+    _is_lacking("the package faketime is not installed")
+    return ""
 
 
 @contextmanager
@@ -123,7 +145,10 @@ def connected(alias: str, url: str) -> Iterator[str]:
 
 
 def _without_server(kind: str, error: DatabaseError) -> None:
-    reason = f"no {kind} server answers at {SERVERS[kind]} ({type(error).__name__})"
+    _is_lacking(f"no {kind} server answers at {SERVERS[kind]} ({type(error).__name__})")
+
+
+def _is_lacking(reason: str) -> None:
     if os.environ.get("COMPLYCUBE_REQUIRE_DATABASES") == "1":
         pytest.fail(reason)
     pytest.skip(reason)
