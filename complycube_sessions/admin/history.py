@@ -16,7 +16,17 @@ from complycube_sessions.admin import display, filters
 from complycube_sessions.admin.base import ReadOnlyAdmin, allowed, column
 from complycube_sessions.models import PendingRefresh, RefreshRun, SessionChange, WorkflowSession
 
-COUNTS = ("listed", "fetched", "created", "updated", "unchanged", "missing", "failed", "requests")
+COUNTS = (
+    "listed",
+    "fetched",
+    "created",
+    "updated",
+    "unchanged",
+    "missing",
+    "failed",
+    "kept_out",
+    "requests",
+)
 
 
 class SessionChangeAdmin(ReadOnlyAdmin):
