@@ -14,7 +14,7 @@ from django.utils.translation import gettext_lazy
 from complycube_sessions.admin import display, filters
 from complycube_sessions.admin.base import ReadOnlyAdmin, column
 from complycube_sessions.models import Erasure, PruneRun
-from complycube_sessions.services.erasures import SHORT_DIGEST
+from complycube_sessions.services.erasures import ANY_ACCOUNT, SHORT_DIGEST
 
 
 class ErasureKindListFilter(filters.WordListFilter):
@@ -23,9 +23,15 @@ class ErasureKindListFilter(filters.WordListFilter):
     known = Erasure.Kind.choices
 
 
+class CountsInAccountListFilter(filters.AccountListFilter):
+    def narrow(self, queryset: Any, value: str) -> QuerySet[Any]:
+        rows: QuerySet[Any] = queryset.filter(account__in=[value, ANY_ACCOUNT])
+        return rows
+
+
 class ErasureAdmin(ReadOnlyAdmin):
-    list_display = ["mark", "kind_label", "account", "erased", "actor", "why", "override_text"]
-    list_filter = [ErasureKindListFilter, filters.AccountListFilter]
+    list_display = ["mark", "kind_label", "scope", "erased", "actor", "why", "override_text"]
+    list_filter = [ErasureKindListFilter, CountsInAccountListFilter]
     ordering = ["-erased_at", "-id"]
     search_fields = ["digest"]
     # An id in an address would come back in the logs of the web server.
@@ -45,6 +51,10 @@ class ErasureAdmin(ReadOnlyAdmin):
     @column(gettext_lazy("kind"), ordering="kind")
     def kind_label(self, erasure: Erasure) -> str:
         return str(erasure.get_kind_display())
+
+    @column(gettext_lazy("account"), ordering="account")
+    def scope(self, erasure: Erasure) -> str:
+        return _("all accounts") if erasure.account == ANY_ACCOUNT else erasure.account
 
     @column(gettext_lazy("erased"), ordering="erased_at")
     def erased(self, erasure: Erasure) -> SafeString | str:
@@ -66,13 +76,14 @@ class ErasureAdmin(ReadOnlyAdmin):
                 (_("Hash"), format_html("<code>{}</code>", row.digest)),
                 (_("Kind"), self.kind_label(row)),
                 (_("Hash of the client"), shortened(row.client_digest)),
-                (_("Account"), row.account),
+                (_("Account"), self.scope(row)),
                 (_("Erased"), display.moment(row.erased_at)),
                 (_("Erased by"), row.actor),
                 (_("Reason"), row.reason or display.DASH),
                 (_("Why protection was overridden"), row.override or display.DASH),
                 (_("Key fingerprint"), shortened(row.key_fingerprint)),
             ],
+            "counts": counts_of(row),
         }
 
 
@@ -117,7 +128,7 @@ def shortened(hashed: str) -> SafeString | str:
     return format_html("<code>{}</code>", hashed[:SHORT_DIGEST]) if hashed else display.DASH
 
 
-def counts_of(run: PruneRun) -> list[tuple[str, int]]:
-    """Return what a run removed by name."""
-    found = run.removed if isinstance(run.removed, dict) else {}
+def counts_of(record: PruneRun | Erasure) -> list[tuple[str, int]]:
+    """Return what a run or an erasure removed by name."""
+    found = record.removed if isinstance(record.removed, dict) else {}
     return [(name, count) for name, count in found.items() if isinstance(count, int)]

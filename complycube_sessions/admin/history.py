@@ -24,6 +24,7 @@ COUNTS = (
     "unchanged",
     "missing",
     "failed",
+    "kept_out",
     "remaining",
     "still_due",
     "requests",

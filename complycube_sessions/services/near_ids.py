@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from django.db.models import QuerySet
+from django.db.models.functions import Lower
 
 from complycube_sessions.models import RelatedCheck, WebhookEvent, WorkflowSession
 from complycube_sessions.services.database import write_alias
@@ -35,7 +36,9 @@ def clients_like(typed: str, scope: str) -> list[str]:
         return []
     found = set(_of_session(bare, scope))
     for model in (WorkflowSession, WebhookEvent):
-        near = within(scope, model).filter(client_id__icontains=bare)
+        # The column compares exactly on MariaDB, even where case is to be ignored.
+        folded = within(scope, model).annotate(folded=Lower("client_id"))
+        near = folded.filter(folded__contains=bare.lower())
         found.update(one for one in _clients(near, LOOKED_AT) if _is_near(bare, one))
     return sorted(found - {typed})[:MOST]
 

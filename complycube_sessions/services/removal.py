@@ -328,6 +328,7 @@ def _collect(rows: Rows) -> Collector:
 def _referring(collector: Collector) -> Iterator[Rows]:
     """Yield the rows of relations that Django leaves alone, though the database forbids to break them."""
     for model, targets in _collected(collector):
+        relation: Any
         for relation in get_candidate_relations_to_delete(model._meta):
             if relation.on_delete is not DO_NOTHING or not relation.field.db_constraint:
                 continue

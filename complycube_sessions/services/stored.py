@@ -64,6 +64,11 @@ def own_sessions(account: Account) -> WorkflowSessionQuerySet:
     return rows.filter(account=account.name, environment=account.environment)
 
 
+def own_ids(account: Account, ids: Sequence[str]) -> set[str]:
+    """Return those of the ids that are stored for the account, those marked as missing included."""
+    return _owned(account, ids) if ids else set()
+
+
 def newest_sessions(account: Account) -> list[Newest]:
     """
     Return the sessions that were updated last and are there upstream, newest first.

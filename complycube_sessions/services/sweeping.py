@@ -570,13 +570,18 @@ class Refresh:
             sessions=[item.id for item in items],
         )
         keeps = retention.Keeps()
+        moved = [item.id for item in items if item.client_id in erased.clients]
+        # Also one that is marked as missing, of which a plan knows nothing.
+        still_stored = stored.own_ids(self.account, moved)
         let_in = [
             item
             for item in items
             if item.id not in erased.sessions
-            and (item.id in known or item.client_id not in erased.clients)
+            and (item.id in still_stored or item.client_id not in erased.clients)
         ]
-        wanted = [item.id for item in let_in if item.id in known or keeps(item)]
+        wanted = [
+            item.id for item in let_in if item.id in known or item.id in still_stored or keeps(item)
+        ]
         return wanted, len(items) - len(let_in)
 
     def _refresh_moved_checks(self) -> None:

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from django.test import Client
 from django.urls import reverse
+from pytest_django import Settings
 
 from complycube_sessions.models import Erasure, PruneRun
 from complycube_sessions.services.privacy import erase_client
@@ -36,8 +37,10 @@ def test_erasures__list_and_page(operator: Client, django_assert_max_num_queries
         assert text in html
     assert client.digest not in html
     row = page(operator, "erasure_change", client.pk)
-    for text in (client.digest, "user 7", "request &lt;17&gt;", "court"):
+    for text in (client.digest, "user 7", "request &lt;17&gt;", "court", "all accounts"):
         assert text in row
+    # It tells what the erasure has removed.
+    assert "<dt>RelatedCheck</dt><dd>1</dd>" in row
     for text in ("Quill", session.pk, "the-client"):
         assert text not in html + row
 
@@ -53,6 +56,20 @@ def test_erasures__filter_and_search(operator: Client) -> None:
             html = page(operator, "erasure_changelist", **query)
             assert f"<code>{mark}</code>" in html
             assert f"<code>{other}</code>" not in html
+
+
+def test_erasures__filter_of_an_account(operator: Client, settings: Settings) -> None:
+    """An account shows its own erasures and those of all accounts, and no other account's."""
+    account = {"API_KEY": "test_x"}
+    settings.COMPLYCUBE_ACCOUNTS = {"a": account, "b": account}
+    marks = {}
+    for name in ("a", "b", None):
+        erase_client(f"client-{name}", account=name, block_unknown=True)
+        marks[name] = Erasure.objects.latest("pk").digest[:12]
+    html = page(operator, "erasure_changelist", account="a")
+    assert marks["a"] in html
+    assert marks[None] in html
+    assert marks["b"] not in html
 
 
 def test_prune_runs__list_and_page(operator: Client) -> None:

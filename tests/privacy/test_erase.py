@@ -29,6 +29,7 @@ from complycube_sessions.services import (
     sweeping,
 )
 from complycube_sessions.services.privacy import erase_client
+from complycube_sessions.services.removal import Removal
 from complycube_sessions.services.runs import RunRecord
 from complycube_sessions.services.store import store_batch
 from tests.admin.builders import make_staff
@@ -452,6 +453,26 @@ def test_batches__large_client(api: FakeAPI, monkeypatch: pytest.MonkeyPatch) ->
     assert erase_client("big").rows["WorkflowSession"] == 1100
     assert WorkflowSession.objects.get().pk == "other"
     assert Erasure.objects.count() == 1101
+
+
+def test_batches__of_a_killed_erasure(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An erasure that was killed has its record tell what is gone; run again, it tells all."""
+    for number in range(600):
+        session_row(f"s{number:05}", client_id="big")
+
+    def killed(removal: Removal, keys: Any, *args: Any) -> None:
+        if len(keys) < 500:
+            raise KeyboardInterrupt
+        take(removal, keys, *args)
+
+    take = Removal.take_parts
+    monkeypatch.setattr(Removal, "take_parts", killed)
+    with pytest.raises(KeyboardInterrupt):
+        erase_client("big", reason="request 17")
+    assert Erasure.objects.get(kind="client").removed == {"WorkflowSession": 500}
+    monkeypatch.undo()
+    erase_client("big", reason="request 17")
+    assert Erasure.objects.get(kind="client").removed == {"WorkflowSession": 600}
 
 
 def test_evidence__of_a_person_who_is_erased_meanwhile(

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from django.test import Client
+from django.utils import timezone
 from pytest_django import Settings
 
 from complycube_sessions.exceptions import ComplyCubeErasedError, ComplyCubeError
@@ -19,8 +20,10 @@ from complycube_sessions.models import (
     WebhookEvent,
     WorkflowSession,
 )
-from complycube_sessions.services import inbox, refresh_session, refresh_sessions
+from complycube_sessions.services import inbox, refresh_session, refresh_sessions, store
 from complycube_sessions.services.privacy import erase_client
+from complycube_sessions.services.removal import ReferencedError
+from tests.admin.conftest import SignIn
 from tests.fake_api import KEY, FakeAPI
 from tests.privacy.support import NAME, Person, add_person, dump, leave_traces, run
 from tests.webhooks import SECRET, event, post
@@ -95,6 +98,24 @@ def test_moved__goes_the_way_of_the_erasure(
     ended = refresh_sessions(full=True)
     assert (ended.state, ended.kept_out) == ("succeeded", 1)
     assert api.count(f"/workflowSessions/{moved}") == 0
+
+
+def test_moved__after_it_was_missing(person: Person) -> None:
+    """A session that was marked as missing and comes back as the erased client's goes as well."""
+    moved = person.sessions[0]
+    WorkflowSession.objects.filter(pk=moved).update(missing_since=timezone.now())
+    assert refresh_sessions(full=True).kept_out == 1
+    assert not WorkflowSession.objects.filter(pk=moved).exists()
+
+
+def test_moved__refreshed_in_the_admin(person: Person, sign_in: SignIn) -> None:
+    """Who refreshes such a session from its page is told what happened, on a page that is there."""
+    browser = sign_in("refresh_workflowsession", "view_workflowsession")
+    address = f"/admin/complycube_sessions/workflowsession/{person.sessions[0]}/refresh/"
+    answer = browser.post(address, follow=True)
+    assert answer.status_code == 200
+    assert "was erased and is not stored again" in answer.content.decode()
+    assert not WorkflowSession.objects.filter(pk=person.sessions[0]).exists()
 
 
 def test_moved__is_counted(person: Person) -> None:
@@ -231,13 +252,10 @@ def test_lift__of_one_session_of_the_client(api: FakeAPI) -> None:
 
 def test_moved__rows_of_the_project_protect(person: Person, monkeypatch: Any) -> None:
     """Where a row of the project forbids the removal, the session stays and is a named failure."""
-    from complycube_sessions.services import moved, store
-    from complycube_sessions.services.removal import ReferencedError
 
     def refused(*args: Any) -> Any:
         raise ReferencedError("Rows of shop.Invoice protect rows of WorkflowSession.")
 
-    assert store.remove_session is moved.remove_session
     monkeypatch.setattr(store, "remove_session", refused)
     session_id = person.sessions[0]
     ended = refresh_sessions(ids=[session_id])

@@ -323,9 +323,11 @@ def test_prune__batches_can_be_resumed(retention: None, monkeypatch: pytest.Monk
         prune()
     assert batches == [500]
     assert WorkflowSession.objects.count() == 700
-    assert PruneRun.objects.get().finished_at is None
+    killed_run = PruneRun.objects.get()
+    assert (killed_run.finished_at, killed_run.removed) == (None, {"WorkflowSession": 500})
     monkeypatch.undo()
     assert prune().rows["WorkflowSession"] == 700
+    assert PruneRun.objects.latest("pk").removed == {"WorkflowSession": 700}
 
 
 def test_prune__bounded(retention: None) -> None:
