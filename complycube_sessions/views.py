@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from typing import Final
 
 from django.contrib.auth.decorators import login_not_required
 from django.core.exceptions import RequestDataTooBig
@@ -24,8 +25,11 @@ from complycube_sessions.conf import webhook_secrets
 from complycube_sessions.dispatch import process_soon
 from complycube_sessions.exceptions import ComplyCubePayloadError, ComplyCubeSignatureError
 from complycube_sessions.rare_log import RareLog
-from complycube_sessions.services.database import outside_transactions
+from complycube_sessions.services.database import outside_transactions, patience
 from complycube_sessions.services.events import store_event
+
+# How long a locked database is tried again; the vendor waits for an answer, and sends what got none again.
+PATIENCE_SECONDS: Final = 5.0
 
 log_refused = RareLog(logging.WARNING)
 log_unstored = RareLog(logging.ERROR)
@@ -51,7 +55,8 @@ def webhook(request: HttpRequest, account: str) -> HttpResponse:
         log_refused(f"Refused a webhook request: {name}.", error=name)
         return _silently(HttpResponse(status=400))
     try:
-        waiting = store_event(account, event)
+        with patience(PATIENCE_SECONDS):
+            waiting = store_event(account, event)
     except (DatabaseError, InterfaceError) as error:
         # The vendor sends it again.
         name = type(error).__name__

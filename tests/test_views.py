@@ -21,6 +21,7 @@ from complycube_sessions.rare_log import RareLog
 from complycube_sessions.services.events import store_event
 from tests.examples import examples
 from tests.fake_api import KEY
+from tests.unwritable import unwritable
 from tests.webhooks import SECRET, encoded, event, post, signature
 
 pytestmark = pytest.mark.django_db
@@ -314,6 +315,18 @@ def test_webhook__database_away(
     assert post(client, event()).status_code == 503
     assert "OperationalError" in caplog.text
     assert "with a value" not in caplog.text
+
+
+@pytest.mark.django_db(transaction=True)
+def test_webhook__database_takes_no_write(
+    client: Client, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A database that is locked or read-only is told with a 503 while the vendor still waits."""
+    monkeypatch.setattr(views, "PATIENCE_SECONDS", 0.02)
+    with unwritable():
+        assert post(client, event()).status_code == 503
+    assert "could not be stored" in caplog.text
+    assert post(client, event()).status_code == 200
 
 
 def test_webhook__statements(client: Client, django_assert_num_queries: Any) -> None:

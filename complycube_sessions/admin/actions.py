@@ -167,7 +167,8 @@ def reason(error: Exception) -> str:
         logger.warning(
             "A middleware opened a transaction around a page that asks ComplyCube, which SQLite cannot store "
             "beside. Let it leave the addresses of this app out; of django-reversion's RevisionMiddleware use "
-            "a subclass with `atomic = False`."
+            "a subclass with `atomic = False`.",
+            extra={"error": type(error).__name__},
         )
     for kind, text in _REASONS:
         if isinstance(error, kind):
@@ -226,7 +227,9 @@ class RefreshActions(ReadOnlyAdmin):
             by_account.setdefault(account, []).append(session_id)
         for account, ids in by_account.items():
             try:
-                is_taken = tasks.refresh_in_background(account, ids)
+                hand_over = partial(tasks.refresh_in_background, account, ids)
+                # A worker may look before a middleware's transaction ends.
+                is_taken = beside_transactions(hand_over, alias=write_alias())
             except ComplyCubeConfigurationError as error:
                 messages.error(request, f"{account}: {reason(error)}")
                 continue

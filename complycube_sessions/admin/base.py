@@ -61,11 +61,12 @@ def active_filters(changelist: ChangeList) -> list[Chip]:
 def database_reason(error: Exception) -> str:
     """Return what it means to a person that the database refused something, and log it."""
     # Its own words may quote a row.
-    logger.warning("The database refused what a page asked for: %s.", type(error).__name__)
+    name = type(error).__name__
+    logger.warning("The database refused what a page asked for: %s.", name, extra={"error": name})
     text = _(
         "The database did not take it (%(error)s); another process may be writing. Try again in a moment."
     )
-    return text % {"error": type(error).__name__}
+    return text % {"error": name}
 
 
 def tells_database_faults(view: View) -> View:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from django.contrib.admin.models import LogEntry
+from django.db import connection
 from django.test import Client
 from django.urls import resolve, reverse
 from pytest_django import Settings
@@ -244,6 +245,27 @@ def test_selection__account_that_is_gone(lead: Client, monkeypatch: pytest.Monke
     ids = [make_session(account="gone").pk for _ in range(2)]
     assert "one: The account has no usable API key." in select(lead, ids)
     assert not LogEntry.objects.exists()
+
+
+@pytest.mark.vendors("postgresql", "mysql")  # SQLite takes no second connection that writes
+@pytest.mark.django_db(transaction=True)
+def test_selection__handed_over_inside_a_transaction(
+    sign_in: SignIn, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a worker is told of is stored by then, where a middleware holds a transaction open."""
+    monkeypatch.setattr(tasks, "engine", lambda: "tasks")
+    monkeypatch.setattr(actions, "MAX_SELECTED", 1)
+    seen: list[tuple[bool, int]] = []
+
+    def enqueue(account: str) -> None:
+        seen.append((connection.in_atomic_block, PendingRefresh.objects.count()))
+
+    monkeypatch.setattr(tasks, "_enqueue_chunk", enqueue)
+    ids = [make_session().pk for _ in range(2)]
+    client = sign_in(*VIEWS, "refresh_workflowsession")
+    settings.MIDDLEWARE = [*settings.MIDDLEWARE, "tests.middleware.open_transactions"]
+    select(client, ids)
+    assert seen == [(False, 2)]
 
 
 def test_selection__stops_at_what_hits_all(lead: Client, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-
 import pytest
 import responses
 from django.contrib.admin.models import LogEntry
-from django.db import connection
 from django.test import Client
 from django.urls import reverse
 
@@ -17,35 +12,10 @@ from complycube_sessions.admin import base
 from complycube_sessions.models import SessionEvidence, WebhookEvent, WorkflowSession
 from tests.admin.builders import make_session, make_staff
 from tests.fake_api import FakeAPI
+from tests.unwritable import unwritable
 
 pytestmark = pytest.mark.django_db(transaction=True)
 REFUSED = "The database did not take it"
-TAKES_NO_WRITE = {
-    "sqlite": ("BEGIN IMMEDIATE", "ROLLBACK"),
-    "postgresql": (
-        "SET default_transaction_read_only = on",
-        "SET default_transaction_read_only = off",
-    ),
-    "mysql": ("SET SESSION TRANSACTION READ ONLY", "SET SESSION TRANSACTION READ WRITE"),
-}
-
-
-@contextmanager
-def unwritable() -> Iterator[None]:
-    """Let another connection hold SQLite's only place of a writer; make a session of a server read-only."""
-    on, off = TAKES_NO_WRITE[connection.vendor]
-
-    def run(statement: str) -> None:
-        connection.cursor().execute(statement)
-
-    with ThreadPoolExecutor(max_workers=1) as another:
-        is_another = connection.vendor == "sqlite"
-        say = (lambda text: another.submit(run, text).result()) if is_another else run
-        say(on)
-        try:
-            yield
-        finally:
-            say(off)
 
 
 @pytest.fixture

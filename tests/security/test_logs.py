@@ -11,6 +11,7 @@ from django.test import Client
 from pytest_django import Settings
 
 from complycube_sessions import views
+from complycube_sessions.rare_log import RareLog
 from complycube_sessions.services import refresh_sessions
 from complycube_sessions.services.inbox import process_webhook_events
 from tests.fake_api import KEY, FakeAPI, served
@@ -31,7 +32,7 @@ def test_logs__structured_and_impersonal(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Every record has the account or the kind of error in a field of its own, and no person."""
-    monkeypatch.setattr(views, "log_refused", views.RareLog(logging.WARNING))
+    monkeypatch.setattr(views, "log_refused", RareLog(logging.WARNING))
     settings.COMPLYCUBE_WEBHOOK_PROCESSING = "off"
     api = FakeAPI()
     good, bad, broken = (api.add_session(number) for number in (1, 2, 3))
