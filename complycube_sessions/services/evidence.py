@@ -73,6 +73,8 @@ _CHECK_FIELDS: Final = (
     "position",
     "status",
     "outcome",
+    "document_id",
+    "monitored",
     "created_at",
     "updated_at",
     "fetched_at",
@@ -274,7 +276,7 @@ def _checks(
     session: WorkflowSession, content: Content
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     rows = session.checks.order_by("position", "id")
-    rows = rows if content.sensitive else rows.defer("result")
+    rows = rows if content.sensitive else rows.defer("result", "raw")
     kept: list[dict[str, Any]] = []
     left_out: list[dict[str, Any]] = []
     if not content.sensitive:
@@ -283,9 +285,9 @@ def _checks(
     for check in rows[:CHECKS_KEPT].iterator(chunk_size=20):
         shown = _values(check, _CHECK_FIELDS)
         if content.sensitive:
-            size += len(canonical(check.result))
+            size += len(canonical(check.result)) + len(canonical(check.raw))
             if size <= RESULT_BYTES_KEPT:
-                shown["result"] = check.result
+                shown |= {"result": check.result, "answer_as_received": check.raw}
             else:
                 cut += 1
         kept.append(shown)

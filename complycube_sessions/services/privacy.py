@@ -446,7 +446,7 @@ def _prune_results(removed: Removed, *, override: str, dry_run: bool) -> None:
         return
     alias = write_alias()
     checks = RelatedCheck.objects.using(alias).filter(result_fetched_at__isnull=False)
-    for page in _pages(checks.defer("result")):
+    for page in _pages(checks.defer("result", "raw")):
         held = _held({check.session_id for check in page}, removed, override)
         free = [check.pk for check in page if check.session_id not in held]
         if not free:

@@ -7,6 +7,7 @@ every page, its distinct ids reached ``totalItems`` and ``totalItems`` never fel
 
 from __future__ import annotations
 
+import json
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -50,7 +51,8 @@ class Ledger:
             CREATE TABLE session (id TEXT PRIMARY KEY, updated TEXT, reading INTEGER) WITHOUT ROWID;
             CREATE TABLE checks (
                 id TEXT PRIMARY KEY, client TEXT, type TEXT, status TEXT, outcome TEXT,
-                created TEXT, updated TEXT, fetched TEXT, reading INTEGER
+                created TEXT, updated TEXT, fetched TEXT, reading INTEGER,
+                document TEXT, monitored INTEGER, raw TEXT
             ) WITHOUT ROWID;
             CREATE TABLE client (id TEXT PRIMARY KEY) WITHOUT ROWID;
             BEGIN;
@@ -92,9 +94,13 @@ class Ledger:
             _text(check.updated_at),
             _text(fetched_at),
             reading,
+            check.document_id,
+            check.monitored,
+            json.dumps(check.raw, separators=(",", ":")),
         ]
+        marks = ",".join("?" * len(row))
         with self._lock:
-            self._database.execute("INSERT OR REPLACE INTO checks VALUES (?,?,?,?,?,?,?,?,?)", row)
+            self._database.execute(f"INSERT OR REPLACE INTO checks VALUES ({marks})", row)  # noqa: S608
 
     def count_checks(self, reading: int | None = None) -> int:
         """Return how many distinct checks were seen, in one reading or at all."""
@@ -257,8 +263,15 @@ def _time(text: str | None) -> datetime | None:
 
 
 def _sighting(row: Sequence[Any]) -> tuple[CheckPayload, datetime]:
-    check_id, client_id, check_type, status, outcome, created, updated, fetched, _ = row
+    *words, created, updated, fetched, _, document_id, monitored, raw = row
     check = CheckPayload(
-        check_id, client_id, check_type, status, outcome, _time(created), _time(updated), None
+        *words,
+        created_at=_time(created),
+        updated_at=_time(updated),
+        result=None,
+        document_id=document_id,
+        monitored=None if monitored is None else bool(monitored),
+        raw=json.loads(raw),
+        is_listed=True,
     )
     return check, datetime.fromisoformat(fetched)
