@@ -66,11 +66,12 @@ class AddFieldOnce(migrations.AddField):
         return column in {description.name for description in found}
 
 
-def _all_or_nothing(schema_editor: Any) -> AbstractContextManager[None]:
+def _all_or_nothing(schema_editor: Any) -> AbstractContextManager[Any]:
     """Return a transaction: to add a column, SQLite copies the table. MySQL's statements are in none."""
     if schema_editor.collect_sql or not schema_editor.connection.features.can_rollback_ddl:
         return nullcontext()
-    return transaction.atomic(using=schema_editor.connection.alias)
+    whole: AbstractContextManager[Any] = transaction.atomic(using=schema_editor.connection.alias)
+    return whole
 
 
 def _pass_over_what_is_done(schema_editor: Any) -> None:

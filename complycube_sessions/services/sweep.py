@@ -263,9 +263,14 @@ def _time(text: str | None) -> datetime | None:
 
 
 def _sighting(row: Sequence[Any]) -> tuple[CheckPayload, datetime]:
-    *words, created, updated, fetched, _, document_id, monitored, raw = row
+    check_id, client_id, check_type, status, outcome, created, updated, fetched, *details = row
+    _reading, document_id, monitored, raw = details
     check = CheckPayload(
-        *words,
+        id=check_id,
+        client_id=client_id,
+        type=check_type,
+        status=status,
+        outcome=outcome,
         created_at=_time(created),
         updated_at=_time(updated),
         result=None,

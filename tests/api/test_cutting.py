@@ -153,7 +153,7 @@ def test_session__what_is_compared_is_read_before_the_cut() -> None:
 
 def test_check__answer_as_received() -> None:
     """All fields are kept, by a list as by GET; the breakdown stands in the result alone."""
-    fields = {
+    fields: dict[str, Any] = {
         "documentId": "doc1",
         "addressId": "adr1",
         "livePhotoId": "photo1",
