@@ -21,6 +21,12 @@ POSTGRES: Final = {
     "USER": os.environ.get("PGUSER", "root"),
     "PASSWORD": os.environ.get("PGPASSWORD", ""),
 }
+MYSQL: Final[dict[str, Any]] = {
+    "HOST": os.environ.get("MYSQL_HOST", "127.0.0.1"),
+    "PORT": int(os.environ.get("MYSQL_PORT", "3306")),
+    "USER": os.environ.get("MYSQL_USER", "root"),
+    "PASSWORD": os.environ.get("MYSQL_PWD", ""),
+}
 # As the README of the project advises for SQLite: writers wait, readers never do.
 SQLITE_OPTIONS: Final = {
     "transaction_mode": "IMMEDIATE",
@@ -48,6 +54,15 @@ def temporary_database(vendor: str) -> Iterator[dict[str, Any]]:
             yield settings
         return
     name = f"complycube_benchmark_{os.getpid()}"
+    if vendor == "mysql":
+        _mysql(f"CREATE DATABASE {name} CHARACTER SET utf8mb4")
+        try:
+            settings = {"ENGINE": "django.db.backends.mysql", "NAME": name, **MYSQL}
+            run_worker(Path(__file__), "migrate", database=settings)
+            yield settings
+        finally:
+            _mysql(f"DROP DATABASE IF EXISTS {name}")
+        return
     settings = {"ENGINE": "django.db.backends.postgresql", "NAME": name, **POSTGRES}
     _postgres(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)", f"CREATE DATABASE {name}")
     try:
@@ -160,6 +175,15 @@ def _postgres(*statements: str) -> None:
     ) as connection:
         for statement in statements:
             connection.execute(statement)  # type: ignore[call-overload]  # our own name
+
+
+def _mysql(statement: str) -> None:
+    import MySQLdb
+
+    names = {"HOST": "host", "PORT": "port", "USER": "user", "PASSWORD": "password"}
+    connection = MySQLdb.connect(**{names[key]: value for key, value in MYSQL.items()})
+    with connection, connection.cursor() as cursor:
+        cursor.execute(statement)  # our own name
 
 
 def _migrate() -> None:

@@ -10,8 +10,10 @@ import pytest
 from django.apps import apps
 from django.core.management import call_command
 from django.db import connection
+from django.db.backends.base.schema import BaseDatabaseSchemaEditor
 from django.db.migrations.executor import MigrationExecutor
 from django.db.migrations.loader import MigrationLoader
+from django.db.migrations.recorder import MigrationRecorder
 
 from complycube_sessions.names import name_rotations, name_words
 
@@ -161,3 +163,110 @@ def test_migrations__words_are_followed_by_the_others(
     rows = migrate_to("0007_session_owner").get_model(APP, "SessionNameWord").objects
     found = list(rows.order_by("session", "id").values_list("session", "word"))
     assert found == [(pk, w) for pk, name in words.items() for w in name_words(name)]
+
+
+class KilledError(BaseException):
+    """What nothing catches, as nothing catches a kill."""
+
+
+def kill_after_next_statement(monkeypatch: pytest.MonkeyPatch, done: set[tuple[str, str]]) -> None:
+    """End a migration that no transaction takes back, after the first statement not ended at before."""
+    real = BaseDatabaseSchemaEditor.execute
+
+    def execute(self: Any, sql: Any, params: Any = ()) -> Any:
+        result = real(self, sql, params)
+        statement = (str(sql), str(params))
+        if statement not in done and not connection.in_atomic_block:
+            done.add(statement)
+            raise KilledError
+        return result
+
+    monkeypatch.setattr(BaseDatabaseSchemaEditor, "execute", execute)
+
+
+def columns_and_indexes() -> dict[str, Any]:
+    """Return what the database says of each table of the app."""
+    found = {}
+    with connection.cursor() as cursor:
+        for table in tables():
+            columns = connection.introspection.get_table_description(cursor, table)
+            constraints = connection.introspection.get_constraints(cursor, table)
+            found[table] = (
+                {(c.name, c.type_code, c.null_ok, c.default) for c in columns},
+                {name: (c["columns"], c["unique"], c["index"]) for name, c in constraints.items()},
+            )
+    return found
+
+
+@pytest.mark.vendors("mysql")  # the others take a schema statement back
+@pytest.mark.django_db(transaction=True)
+def test_migrations__killed_after_each_statement(
+    migrated: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whichever schema statement a migration is killed after, the next run ends in the same tables."""
+    migrate_to(names()[-1])
+    whole = columns_and_indexes()
+    for target in (None, names()[-1]):
+        done: set[tuple[str, str]] = set()
+        kills = 0
+        while True:
+            with monkeypatch.context() as patch:
+                kill_after_next_statement(patch, done)
+                try:
+                    migrate_to(target)
+                except KilledError:
+                    kills += 1
+                else:
+                    break
+        assert kills == len(done) > 50
+        assert columns_and_indexes() == (whole if target else {})
+
+
+@pytest.mark.django_db(transaction=True)
+def test_migrations__killed_before_they_are_noted(migrated: None) -> None:
+    """Whoever is killed when all is done but the note of it may do it again, on every database."""
+    recorder = MigrationRecorder(connection)
+    before, newest = names()[-2:]
+    migrate_to(newest)
+    whole = columns_and_indexes()
+    recorder.record_unapplied(APP, newest)
+    migrate_to(newest)
+    assert columns_and_indexes() == whole
+    migrate_to(before)
+    without = columns_and_indexes()
+    recorder.record_applied(APP, newest)
+    migrate_to(before)
+    assert columns_and_indexes() == without != whole
+
+
+@pytest.mark.django_db(transaction=True)
+def test_migrations__images_of_stored_rows_are_cut(
+    migrated: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was stored whole before is cut, batch by batch, and a second time changes nothing."""
+    cutting = import_module(f"{APP}.migrations.0011_check_answers")
+    monkeypatch.setattr(cutting, "BATCH", 2)
+    image = "/9j/4AAQSkZJRgABAQ" + "A" * 400
+    mark = f"[cut: base64 data, {len(image)} characters]"
+    state = migrate_to("0010_missing_index")
+    session_model, check_model = (
+        state.get_model(APP, name) for name in ("WorkflowSession", "RelatedCheck")
+    )
+    for number in range(5):
+        tasks = [{"id": "t", "data": {"images": [{"data": image if number else "none"}]}}]
+        session = session_model.objects.create(
+            id=f"s{number}", account="default", fetched_at=TIME, tasks=tasks, raw={"tasks": tasks}
+        )
+        result = {"outcome": "clear", "breakdown": {"image": image}}
+        check_model.objects.create(session=session, check_id=f"c{number}", result=result)
+
+    state = migrate_to(names()[-1])
+    expected = [{"id": "t", "data": {"images": [{"data": mark}]}}]
+    for session in state.get_model(APP, "WorkflowSession").objects.exclude(pk="s0"):
+        assert (session.tasks, session.raw) == (expected, {"tasks": expected})
+    untouched = state.get_model(APP, "WorkflowSession").objects.get(pk="s0")
+    assert untouched.tasks[0]["data"]["images"] == [{"data": "none"}]
+    checks = state.get_model(APP, "RelatedCheck").objects
+    assert {check.result["breakdown"]["image"] for check in checks.all()} == {mark}
+    assert {(check.document_id, check.monitored) for check in checks.all()} == {("", None)}
+    assert not cutting.cut_row(checks.first(), ("result",))

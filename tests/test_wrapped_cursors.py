@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from datetime import date, datetime
+from importlib import import_module
 from typing import Any
 
 import pytest
@@ -33,7 +34,8 @@ def toolbar(settings: Settings) -> Iterator[Recorded]:
     """Wrap each cursor as django-debug-toolbar does; yield what its panel would show."""
     settings.INSTALLED_APPS = [*settings.INSTALLED_APPS, "debug_toolbar"]
     assert apps.is_installed("debug_toolbar")
-    from debug_toolbar.panels.sql import tracking  # only an installed app can be imported
+    # Only an installed app can be imported.
+    tracking: Any = import_module("debug_toolbar.panels.sql.tracking")
 
     recorded: Recorded = []
 
@@ -47,13 +49,14 @@ def toolbar(settings: Settings) -> Iterator[Recorded]:
         def new_transaction_id(self, alias: str) -> str:
             return alias
 
-    tracking.wrap_cursor(connection)
-    connection._djdt_logger = Logger()
+    wrapped: Any = connection
+    tracking.wrap_cursor(wrapped)
+    wrapped._djdt_logger = Logger()
     yield recorded
-    connection._djdt_logger = None
+    wrapped._djdt_logger = None
     for name in ("cursor", "chunked_cursor"):
-        setattr(connection, name, getattr(connection, f"_djdt_{name}"))
-    del connection._djdt_cursor, connection._djdt_chunked_cursor
+        setattr(wrapped, name, getattr(wrapped, f"_djdt_{name}"))
+    del wrapped._djdt_cursor, wrapped._djdt_chunked_cursor
 
 
 @pytest.fixture

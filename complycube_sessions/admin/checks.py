@@ -22,6 +22,7 @@ SESSIONS_SHOWN: Final = 50
 SESSION_REST: Final = tuple(
     f"session__{name}" for name in ("raw", "tasks", "compliance_policies", "policy_assurance")
 )
+_MONITORED: Final = {True: gettext_lazy("Yes"), False: gettext_lazy("No"), None: display.DASH}
 LIST_FIELDS: Final = (
     "check_id",
     "type",
@@ -70,7 +71,7 @@ class RelatedCheckAdmin(ReadOnlyAdmin):
         checks = super().get_queryset(request)
         # Of the session only the name is shown.
         checks = checks.select_related("session").defer(*SESSION_REST)
-        return checks if self.has_sensitive_permission(request) else checks.defer("result")
+        return checks if self.has_sensitive_permission(request) else checks.defer("result", "raw")
 
     def get_list_display(self, request: HttpRequest) -> list[Any]:
         # A name is the session's; who may not see sessions is told its id.
@@ -154,11 +155,14 @@ class RelatedCheckAdmin(ReadOnlyAdmin):
             "sensitive": sensitive,
             "has_result": bool(result),
             "breakdown": tree(breakdown or result, verdicts=True) if result else "",
+            "raw": tree(row.raw, open_levels=1) if sensitive and row.raw else "",
             "fields": [
                 (_("Outcome"), row.outcome or display.DASH),
                 (_("Status"), row.status or display.DASH),
                 (pgettext("complycube", "Type"), row.type or display.DASH),
                 (_("Task"), row.task_id or display.DASH),
+                (_("Document"), row.document_id or display.DASH),
+                (_("Monitored"), _MONITORED[row.monitored]),
                 (_("Created"), display.moment(row.created_at)),
                 (_("Updated"), display.moment(row.updated_at)),
                 (

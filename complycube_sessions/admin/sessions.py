@@ -370,7 +370,7 @@ class WorkflowSessionAdmin(EvidenceActions, RefreshActions, ExportActions, Overv
                 "updated": display.moment(check.updated_at),
                 "url": self.row_url(check) if may_open else "",
             }
-            for check in row.checks.defer("result").order_by("position", "id")
+            for check in row.checks.defer("result", "raw").order_by("position", "id")
         ]
         return sorted(shown, key=lambda entry: entry["look"].is_clear)
 

@@ -238,7 +238,11 @@ class ComplyCubeClient:
         return self._get(
             _list_path("/checks", page, filters),
             subject=f"page {page} of the list of checks",
-            parse=lambda data, at: parse_check_page(data, answered_at=at),
+            parse=lambda data, at: parse_check_page(
+                data,
+                answered_at=at,
+                scrub=lambda check, check_id: self._scrubbed(CHECK, check, check_id),
+            ),
             retried=FAULTS_OF_A_PAGE,
         )
 

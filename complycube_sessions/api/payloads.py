@@ -12,13 +12,18 @@ import hashlib
 import json
 import math
 import re
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from typing import Any, Final, Generic, Literal, TypeVar
 
-from complycube_sessions.exceptions import ComplyCubeInvalidIdError, ComplyCubePayloadError
+from complycube_sessions.api.cutting import without_oversized_text
+from complycube_sessions.exceptions import (
+    ComplyCubeInvalidIdError,
+    ComplyCubePayloadError,
+    ComplyCubeScrubberError,
+)
 
 ID_LENGTH: Final = 128
 NAME_LENGTH: Final = 255
@@ -31,14 +36,10 @@ MAX_READ_BRACKETS: Final = 1_000_000
 MAX_DIGITS: Final = 300
 FIRST_INEXACT_FLOAT: Final = 2.0**53
 MAX_CLOCK_AHEAD: Final = timedelta(days=1)
-MAX_RESULT_TEXT: Final = 10_000
-MAX_BASE64: Final = 2_000
-KEPT_OF_CUT_TEXT: Final = 500
 BIGINT_MAX: Final = 2**63 - 1
 
 # An id is opaque, but it becomes part of an address: nothing that could end or climb the path.
 _SAFE_ID = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.~:=+@-]{0,127}")
-_BASE64 = re.compile(r"(?:data:[\w/.+-]+;base64,)?[A-Za-z0-9+/_-]+={0,2}\s*")
 # A text, whole or cut off, or a bracket outside of any text.
 _JSON_STRUCTURE = re.compile(r'"(?:[^"\\]|\\.)*+"?|[\[\]{}]', re.DOTALL)
 # NUL is refused by PostgreSQL, lone surrogates cannot be encoded by any driver.
@@ -91,7 +92,12 @@ class SessionPayload:
 
 @dataclass(frozen=True, slots=True)
 class CheckPayload:
-    """One check; ``result`` is None where the answer is one that never carries the breakdown."""
+    """
+    One check; ``result`` is None where the answer is one that never carries the breakdown.
+
+    ``raw`` is the answer with no more of its result than the outcome, so that a list and an answer to
+    GET tell the same, and a breakdown stands in ``result`` alone.
+    """
 
     id: str
     client_id: str
@@ -101,6 +107,10 @@ class CheckPayload:
     created_at: datetime | None
     updated_at: datetime | None
     result: dict[str, Any] | None
+    document_id: str = ""
+    monitored: bool | None = None
+    raw: dict[str, Any] = field(default_factory=dict)
+    is_listed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,28 +205,30 @@ def parse_session(
     Source:
         API reference, "Get a workflow session".
     """
-    raw = _own_object(data, session_id, "workflow session")
+    told = _own_object(data, session_id, "workflow session")
+    raw = without_oversized_text(told)
     clock = _clock(answered_at)
     return SessionPayload(
         id=session_id,
-        client_id=key_text(raw.get("clientId"), ID_LENGTH),
-        entity_name=cut_text(raw.get("entityName"), NAME_LENGTH),
-        status=key_text(raw.get("status"), WORD_LENGTH),
-        outcome=key_text(raw.get("outcome"), WORD_LENGTH),
-        workflow_template_id=key_text(raw.get("workflowTemplateId"), ID_LENGTH),
-        workflow_template_name=cut_text(raw.get("workflowTemplateName"), NAME_LENGTH),
+        # Two long ids that begin alike are two ids: what is compared is read before anything is cut.
+        client_id=key_text(told.get("clientId"), ID_LENGTH),
+        entity_name=cut_text(told.get("entityName"), NAME_LENGTH),
+        status=key_text(told.get("status"), WORD_LENGTH),
+        outcome=key_text(told.get("outcome"), WORD_LENGTH),
+        workflow_template_id=key_text(told.get("workflowTemplateId"), ID_LENGTH),
+        workflow_template_name=cut_text(told.get("workflowTemplateName"), NAME_LENGTH),
         workflow_template_description=_text(raw.get("workflowTemplateDescription")),
-        workflow_id=key_text(raw.get("workflowId"), ID_LENGTH),
-        workflow_version=_whole_number(raw.get("workflowVersion")),
+        workflow_id=key_text(told.get("workflowId"), ID_LENGTH),
+        workflow_version=_whole_number(told.get("workflowVersion")),
         workflow_description=_text(raw.get("workflowDescription")),
         compliance_policies=_list(raw.get("compliancePolicies")),
         policy_assurance=_list(raw.get("policyAssurance")),
         tasks=_list(raw.get("tasks")),
-        last_completed_task_id=key_text(raw.get("lastCompletedTaskId"), NAME_LENGTH),
-        created_at=_known_time(raw.get("createdAt"), clock),
-        completed_at=_known_time(raw.get("completedAt"), clock),
-        updated_at=_known_time(raw.get("updatedAt"), clock),
-        related_checks=_related_checks(raw.get("allRelatedChecks")),
+        last_completed_task_id=key_text(told.get("lastCompletedTaskId"), NAME_LENGTH),
+        created_at=_known_time(told.get("createdAt"), clock),
+        completed_at=_known_time(told.get("completedAt"), clock),
+        updated_at=_known_time(told.get("updatedAt"), clock),
+        related_checks=_related_checks(told.get("allRelatedChecks")),
         raw=raw,
     )
 
@@ -231,10 +243,10 @@ def parse_check(data: Any, *, check_id: str, answered_at: datetime | None = None
     Source:
         API reference, "Get a check".
     """
-    raw = _own_object(data, check_id, "check")
-    result = raw.get("result")
-    outcome_only = result if isinstance(result, dict) else {}
-    return _check(raw, check_id, _clock(answered_at), without_oversized_text(outcome_only))
+    told = _own_object(data, check_id, "check")
+    found = told.get("result")
+    result = without_oversized_text(found) if isinstance(found, dict) else {}
+    return _check(told, check_id, _clock(answered_at), result=result)
 
 
 def parse_session_page(
@@ -274,9 +286,20 @@ def parse_session_page(
     )
 
 
-def parse_check_page(data: Any, *, answered_at: datetime | None = None) -> ListPage[CheckPayload]:
+def parse_check_page(
+    data: Any,
+    *,
+    answered_at: datetime | None = None,
+    scrub: Callable[[dict[str, Any], str], Any] = lambda item, check_id: item,
+) -> ListPage[CheckPayload]:
     """
     Return one page of ``GET /checks``, whose checks carry no breakdown.
+
+    Args:
+        data: The JSON of the answer.
+        answered_at: The vendor's clock; times more than a day ahead of it count as unknown.
+        scrub: Given each check and its id; what it returns is read. One that it cannot scrub is
+            unreadable, and no other.
 
     Raises:
         ComplyCubePayloadError: The body is not the documented envelope.
@@ -286,11 +309,15 @@ def parse_check_page(data: Any, *, answered_at: datetime | None = None) -> ListP
     """
     clock = _clock(answered_at)
     items, unreadable = _items(data)
-    return ListPage(
-        tuple(_check(raw, item_id, clock, None) for item_id, raw in items),
-        **_envelope(data),
-        unreadable=unreadable,
-    )
+    checks: list[CheckPayload] = []
+    for check_id, item in items:
+        try:
+            told = clean_json(scrub(item, check_id))
+        except ComplyCubeScrubberError as error:
+            unreadable[check_id] = str(error)
+        else:
+            checks.append(_check(told, check_id, clock, result=None, is_listed=True))
+    return ListPage(tuple(checks), **_envelope(data), unreadable=unreadable)
 
 
 def parse_time(value: object) -> datetime | None:
@@ -352,21 +379,6 @@ def key_text(value: object, length: int) -> str:
         return text
     digest = hashlib.sha256(text.encode()).hexdigest()[:16]
     return f"{text[: length - 18]}…~{digest}"
-
-
-def without_oversized_text(value: Any) -> Any:
-    """Return a check's result with base64 data and text of over 10,000 characters cut out and marked."""
-    if isinstance(value, str):
-        if len(value) > MAX_BASE64 and _BASE64.fullmatch(value):
-            return f"[cut: base64 data, {len(value)} characters]"
-        if len(value) > MAX_RESULT_TEXT:
-            return f"{value[:KEPT_OF_CUT_TEXT]} [cut: {len(value)} characters in all]"
-        return value
-    if isinstance(value, dict):
-        return {without_oversized_text(k): without_oversized_text(v) for k, v in value.items()}
-    if isinstance(value, list):
-        return [without_oversized_text(item) for item in value]
-    return value
 
 
 def _own_object(data: Any, asked_id: str, kind: str) -> dict[str, Any]:
@@ -433,19 +445,29 @@ def _envelope(data: Any) -> dict[Literal["page", "pages", "total_items"], int]:
 
 
 def _check(
-    raw: Mapping[str, Any], check_id: str, clock: datetime, result: dict[str, Any] | None
+    told: dict[str, Any],
+    check_id: str,
+    clock: datetime,
+    *,
+    result: dict[str, Any] | None,
+    is_listed: bool = False,
 ) -> CheckPayload:
-    found = raw.get("result")
-    outcome = found.get("outcome") if isinstance(found, dict) else None
+    found = told.get("result")
+    outcome = {k: v for k, v in found.items() if k == "outcome"} if isinstance(found, dict) else {}
+    monitored = told.get("enableMonitoring")
     return CheckPayload(
         id=check_id,
-        client_id=key_text(raw.get("clientId"), ID_LENGTH),
-        type=key_text(raw.get("type"), WORD_LENGTH),
-        status=key_text(raw.get("status"), WORD_LENGTH),
-        outcome=key_text(outcome, WORD_LENGTH),
-        created_at=_known_time(raw.get("createdAt"), clock),
-        updated_at=_known_time(raw.get("updatedAt"), clock),
+        client_id=key_text(told.get("clientId"), ID_LENGTH),
+        type=key_text(told.get("type"), WORD_LENGTH),
+        status=key_text(told.get("status"), WORD_LENGTH),
+        outcome=key_text(outcome.get("outcome"), WORD_LENGTH),
+        created_at=_known_time(told.get("createdAt"), clock),
+        updated_at=_known_time(told.get("updatedAt"), clock),
         result=result,
+        document_id=key_text(told.get("documentId"), ID_LENGTH),
+        monitored=monitored if isinstance(monitored, bool) else None,
+        raw=without_oversized_text({**told, "result": outcome} if "result" in told else told),
+        is_listed=is_listed,
     )
 
 

@@ -5,8 +5,10 @@ import django.db.models.deletion
 import django.utils.timezone
 from django.db import migrations, models
 
+from complycube_sessions.migration_steps import RepeatableMigration
 
-class Migration(migrations.Migration):
+
+class Migration(RepeatableMigration):
 
     initial = True
 

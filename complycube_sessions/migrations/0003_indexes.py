@@ -1,9 +1,10 @@
 from django.db import migrations, models
 
 from complycube_sessions.indexes import AddIndexOnline, PartialIndex, RemoveIndexOnline
+from complycube_sessions.migration_steps import RepeatableMigration
 
 
-class Migration(migrations.Migration):
+class Migration(RepeatableMigration):
 
     # PostgreSQL builds an index beside writers only outside of a transaction.
     atomic = False

@@ -4,8 +4,10 @@ import complycube_sessions.fields
 import django.utils.timezone
 from django.db import migrations, models
 
+from complycube_sessions.migration_steps import RepeatableMigration
 
-class Migration(migrations.Migration):
+
+class Migration(RepeatableMigration):
 
     dependencies = [
         ('complycube_sessions', '0003_indexes'),

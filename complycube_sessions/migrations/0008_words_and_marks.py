@@ -1,8 +1,10 @@
 import complycube_sessions.fields
 from django.db import migrations
 
+from complycube_sessions.migration_steps import RepeatableMigration
 
-class Migration(migrations.Migration):
+
+class Migration(RepeatableMigration):
 
     dependencies = [
         ('complycube_sessions', '0007_session_owner'),

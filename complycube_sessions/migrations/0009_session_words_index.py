@@ -2,6 +2,7 @@ from django.db import migrations, models, transaction
 
 from complycube_sessions.indexes import AddIndexOnline
 from complycube_sessions.names import name_rotations, name_words
+from complycube_sessions.migration_steps import RepeatableMigration
 
 BATCH = 2000
 
@@ -35,7 +36,7 @@ def write_words(apps, schema_editor, words_of):
         last = batch[-1].pk
 
 
-class Migration(migrations.Migration):
+class Migration(RepeatableMigration):
 
     # Each batch is stored by itself, and PostgreSQL builds an index beside writers only outside of a transaction.
     atomic = False

@@ -1,9 +1,10 @@
 from django.db import migrations, models
 
 from complycube_sessions.indexes import AddIndexOnline, PartialIndex, RemoveIndexOnline
+from complycube_sessions.migration_steps import RepeatableMigration
 
 
-class Migration(migrations.Migration):
+class Migration(RepeatableMigration):
     """Only MariaDB and MySQL need it: elsewhere the index is small, and the same as before."""
 
     atomic = False

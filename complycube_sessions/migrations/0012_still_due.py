@@ -4,7 +4,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
     """What a run left to a later one."""
 
-    dependencies = [("complycube_sessions", "0010_missing_index")]
+    dependencies = [("complycube_sessions", "0011_check_answers")]
 
     operations = [
         migrations.AddField(

@@ -81,6 +81,8 @@ _CHECK_FIELDS: Final = (
     "position",
     "status",
     "outcome",
+    "document_id",
+    "monitored",
     "created_at",
     "updated_at",
     "fetched_at",
@@ -297,7 +299,7 @@ def _read(session_id: str, content: Content, alias: str) -> dict[str, Any]:
 def _checks(
     session: WorkflowSession, content: Content
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    rows = session.checks.all() if content.sensitive else session.checks.defer("result")
+    rows = session.checks.all() if content.sensitive else session.checks.defer("result", "raw")
     kept: list[dict[str, Any]] = []
     left_out: list[dict[str, Any]] = []
     if not content.sensitive:
@@ -308,9 +310,9 @@ def _checks(
     for check in islice(read, CHECKS_KEPT):
         shown = _values(check, _CHECK_FIELDS)
         if content.sensitive:
-            size += len(canonical(check.result))
+            size += len(canonical(check.result)) + len(canonical(check.raw))
             if size <= RESULT_BYTES_KEPT:
-                shown["result"] = check.result
+                shown |= {"result": check.result, "answer_as_received": check.raw}
             else:
                 cut += 1
         kept.append(shown)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from datetime import datetime, timedelta
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 from complycube_sessions.api.payloads import CheckPayload, SessionPayload
 from complycube_sessions.models import RelatedCheck, SessionChange, WorkflowSession
@@ -24,6 +24,7 @@ FOLLOWED: Final = (SessionChange.Field.STATUS.value, SessionChange.Field.OUTCOME
 # The vendor's clock and ours; more is a wrong clock, or a wrong time.
 CLOCKS_DIFFER: Final = timedelta(minutes=5)
 CHECK_CONTENT: Final = ("status", "outcome", "created_at", "updated_at")
+CHECK_DETAILS: Final = ("document_id", "monitored", "raw")
 _CHECK_DEFAULTS: Final = {f.attname: f.get_default() for f in RelatedCheck._meta.concrete_fields}
 
 Effect = Literal["created", "updated", "unchanged"]
@@ -263,7 +264,7 @@ def _merge_references(
 
 
 def _new_check(session: WorkflowSession, check_id: str) -> RelatedCheck:
-    told = {"session_id": session.pk, "check_id": check_id, "result": {}}
+    told = {"session_id": session.pk, "check_id": check_id, "result": {}, "raw": {}}
     return plain(RelatedCheck, _CHECK_DEFAULTS | told)
 
 
@@ -291,6 +292,7 @@ def _merge_check(
             args = (merged.row, row.check_id, name, old, new, payload.updated_at)
             merged.changes.append(seen.change(*args))
     wanted: dict[str, object] = {name: getattr(payload, name) for name in CHECK_CONTENT}
+    wanted |= check_details(row, payload)
     wanted["type"] = row.type or payload.type
     result_changed = payload.result is not None and payload.result != row.result
     if payload.result is not None:
@@ -301,6 +303,25 @@ def _merge_check(
     if payload.result is not None and (result_changed or row.result_fetched_at is None):
         row.result_fetched_at = fetched.fetched_at
     merged.touched_checks.add(row.check_id)
+
+
+def check_details(row: RelatedCheck, payload: CheckPayload) -> dict[str, Any]:
+    """
+    Return what is to be stored of the details of an answer.
+
+    A list may tell less of a check than an answer to GET: of the same version, what only the latter
+    told stays. So the two by turns are no change.
+    """
+    told: dict[str, Any] = {name: getattr(payload, name) for name in CHECK_DETAILS}
+    is_same = payload.updated_at is not None and payload.updated_at == row.updated_at
+    if not (payload.is_listed and is_same):
+        return told
+    if "documentId" not in payload.raw:
+        told["document_id"] = row.document_id
+    if "enableMonitoring" not in payload.raw:
+        told["monitored"] = row.monitored
+    told["raw"] = {**row.raw, **payload.raw}
+    return told
 
 
 def _assign(merged: MergedSession, check: RelatedCheck, wanted: Mapping[str, object]) -> None:

@@ -354,7 +354,7 @@ def _prune_results(removal: Removal, override: str) -> None:
     if conf.COMPLYCUBE_CHECK_RESULTS != "none":
         return
     checks = RelatedCheck.objects.using(write_alias()).filter(result_fetched_at__isnull=False)
-    for page in pages(checks.defer("result")):
+    for page in pages(checks.defer("result", "raw")):
         held = _held({check.session_id for check in page}, removal.removed, override)
         free = [check.pk for check in page if check.session_id not in held]
         removal.count_in(partial(_empty_results, free, dry_run=removal.dry_run))

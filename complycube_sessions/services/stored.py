@@ -144,7 +144,7 @@ def moved_checks(
 ) -> Iterator[tuple[CheckState, CheckPayload, datetime]]:
     """Yield those of the listed checks that the copy holds and that differ from it, or lack a breakdown."""
     by_id: Mapping[str, tuple[CheckPayload, datetime]] = {c.id: (c, at) for c, at in listed}
-    fields = ("status", "outcome", "created_at", "updated_at", "fetched_at", "result_fetched_at")
+    fields = ("status", "outcome", "created_at", "updated_at", "fetched_at", "result_fetched_at", "raw")
     rows = RelatedCheck.objects.using(write_alias()).filter(check_id__in=list(by_id))
     found = list(rows.values_list("session_id", "check_id", *fields))
     owned = _owned(account, {row[0] for row in found})
@@ -152,7 +152,7 @@ def moved_checks(
     for session_id, check_id, *state in found:
         if session_id not in owned:
             continue
-        status, outcome, created_at, updated_at, fetched_at, result_fetched_at = state
+        status, outcome, created_at, updated_at, fetched_at, result_fetched_at, raw = state
         check, at = by_id[check_id]
         current = supersedes(
             updated_at=check.updated_at,
@@ -163,8 +163,9 @@ def moved_checks(
         )
         told = (check.status, check.outcome, check.created_at, check.updated_at)
         differs = (status, outcome, created_at, updated_at) != told
+        tells_more = any(raw.get(name) != value for name, value in check.raw.items())
         lacks_result = wants_result(setting, check) and (differs or result_fetched_at is None)
-        if current and (differs or lacks_result):
+        if current and (differs or tells_more or lacks_result):
             yield CheckState(session_id, lacks_result), check, at
 
 

@@ -9,6 +9,7 @@ created before the oldest item, tells; what it finds is read as a further window
 
 from __future__ import annotations
 
+import json
 import logging
 import sqlite3
 import threading
@@ -82,7 +83,8 @@ class Ledger:
             CREATE TABLE session (id TEXT PRIMARY KEY, updated TEXT, window INTEGER) WITHOUT ROWID;
             CREATE TABLE checks (
                 id TEXT PRIMARY KEY, client TEXT, type TEXT, status TEXT, outcome TEXT,
-                created TEXT, updated TEXT, fetched TEXT, window INTEGER
+                created TEXT, updated TEXT, fetched TEXT, window INTEGER,
+                document TEXT, monitored INTEGER, raw TEXT
             ) WITHOUT ROWID;
             CREATE TABLE client (id TEXT PRIMARY KEY) WITHOUT ROWID;
             CREATE TABLE asked (id TEXT PRIMARY KEY, number INTEGER) WITHOUT ROWID;
@@ -145,12 +147,16 @@ class Ledger:
             _text(check.updated_at),
             _text(fetched_at),
             window,
+            check.document_id,
+            check.monitored,
+            json.dumps(check.raw, separators=(",", ":")),
         ]
+        marks = ",".join("?" * len(row))
         with self._lock:
             old = self._database.execute(
                 "SELECT updated, window FROM checks WHERE id = ?", [check.id]
             ).fetchone()
-            self._database.execute("INSERT OR REPLACE INTO checks VALUES (?,?,?,?,?,?,?,?,?)", row)
+            self._database.execute(f"INSERT OR REPLACE INTO checks VALUES ({marks})", row)  # noqa: S608
         return Sighting(old is None or old[0] != row[6], old and old[1])
 
     def check(self, check_id: str) -> tuple[CheckPayload, datetime] | None:
@@ -419,8 +425,20 @@ def _time(text: str | None) -> datetime | None:
 
 
 def _sighting(row: Sequence[Any]) -> tuple[CheckPayload, datetime]:
-    check_id, client_id, check_type, status, outcome, created, updated, fetched, _ = row
+    check_id, client_id, check_type, status, outcome, created, updated, fetched, *details = row
+    _reading, document_id, monitored, raw = details
     check = CheckPayload(
-        check_id, client_id, check_type, status, outcome, _time(created), _time(updated), None
+        id=check_id,
+        client_id=client_id,
+        type=check_type,
+        status=status,
+        outcome=outcome,
+        created_at=_time(created),
+        updated_at=_time(updated),
+        result=None,
+        document_id=document_id,
+        monitored=None if monitored is None else bool(monitored),
+        raw=json.loads(raw),
+        is_listed=True,
     )
     return check, datetime.fromisoformat(fetched)

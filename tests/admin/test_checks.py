@@ -87,3 +87,14 @@ def test_list__filters_and_search(viewer: Client) -> None:
     assert listed(viewer, "q=nobody") == set()
     assert listed(viewer, "created_from=2026-11-01&created_to=2026-11-01") == {first.pk, failed.pk}
     assert listed(viewer, "created_from=2026-11-02") == set()
+
+
+def test_page__answer_only_with_permission(reviewer: Client, viewer: Client) -> None:
+    """Document and monitoring are shown to all who see the check, the answer to those who may see it."""
+    details = {"document_id": "doc-of-the-check", "monitored": True}
+    check = make_check(make_session(), raw={"lastActionBy": "member-of-the-team"}, **details)
+    for client, sees in ((reviewer, True), (viewer, False)):
+        html = page(client, check)
+        assert ("member-of-the-team" in html) is sees
+        assert "doc-of-the-check" in html
+        assert "Monitored" in html

@@ -1,0 +1,277 @@
+"""
+For the tests of projects that use the app: sessions, an API and webhook events, without a network.
+
+Sessions go through the parser and the store that refreshes use, so that ``needs_review``, the search and
+the history are as they would be. Nothing here is needed at run time, and nothing beyond the app is installed.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import uuid
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from typing import Any, Final
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+from django.urls import reverse
+
+from complycube_sessions.api.payloads import load_json, parse_check, parse_session
+from complycube_sessions.api.scrubbing import CHECK, SESSION, scrubbed
+from complycube_sessions.api.webhooks import SIGNATURE_HEADER, sign
+from complycube_sessions.conf import conf, get_account
+from complycube_sessions.exceptions import ComplyCubeStorageError
+from complycube_sessions.models import WorkflowSession
+from complycube_sessions.services.merge import FetchedCheck, FetchedSession
+from complycube_sessions.services.store import store_batch
+
+# What the list of sessions tells of each.
+_LISTED: Final = (
+    "id",
+    "clientId",
+    "entityName",
+    "status",
+    "workflowTemplateName",
+    "workflowTemplateId",
+    "workflowId",
+    "workflowVersion",
+    "outcome",
+    "createdAt",
+    "updatedAt",
+)
+Reply = tuple[int, dict[str, str], str]
+
+
+def session_answer(**vendor_fields: Any) -> dict[str, Any]:
+    """
+    Return a session as ``GET /workflowSessions/{id}`` shows it: complete, clear and new unless told otherwise.
+
+    Args:
+        **vendor_fields: The vendor's own names, such as ``clientId``; times may be ``datetime``.
+
+    Raises:
+        TypeError: A name is a column's, such as ``client_id``, which the vendor has not.
+    """
+    if columns := sorted(name for name in vendor_fields if "_" in name):
+        raise TypeError(f"{', '.join(columns)}: the vendor's names are wanted, such as clientId.")
+    now = datetime.now(UTC)
+    answer = {
+        "id": uuid.uuid4().hex[:24],
+        "clientId": uuid.uuid4().hex[:24],
+        "entityName": "Jane Doe",
+        "status": WorkflowSession.Status.COMPLETE.value,
+        "workflowTemplateId": "68566be2a37a78622f4f7be3",
+        "workflowTemplateName": "Identity verification",
+        "workflowId": "68566be3a37a78622f4f7be7",
+        "workflowVersion": 1,
+        "outcome": WorkflowSession.Outcome.CLEAR.value,
+        "allRelatedChecks": [],
+        "createdAt": now - timedelta(minutes=3),
+        "completedAt": now - timedelta(minutes=1),
+        "updatedAt": now,
+        **vendor_fields,
+    }
+    return {name: _told(value) for name, value in answer.items()}
+
+
+def make_session(
+    *, account: str = "default", checks: Iterable[Mapping[str, Any]] = (), **vendor_fields: Any
+) -> WorkflowSession:
+    """
+    Store a session as a refresh would, and return its row; with a known ``id`` it is a newer answer.
+
+    Args:
+        account: The entry of ``COMPLYCUBE_ACCOUNTS`` that it is stored for.
+        checks: The session's checks, each as far as the test cares: ``{"type": …, "outcome": …}`` or any
+            of the vendor's fields, such as ``result``. They follow those of ``allRelatedChecks``.
+        **vendor_fields: As for ``session_answer``.
+
+    Raises:
+        ComplyCubeStorageError: It could not be stored: it is another account's, or was erased.
+    """
+    owner, answer = get_account(account), session_answer(**vendor_fields)
+    full = [_check_answer(answer, check) for check in checks]
+    named = [{"checkId": check["id"], "type": check["type"], "taskId": ""} for check in full]
+    answer["allRelatedChecks"] = [*answer["allRelatedChecks"], *named]
+    began_at = datetime.now(UTC)
+    payload = parse_session(_received(SESSION, answer), session_id=answer["id"])
+    fetched = tuple(
+        FetchedCheck(parse_check(_received(CHECK, check), check_id=check["id"]), began_at)
+        for check in full
+    )
+    stored = store_batch(owner, [FetchedSession(payload.id, payload, began_at, fetched)])
+    if payload.id not in stored.effects:
+        raise ComplyCubeStorageError(stored.failed.get(payload.id, f"{payload.id} was erased."))
+    return WorkflowSession.objects.get(pk=payload.id)
+
+
+class FakeAPI:
+    """The vendor's sessions and checks by id, which a test may change between two refreshes."""
+
+    def __init__(self, sessions: Iterable[WorkflowSession | Mapping[str, Any]]) -> None:
+        self.sessions: dict[str, dict[str, Any]] = {}
+        self.checks: dict[str, dict[str, Any]] = {}
+        self.requests: list[str] = []
+        for session in sessions:
+            self.add(session)
+
+    def add(self, session: WorkflowSession | Mapping[str, Any]) -> str:
+        """
+        Add a session and the checks that it names, and return its id.
+
+        Args:
+            session: A row, or the vendor's fields as for ``session_answer``.
+        """
+        if isinstance(session, WorkflowSession):
+            answer = dict(session.raw)
+            stored = {check.check_id: check for check in session.checks.all()}
+        else:
+            answer, stored = session_answer(**session), {}
+        for named in answer.get("allRelatedChecks", []):
+            check_id = named["checkId"]
+            row = stored.get(check_id)
+            told = {**row.raw, "result": {**row.raw.get("result", {}), **row.result}} if row else {}
+            self.checks[check_id] = _check_answer(answer, {**named, **told, "id": check_id})
+        self.sessions[answer["id"]] = answer
+        return str(answer["id"])
+
+    def change(self, session_id: str, **vendor_fields: Any) -> None:
+        """Change a session upstream, now."""
+        told = {"updatedAt": datetime.now(UTC), **vendor_fields}
+        self.sessions[session_id] |= {name: _told(value) for name, value in told.items()}
+
+    def answer(self, request: Any) -> Reply:
+        """Answer a GET, as a callback of ``responses``."""
+        parts = urlsplit(str(request.url))
+        kind, _, wanted = parts.path.partition("/v1/")[2].partition("/")
+        self.requests.append(f"{kind}/{wanted}" if wanted else kind)
+        store = self.sessions if kind == "workflowSessions" else self.checks
+        if not wanted:
+            return _reply(200, self._page(kind, store, dict(parse_qsl(parts.query))))
+        if found := store.get(unquote(wanted)):
+            return _reply(200, found)
+        return _reply(404, {"type": "resource_not_found", "message": "There is no such resource"})
+
+    def _page(
+        self, kind: str, store: dict[str, dict[str, Any]], query: dict[str, str]
+    ) -> dict[str, Any]:
+        page, size = int(query.pop("page", 1)), int(query.pop("pageSize", 100))
+        found = [item for item in store.values() if _matches(item, query)]
+        found.sort(key=lambda item: (item.get("createdAt", ""), item["id"]), reverse=True)
+        shown = _listed_session if kind == "workflowSessions" else _listed_check
+        return {
+            "page": page,
+            "pageSize": size,
+            "totalItems": len(found),
+            "pages": -(-len(found) // size),
+            "items": [shown(item) for item in found[(page - 1) * size : page * size]],
+        }
+
+
+def fake_api(
+    responses_mock: Any,
+    sessions: Iterable[WorkflowSession | Mapping[str, Any]] = (),
+    *,
+    account: str = "default",
+) -> FakeAPI:
+    """
+    Let an API with these sessions answer the requests of an account.
+
+    Args:
+        responses_mock: A ``responses.RequestsMock`` that is active, or the module ``responses`` itself
+            within ``responses.activate``.
+        sessions: Rows, or the vendor's fields; the checks that they name are complete and clear.
+        account: The entry of ``COMPLYCUBE_ACCOUNTS`` whose address it answers at.
+    """
+    api = FakeAPI(sessions)
+    address = re.escape(get_account(account).base_url)
+    for resource in ("workflowSessions", "checks"):
+        pattern = re.compile(rf"{address}/{resource}(?:[/?].*)?$")
+        responses_mock.add_callback("GET", pattern, callback=api.answer)
+    return api
+
+
+def signed_webhook(
+    event: Mapping[str, Any], secret: str, *, account: str = "default"
+) -> dict[str, Any]:
+    """
+    Return what Django's test client posts to the receiver: ``client.post(**signed_webhook(event, secret))``.
+
+    Args:
+        event: The event; an ``id``, a ``type`` and the time are filled in where they are left out.
+        secret: One of the account's ``WEBHOOK_SECRETS``, or a wrong one.
+        account: Whose receiver it is posted to.
+    """
+    whole = {
+        "id": uuid.uuid4().hex[:24],
+        "type": "workflow.session.completed",
+        "resourceType": "workflowSession",
+        "createdAt": datetime.now(UTC),
+        **event,
+    }
+    body = json.dumps({name: _told(value) for name, value in whole.items()}).encode()
+    return {
+        "path": reverse("complycube_sessions:webhook", args=[account]),
+        "data": body,
+        "content_type": "application/json",
+        "headers": {SIGNATURE_HEADER: sign(body, secret)},
+    }
+
+
+def _check_answer(session: Mapping[str, Any], told: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a check as ``GET /checks/{id}`` shows it, complete and clear unless told otherwise."""
+    fields = {
+        name: value for name, value in told.items() if name not in {"checkId", "taskId", "outcome"}
+    }
+    answer = {
+        "id": uuid.uuid4().hex[:24],
+        "clientId": session["clientId"],
+        "entityName": session["entityName"],
+        "type": "document_check",
+        "status": "complete",
+        "result": {"outcome": told.get("outcome", "clear")},
+        "createdAt": session["createdAt"],
+        "updatedAt": session["updatedAt"],
+        **fields,
+    }
+    return {name: _told(value) for name, value in answer.items()}
+
+
+def _received(kind: str, answer: dict[str, Any]) -> Any:
+    """Return an answer as the client would hand it to the parser."""
+    data = load_json(json.dumps(answer).encode())
+    return scrubbed(conf.COMPLYCUBE_SCRUBBER, kind, data, subject=str(answer["id"]))
+
+
+def _told(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return value
+
+
+def _listed_session(session: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: session[name] for name in _LISTED if name in session}
+
+
+def _listed_check(check: Mapping[str, Any]) -> dict[str, Any]:
+    return {**check, "result": {"outcome": check["result"].get("outcome")}}
+
+
+def _matches(item: Mapping[str, Any], query: Mapping[str, str]) -> bool:
+    for name, value in query.items():
+        if name.endswith("After"):
+            found = str(item.get(f"{name.removesuffix('After')}At", "")) > value
+        elif name.endswith("Before"):
+            found = str(item.get(f"{name.removesuffix('Before')}At", "")) < value
+        else:
+            found = str(item.get(name)) == value
+        if not found:
+            return False
+    return True
+
+
+def _reply(status: int, content: object) -> Reply:
+    date = format_datetime(datetime.now(UTC), usegmt=True)
+    return status, {"Content-Type": "application/json", "Date": date}, json.dumps(content)
