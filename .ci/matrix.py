@@ -1,5 +1,7 @@
 """
-Run the legs of tox.ini that this machine can run, and print how many tests each of them ran.
+Run the legs that this machine can run, and print how many tests each of them ran.
+
+A leg is a pair of Python and Django of tox.ini on one of the databases of leg.py.
 
 Usage: python .ci/matrix.py [--strict] [PART …]. A part such as ``py312`` or ``django61-postgres`` chooses the
 legs whose names have all of its factors; without one, all are chosen. With ``--strict`` a chosen leg whose
@@ -18,13 +20,12 @@ from typing import Final
 from urllib.parse import urlsplit
 from xml.etree import ElementTree
 
+from leg import DATABASES
+
 ROOT: Final = Path(__file__).resolve().parent.parent
 WORK: Final = ROOT / ".tox"
 PYENV: Final = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv") / "versions"
-SERVERS: Final = {
-    "postgres": os.environ.get("POSTGRES_URL", "postgres://postgres@127.0.0.1:5432/postgres"),
-    "mariadb": os.environ.get("MARIADB_URL", "mysql://root@127.0.0.1:3306/test"),
-}
+SERVERS: Final = {name: url for name, url in DATABASES.items() if name != "sqlite"}
 
 
 def main(*parts: str, strict: bool) -> int:
@@ -46,11 +47,11 @@ def main(*parts: str, strict: bool) -> int:
 
 
 def expected_legs() -> list[str]:
-    """Return the environments of tox.ini in their order."""
+    """Return each environment of tox.ini with each database, in their order."""
     done = subprocess.run(  # noqa: S603 - a fixed command
         [*TOX, "list", "--no-desc", "-qq"], cwd=ROOT, capture_output=True, text=True, check=True
     )
-    return done.stdout.split()
+    return [f"{pair}-{database}" for pair in done.stdout.split() for database in DATABASES]
 
 
 def choose(legs: list[str], parts: tuple[str, ...]) -> list[str]:
@@ -98,13 +99,16 @@ def lacking(leg: str, interpreters: dict[str, str | None]) -> str:
 
 
 def run_tox(legs: list[str], interpreters: list[str]) -> int:
-    """Run the legs one after the other, for each uses all processors, and return the exit code."""
+    """Run the legs, one pair after the other, for each uses all processors, and return the exit code."""
     if not legs:
         return 1
-    command = [*TOX, "run", "--skip-missing-interpreters", "false", "-e", ",".join(legs)]
+    pairs = dict.fromkeys(leg.rpartition("-")[0] for leg in legs)
+    databases = dict.fromkeys(leg.rpartition("-")[2] for leg in legs)
+    command = [*TOX, "run", "--skip-missing-interpreters", "false", "-e", ",".join(pairs)]
     # Once, with all of them: of several, tox takes the last.
     command += ["--discover", *interpreters]
-    return subprocess.run(command, cwd=ROOT, check=False).returncode  # noqa: S603 - our own command
+    environment = {**os.environ, "COMPLYCUBE_DATABASES": " ".join(databases)}
+    return subprocess.run(command, cwd=ROOT, env=environment, check=False).returncode  # noqa: S603 - our own command
 
 
 def report(leg: str, *, strict: bool) -> bool:

@@ -12,7 +12,7 @@ import shlex
 import socket
 import tomllib
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
@@ -61,6 +61,12 @@ def recipe(target: str) -> list[str]:
     return [line.strip().replace("$(VENV)", ".venv") for line in match[1].splitlines()]
 
 
+@pytest.fixture(autouse=True)
+def tools(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the tools find each other, as they do when one of them is run."""
+    monkeypatch.syspath_prepend(ROOT / ".ci")
+
+
 def tool(name: str) -> ModuleType:
     spec = importlib.util.spec_from_file_location(name, ROOT / ".ci" / f"{name}.py")
     assert spec is not None
@@ -93,14 +99,17 @@ def ran(module: Any, monkeypatch: pytest.MonkeyPatch, report: str | None, code: 
     monkeypatch.setattr(module, "run_tox", run_tox)
 
 
-def test_tox__covers_what_the_package_promises() -> None:
-    """Each Python and each Django of the classifiers has its legs, and each pair all three databases."""
+def pairs_of_tox() -> list[str]:
     parser = configparser.ConfigParser(interpolation=None)
     parser.read(ROOT / "tox.ini")
-    match = re.fullmatch(r"py\{(.+)\}-\{(.+)\}", parser["tox"]["env_list"])
+    match = re.fullmatch(r"py\{(.+)\}", parser["tox"]["env_list"])
     assert match
-    pairs, databases = match[1].split(","), match[2].split(",")
-    assert databases == DATABASES
+    return match[1].split(",")
+
+
+def test_tox__covers_what_the_package_promises() -> None:
+    """Each Python and each Django of the classifiers is in a pair, and the oldest and the newest are pairs."""
+    pairs = pairs_of_tox()
     assert pairs == PAIRS
     project = PYPROJECT["project"]
     promised = set(itertools.chain(*(pair.split("-") for pair in pairs)))
@@ -111,6 +120,35 @@ def test_tox__covers_what_the_package_promises() -> None:
         versions = {prefix + v.replace(".", "") for v in named if re.fullmatch(r"\d+\.\d+", v)}
         assert versions <= promised
         assert versions == {v for v in promised if v.startswith("django") is bool(prefix)}
+
+
+def test_legs__each_pair_on_each_database(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A pair runs on all three databases, though one fails, and its exit code is the first failure's."""
+    leg = tool("leg")
+    ran: list[tuple[str, str]] = []
+
+    def run(command: list[str], *, env: dict[str, str], check: bool) -> Any:
+        (report,) = (part for part in command if part.startswith("--junitxml="))
+        ran.append((Path(report).stem, env["DATABASE_URL"].partition(":")[0]))
+        return SimpleNamespace(returncode=len(ran) - 1)
+
+    monkeypatch.setattr(leg.subprocess, "run", run)
+    monkeypatch.delenv("COMPLYCUBE_DATABASES", raising=False)
+    assert leg.main("py312-django52", tmp_path) == 1
+    kinds = {"sqlite": "sqlite", "postgres": "postgres", "mariadb": "mysql"}
+    assert ran == [(f"py312-django52-{name}", kind) for name, kind in kinds.items()]
+
+
+def test_legs__what_is_selected_is_there() -> None:
+    """Every path of a selection exists, and every selection belongs to a pair and a database."""
+    leg = tool("leg")
+    legs = {(f"py{pair}", database) for pair in pairs_of_tox() for database in leg.DATABASES}
+    assert leg.SELECTIONS.keys() <= legs
+    for arguments in [*leg.SELECTIONS.values(), leg.PART]:
+        paths = [part.removeprefix("--ignore=") for part in arguments]
+        paths = [path for path in paths if path.startswith("tests")]
+        assert paths
+        assert [path for path in paths if not (ROOT / path).exists()] == []
 
 
 def test_matrix__green(matrix: Any, capsys: pytest.CaptureFixture[str]) -> None:

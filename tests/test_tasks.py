@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 from typing import Any, ClassVar
 
+import django
 import pytest
 from django.test import Client
 from django.urls import reverse
@@ -16,7 +17,7 @@ from tests.fake_api import KEY, FakeAPI
 from tests.webhooks import SECRET, event, post
 
 framework = pytest.importorskip(
-    tasks._framework.__name__ if tasks._framework else "django_tasks", reason="no tasks framework"
+    "django.tasks" if django.VERSION >= (6, 0) else "django_tasks", reason="no tasks framework"
 )
 BaseTaskBackend: Any = importlib.import_module(
     f"{framework.__name__}.backends.base"

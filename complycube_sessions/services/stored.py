@@ -144,7 +144,15 @@ def moved_checks(
 ) -> Iterator[tuple[CheckState, CheckPayload, datetime]]:
     """Yield those of the listed checks that the copy holds and that differ from it, or lack a breakdown."""
     by_id: Mapping[str, tuple[CheckPayload, datetime]] = {c.id: (c, at) for c, at in listed}
-    fields = ("status", "outcome", "created_at", "updated_at", "fetched_at", "result_fetched_at", "raw")
+    fields = (
+        "status",
+        "outcome",
+        "created_at",
+        "updated_at",
+        "fetched_at",
+        "result_fetched_at",
+        "raw",
+    )
     rows = RelatedCheck.objects.using(write_alias()).filter(check_id__in=list(by_id))
     found = list(rows.values_list("session_id", "check_id", *fields))
     owned = _owned(account, {row[0] for row in found})

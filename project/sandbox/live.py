@@ -44,7 +44,7 @@ class LiveSandbox:
     def __init__(self, url: str, secret: str, *, seconds: float) -> None:
         self._url, self._secret, self._seconds = url, secret, seconds
         self._stopped = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="live-sandbox", daemon=True)
+        self._thread = threading.Thread(target=self.run, name="live-sandbox", daemon=True)
 
     def start(self) -> None:
         self._thread.start()
@@ -54,7 +54,8 @@ class LiveSandbox:
         self._stopped.set()
         self._thread.join()
 
-    def _run(self) -> None:
+    def run(self) -> None:
+        """Do what the thread does: walk until the time is over, or until nobody listens any more."""
         try:
             self._walk()
         except requests.RequestException:

@@ -66,12 +66,13 @@ def run_all(pump: Pump, jobs: int, work: Callable[[int], object]) -> None:
         done.future.result()
 
 
-def test_throttle__gives_back_only_its_latest_block() -> None:
+def test_throttle__gives_back_only_its_latest_block(clock: Clock) -> None:
     """Slots of an earlier reservation are not given back: what follows them may be others'."""
-    source = Slots()
+    source = SharedSlots(clock)
     throttle = Throttle(10, source)
     throttle.supply(10)
-    throttle._slots = type(throttle._slots)(list(throttle._slots)[-3:])
+    for _ in range(7):
+        throttle.acquire()
     throttle.supply(10)
 
     throttle.close()
@@ -87,6 +88,9 @@ class Clock:
 
     def monotonic(self) -> float:
         return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
 
 
 @pytest.fixture
@@ -139,8 +143,7 @@ def test_throttle__late_slots_move_on(clock: Clock) -> None:
     began = clock.now
     for number in range(100):
         throttle.supply(10)
-        while (delay := throttle._take()) > 0:
-            clock.now += delay
+        throttle.acquire()
         begun.append(clock.now)
         if number % 10 == 0:
             clock.now += 0.03 + 1 / 9.63
@@ -173,9 +176,10 @@ def test_throttle__first_to_wake_takes_the_slot(monkeypatch: pytest.MonkeyPatch)
 
     throttle.acquire()  # with the slot that the other one sleeps for
 
-    assert not throttle._slots
-    throttle.supply(1)
     wake.set()
+    late.join(0.1)
+    assert late.is_alive()  # no slot is left
+    throttle.supply(1)
     late.join(10)
     assert not late.is_alive()
 
@@ -184,10 +188,10 @@ def test_throttle__first_to_wake_takes_the_slot(monkeypatch: pytest.MonkeyPatch)
 def test_budget__unused_slots_of_two_blocks() -> None:
     """A run that ends gives no slot free that another process has reserved in between."""
     one, other = DatabaseSlots(KEY), DatabaseSlots(KEY)
-    throttle = Throttle(10, one)
+    throttle = Throttle(100, one)
     throttle.supply(10)
     for _ in range(6):
-        throttle._slots.popleft()
+        throttle.acquire()
     began = other.reserve(50, 0.1)
     throttle.supply(10)
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
+from collections.abc import Callable
 from io import StringIO
 from typing import Any
 
@@ -118,18 +119,19 @@ def test_command__follow_until_a_signal(
     assert WorkflowSession.objects.count() == 1
 
 
-def test_command__outside_the_main_thread(api: FakeAPI) -> None:
+def test_command__outside_the_main_thread(monkeypatch: pytest.MonkeyPatch) -> None:
     """In a thread, where signals are not its own, it works all the same."""
-    ended: list[bool] = []
+    said: list[str] = []
 
-    def enter() -> None:
-        with command._stopped() as stop:
-            ended.append(stop.is_set())
+    def process(account: str, *, go_on: Callable[[], bool]) -> Processed:
+        assert go_on()
+        return Processed(1, 1, 0, 1, {})
 
-    thread = threading.Thread(target=enter)
+    monkeypatch.setattr(command, "process_webhook_events", process)
+    thread = threading.Thread(target=lambda: said.extend(run()))
     thread.start()
     thread.join()
-    assert ended == [False]
+    assert "1 sessions stored" in said[0]
 
 
 @pytest.mark.parametrize("fault", [{}, {"API_KEY": "test_wrong"}], ids=["no key", "refused key"])

@@ -28,6 +28,7 @@ from complycube_sessions.services import (
     refresh_sessions,
     sweeping,
 )
+from complycube_sessions.services.evidence_page import render_page
 from complycube_sessions.services.privacy import erase_client
 from complycube_sessions.services.removal import Removal
 from complycube_sessions.services.runs import RunRecord
@@ -480,13 +481,11 @@ def test_evidence__of_a_person_who_is_erased_meanwhile(
 ) -> None:
     """An export that has read the session before the erasure records it without its id."""
 
-    def read(*args: Any) -> Any:
-        document = read_before(*args)
+    def render(*args: Any, **kwargs: Any) -> bytes:
         erase_client(person.client_id)
-        return document
+        return render_page(*args, **kwargs)
 
-    read_before = evidence._read
-    monkeypatch.setattr(evidence, "_read", read)
+    monkeypatch.setattr(evidence, "render_page", render)
     exported = evidence.export_evidence(person.sessions[0])
     assert exported.record.session_id == ""
     assert evidence.verify_evidence(exported.json)[0].record == exported.record

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
+from django.db import connection
 from django.utils import timezone
 from pytest_django import Settings
 
@@ -21,7 +22,7 @@ from complycube_sessions.models import (
     WebhookEvent,
     WorkflowSession,
 )
-from complycube_sessions.services import inbox, privacy, refresh_sessions
+from complycube_sessions.services import inbox, refresh_sessions
 from complycube_sessions.services.privacy import prune
 from tests.builders import session_row
 from tests.fake_api import KEY, FakeAPI, iso
@@ -305,27 +306,22 @@ def test_prune__processed_events(settings: Settings) -> None:
     assert set(WebhookEvent.objects.values_list("event_id", flat=True)) == {"e1", "e2"}
 
 
-def test_prune__batches_can_be_resumed(retention: None, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_prune__batches_can_be_resumed(retention: None) -> None:
     """A run that was killed has removed whole batches; the next one removes the rest."""
     for number in range(1200):
         session_row(f"s{number:05}", updated_at=old())
-    batches: list[int] = []
-    remove: Callable[..., None] = privacy._prune_batch
+    table = connection.ops.quote_name(WorkflowSession._meta.db_table)
 
-    def killed(account: str, ids: list[str], *args: Any, **kwargs: Any) -> None:
-        if len(batches) == 1:
-            raise KeyboardInterrupt
-        batches.append(len(ids))
-        remove(account, ids, *args, **kwargs)
+    def killed(execute: Callable[..., Any], sql: str, *args: Any) -> Any:
+        if sql.split()[:3] == ["DELETE", "FROM", table] and WorkflowSession.objects.count() == 700:
+            raise KeyboardInterrupt  # in the middle of the second batch
+        return execute(sql, *args)
 
-    monkeypatch.setattr(privacy, "_prune_batch", killed)
-    with pytest.raises(KeyboardInterrupt):
+    with connection.execute_wrapper(killed), pytest.raises(KeyboardInterrupt):
         prune()
-    assert batches == [500]
     assert WorkflowSession.objects.count() == 700
     killed_run = PruneRun.objects.get()
     assert (killed_run.finished_at, killed_run.removed) == (None, {"WorkflowSession": 500})
-    monkeypatch.undo()
     assert prune().rows["WorkflowSession"] == 700
     assert PruneRun.objects.latest("pk").removed == {"WorkflowSession": 700}
 

@@ -70,7 +70,7 @@ def test_live__ends_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(live, "STEP_SECONDS", 0.0)
     monkeypatch.setattr(live, "time", SimpleNamespace(monotonic=lambda: next(now)))
     sandbox = live.LiveSandbox(URL, "secret", seconds=10)
-    sandbox._walk()
+    sandbox.run()
     assert sent[:2] == ["workflow.session.started", "workflow.session.processing"]
     assert sent[-1] == "workflow.session.completed"
     assert SandboxSession.objects.get().status == "complete"
@@ -86,5 +86,5 @@ def test_live__site_that_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(live, "deliver", refuse)
     monkeypatch.setattr(live, "STEP_SECONDS", 0.0)
     sandbox = live.LiveSandbox(URL, "secret", seconds=60)
-    sandbox._run()
+    sandbox.run()
     assert SandboxSession.objects.get().status == "started"

@@ -6,6 +6,7 @@ import json
 import re
 import threading
 import zipfile
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from html.parser import HTMLParser
 from typing import Any
@@ -14,7 +15,12 @@ import pytest
 from django.db import connection, transaction
 
 from complycube_sessions import __version__
-from complycube_sessions.models import SessionChange, SessionEvidence, WorkflowSession
+from complycube_sessions.models import (
+    RelatedCheck,
+    SessionChange,
+    SessionEvidence,
+    WorkflowSession,
+)
 from complycube_sessions.services import evidence, evidence_page
 from complycube_sessions.services.evidence import (
     Content,
@@ -387,11 +393,11 @@ def test_export__checks_in_any_pieces(monkeypatch: pytest.MonkeyPatch, size: int
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.vendors("postgresql", "mysql")  # SQLite has one writer at a time, and no locks of rows
-def test_export__nothing_moves_meanwhile(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_export__nothing_moves_meanwhile() -> None:
     """A refresh that comes between the session and its checks waits until both are read."""
     session = whole_session(outcome="clear")
     stored = threading.Event()
-    read_checks = evidence._checks
+    table = connection.ops.quote_name(RelatedCheck._meta.db_table)
 
     def store() -> None:
         with transaction.atomic():
@@ -400,13 +406,17 @@ def test_export__nothing_moves_meanwhile(monkeypatch: pytest.MonkeyPatch) -> Non
         connection.close()
         stored.set()
 
-    def read_while_it_is_stored(*args: Any) -> Any:
-        threading.Thread(target=store).start()
-        assert not stored.wait(0.5)
-        return read_checks(*args)
+    def read(execute: Callable[..., Any], sql: str, *args: Any) -> Any:
+        if f"FROM {table}" in sql and not writers:
+            writers.append(threading.Thread(target=store))
+            writers[0].start()
+            assert not stored.wait(0.5)
+        return execute(sql, *args)
 
-    monkeypatch.setattr(evidence, "_checks", read_while_it_is_stored)
-    (check,) = document_of(session)["checks"]
+    writers: list[threading.Thread] = []
+    with connection.execute_wrapper(read):
+        (check,) = document_of(session)["checks"]
+    assert writers
     assert check["outcome"] == "attention"
     assert stored.wait(10)
 

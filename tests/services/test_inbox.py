@@ -513,12 +513,11 @@ def woken(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Collect the accounts whose inbox the process was told to look at."""
     accounts: list[str] = []
 
-    class Recorder:
-        def wake(self, account: str) -> None:
-            assert not connection.in_atomic_block
-            accounts.append(account)
+    def wake(background: inbox.Background, account: str) -> None:
+        assert not connection.in_atomic_block
+        accounts.append(account)
 
-    monkeypatch.setattr(inbox, "_background", Recorder())
+    monkeypatch.setattr(inbox.Background, "wake", wake)
     return accounts
 
 

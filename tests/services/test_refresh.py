@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from django.db import DataError, transaction
@@ -37,7 +38,7 @@ from tests.builders import (
     session_row,
     vendor_example,
 )
-from tests.fake_api import KEY, FakeAPI
+from tests.fake_api import KEY, FakeAPI, Reply
 
 pytestmark = pytest.mark.django_db
 
@@ -611,14 +612,17 @@ def answer_client(
     api: FakeAPI, client_ids: set[str], status: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Let the lists of these clients' checks end in a status."""
-    answer = api._answer
+    answer = api.answer
 
-    def answered(path: str, query: dict[str, str], headers: Any) -> Any:
-        if path == "/checks" and query.get("clientId") in client_ids:
-            return status, {}, b"{}"
-        return answer(path, query, headers)
+    def answered(target: str, headers: Any) -> Reply:
+        found, extra, body = answer(target, headers)
+        parts = urlsplit(target)
+        asked = parse_qs(parts.query).get("clientId", [""])[0]
+        if parts.path.endswith("/checks") and asked in client_ids:
+            return status, extra, b"{}"
+        return found, extra, body
 
-    monkeypatch.setattr(api, "_answer", answered)
+    monkeypatch.setattr(api, "answer", answered)
 
 
 @pytest.mark.parametrize(
