@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, Final, Literal, cast
 from urllib.parse import SplitResult, urlsplit
@@ -180,6 +181,15 @@ def environment_of(api_key: str) -> str:
         if api_key.startswith(f"{environment}_"):
             return environment
     return ""
+
+
+def is_loopback(url: str) -> bool:
+    """Return whether an address leads to this machine."""
+    host = urlsplit(url).hostname or ""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def get_account(name: str = "default") -> Account:

@@ -12,7 +12,7 @@ from complycube_sessions.services import erasures
 from complycube_sessions.services.accounts import accounts_left, shared_sessions
 from complycube_sessions.services.database import write_alias
 from complycube_sessions.services.environments import kind, stored_beside
-from complycube_sessions.services.silence import silent_accounts
+from complycube_sessions.services.silence import receiver_path, silent_accounts
 from complycube_sessions.system_checks import usable_accounts
 
 
@@ -30,8 +30,9 @@ def check_events_arrive(
         checks.Warning(
             f"No webhook event of the account {name!r} has come for a while, but polling still finds "
             "changes.",
-            hint="Look in the ComplyCube portal whether the webhook is disabled, and enable it. "
-            "Meanwhile refresh_workflow_sessions from cron keeps the copy up to date.",
+            hint="Look at the webhook in the ComplyCube portal: it must be enabled, its address must end with "
+            f"{receiver_path(name)} and reach this site, and its secret must be one of the account's "
+            "WEBHOOK_SECRETS. Meanwhile refresh_workflow_sessions from cron keeps the copy up to date.",
             id="complycube_sessions.W030",
         )
         for name in silent

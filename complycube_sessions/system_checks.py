@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from ipaddress import ip_address
 from itertools import combinations
 from typing import Any
-from urllib.parse import urlsplit
 
 from django.core import checks
 
@@ -18,6 +16,7 @@ from complycube_sessions.conf import (
     check_results_fault,
     conf,
     get_account,
+    is_loopback,
     legal_hold_fault,
     minimum_retention_fault,
     portal_url_fault,
@@ -79,7 +78,7 @@ def _risks(account: Account) -> list[Fault]:
                 "you only poll, add complycube_sessions.W061 to SILENCED_SYSTEM_CHECKS.",
             )
         )
-    if account.base_url.lower().startswith("http://") and not _is_loopback(account.base_url):
+    if account.base_url.lower().startswith("http://") and not is_loopback(account.base_url):
         found.append(
             Fault(
                 "W063",
@@ -88,14 +87,6 @@ def _risks(account: Account) -> list[Fault]:
             )
         )
     return found
-
-
-def _is_loopback(url: str) -> bool:
-    host = urlsplit(url).hostname or ""
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _accounts_faults() -> list[Fault]:

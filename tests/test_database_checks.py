@@ -185,3 +185,29 @@ def test_check_command__accounts() -> None:
     err = StringIO()
     call_command("check", databases=["default"], stderr=err, stdout=StringIO())
     assert "complycube_sessions.W042" in err.getvalue()
+
+
+def test_check__names_what_to_look_at() -> None:
+    """The warning names the portal, the address of the receiver, and the setting of the secret."""
+    changed(3)
+    (message,) = check_events_arrive(databases=["default"])
+    for part in ("ComplyCube portal", "webhook/default/", "WEBHOOK_SECRETS"):
+        assert part in str(message.hint)
+
+
+def test_check__receiver_without_an_address(settings: Settings) -> None:
+    """A site that does not serve the receiver expects no event, whatever secret is set."""
+    changed(3)
+    settings.ROOT_URLCONF = "django.contrib.auth.urls"
+    assert found() == []
+
+
+def test_check__stand_in_that_sends_none(settings: Settings) -> None:
+    """A stand-in for the API on this machine owes no events, until it has sent one."""
+    account = settings.COMPLYCUBE_ACCOUNTS["default"]
+    local = {**account, "BASE_URL": "http://127.0.0.1:8000/sandbox/v1"}
+    settings.COMPLYCUBE_ACCOUNTS = {"default": local}
+    changed(3)
+    assert found() == []
+    event(timedelta(hours=5))
+    assert found() == ["complycube_sessions.W030"]

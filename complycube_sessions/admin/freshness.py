@@ -10,7 +10,7 @@ from complycube_sessions.admin import display
 from complycube_sessions.admin.filters import NO, YES
 from complycube_sessions.models import RefreshRun
 from complycube_sessions.services import figures
-from complycube_sessions.services.silence import silent_accounts
+from complycube_sessions.services.silence import receiver_path, silent_accounts
 
 
 def freshness_line(pending_url: str = "") -> dict[str, Any]:
@@ -22,6 +22,7 @@ def freshness_line(pending_url: str = "") -> dict[str, Any]:
     """
     found = figures.freshness()
     run = found.last_run
+    silent = silent_accounts()
     is_running = run is not None and run.state == RefreshRun.State.RUNNING
     is_good = run is not None and run.state == RefreshRun.State.SUCCEEDED
     return {
@@ -39,6 +40,7 @@ def freshness_line(pending_url: str = "") -> dict[str, Any]:
         "waiting": min(found.waiting, figures.MOST_WAITING),
         "is_more_waiting": found.waiting > figures.MOST_WAITING,
         "waiting_url": f"{pending_url}?failing={NO}" if pending_url else "",
-        "silent_accounts": ", ".join(silent_accounts()),
+        "silent_accounts": ", ".join(silent),
+        "receivers": ", ".join(map(receiver_path, silent)),
         "zone": timezone.get_current_timezone_name(),
     }

@@ -7,9 +7,11 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from django.db.models import Case, Subquery, When
+from django.urls import NoReverseMatch, reverse
 from django.utils import timezone
 
-from complycube_sessions.conf import account_names, webhook_secrets
+from complycube_sessions.conf import account_names, get_account, is_loopback, webhook_secrets
+from complycube_sessions.exceptions import ComplyCubeConfigurationError
 from complycube_sessions.models import SessionChange, WebhookEvent
 from complycube_sessions.services.clocks import is_believable
 from complycube_sessions.services.database import write_alias
@@ -27,9 +29,11 @@ def silent_accounts() -> list[str]:
     Return the accounts whose events stopped while polling still found changes.
 
     Those are accounts with a webhook secret of which at least three changes of the last week, by the
-    vendor's time, came an hour or more after the last event and were found by a refresh.
+    vendor's time, came an hour or more after the last event and were found by a refresh. Where no event can
+    come, as the receiver has no address or the API is a stand-in on this machine that has sent none,
+    nobody expects one.
     """
-    names = [name for name in account_names() if webhook_secrets(name)]
+    names = [name for name in account_names() if webhook_secrets(name) and receiver_path(name)]
     if not names:
         return []
     since = timezone.now() - LOOKED_BACK
@@ -52,7 +56,28 @@ def silent_accounts() -> list[str]:
         # The filter above leaves out what has no vendor's time.
         if changed and not _was_told(min(observed, changed), last_event, now)
     )
-    return [name for name in names if unheard[name] >= CHANGES_WITHOUT_EVENT]
+    return [
+        name
+        for name in names
+        if unheard[name] >= CHANGES_WITHOUT_EVENT and not _is_stand_in_without_events(name)
+    ]
+
+
+def receiver_path(account: str) -> str:
+    """Return the path at which this site receives an account's events, or ``""`` where it has none."""
+    try:
+        return reverse("complycube_sessions:webhook", args=[account])
+    except NoReverseMatch:
+        return ""
+
+
+def _is_stand_in_without_events(account: str) -> bool:
+    try:
+        is_here = is_loopback(get_account(account).base_url)
+    except ComplyCubeConfigurationError:
+        return False
+    events = WebhookEvent.objects.using(write_alias()).filter(account=account)
+    return is_here and not events.exists()
 
 
 def _was_told(changed_at: datetime, last_event: datetime | None, now: datetime) -> bool:
