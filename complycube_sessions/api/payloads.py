@@ -280,7 +280,7 @@ def parse_session_page(
 
     items, unreadable = _items(data)
     return ListPage(
-        tuple(summary(raw, item_id) for item_id, raw in items),
+        tuple(summary(clean_json(raw), item_id) for item_id, raw in items),
         **_envelope(data),
         unreadable=unreadable,
     )

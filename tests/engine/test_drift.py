@@ -459,13 +459,14 @@ def test_watermark__by_the_earlier_clock(api: FakeAPI, offset: timedelta) -> Non
     api.now = datetime.now(UTC).replace(microsecond=0) + offset
     times = {"createdAt": iso(api.now), "updatedAt": iso(api.now), "completedAt": iso(api.now)}
     session_id = api.add_session(1, checks=0, **times)
+    before = datetime.now(UTC)
 
     ended = refresh()
 
     assert ended.run is not None
     assert ended.run.watermark is not None
-    late = api.now - max(offset, timedelta()) - timedelta(minutes=5) - ended.run.watermark
-    assert timedelta(seconds=-5) <= late < timedelta(seconds=2)
+    began = ended.run.watermark + timedelta(minutes=5)
+    assert min(api.now, before) - timedelta(seconds=2) < began <= min(api.now, datetime.now(UTC))
     api.touch(session_id, outcome="attention")
     assert summary(refresh())["updated"] == 1
     assert_equals_source(api)
