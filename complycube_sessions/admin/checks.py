@@ -143,6 +143,7 @@ class RelatedCheckAdmin(ReadOnlyAdmin):
             else "",
             "sensitive": sensitive,
             "has_result": bool(result),
+            "may_refresh": allowed(request, "refresh_workflowsession"),
             "breakdown": tree(breakdown or result, verdicts=True) if result else "",
             "fields": [
                 (_("Outcome"), row.outcome or display.DASH),

@@ -77,3 +77,14 @@ def test_list__filters_and_search(viewer: Client) -> None:
     assert listed(viewer, "q=nobody") == set()
     assert listed(viewer, "created_from=2026-11-01&created_to=2026-11-01") == {first.pk, failed.pk}
     assert listed(viewer, "created_from=2026-11-02") == set()
+
+
+def test_check__hint_to_refresh_for_those_who_may(sign_in: SignIn) -> None:
+    """Only who may refresh is told that a refresh would fetch the breakdown."""
+    check = make_check(make_session(), result={})
+    rights = ["view_relatedcheck", "view_workflowsession", "view_sensitive_workflowsession"]
+    for more, told in ([], False), (["refresh_workflowsession"], True):
+        address = reverse("admin:complycube_sessions_relatedcheck_change", args=[check.pk])
+        html = sign_in(*rights, *more).get(address).content.decode()
+        assert "No breakdown is stored" in html
+        assert ("A refresh of the session fetches it" in html) == told
