@@ -154,6 +154,7 @@ class RelatedCheckAdmin(ReadOnlyAdmin):
             else "",
             "sensitive": sensitive,
             "has_result": bool(result),
+            "may_refresh": allowed(request, "refresh_workflowsession"),
             "breakdown": tree(breakdown or result, verdicts=True) if result else "",
             "raw": tree(row.raw, open_levels=1) if sensitive and row.raw else "",
             "fields": [

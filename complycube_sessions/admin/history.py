@@ -15,6 +15,7 @@ from django.utils.translation import gettext_lazy, pgettext
 from complycube_sessions.admin import display, filters
 from complycube_sessions.admin.base import ReadOnlyAdmin, allowed, column
 from complycube_sessions.models import PendingRefresh, RefreshRun, SessionChange, WorkflowSession
+from complycube_sessions.wording import beside
 
 COUNTS = (
     "listed",
@@ -183,7 +184,7 @@ class RefreshRunAdmin(ReadOnlyAdmin):
                         self.url("change", key, model=WorkflowSession) if may_open and key else "",
                         key,
                     ),
-                    reason,
+                    beside(key, reason),
                 )
                 for key, reason in errors.items()
             ],
@@ -223,7 +224,7 @@ class PendingRefreshAdmin(ReadOnlyAdmin):
 
     @column(gettext_lazy("error"))
     def error_text(self, pending: PendingRefresh) -> str:
-        return pending.error[:200] or display.DASH
+        return beside(pending.session_id, pending.error)[:200] or display.DASH
 
     def page_context(self, request: HttpRequest, row: PendingRefresh) -> dict[str, Any]:
         may_open = allowed(request, "view_workflowsession")
@@ -238,7 +239,7 @@ class PendingRefreshAdmin(ReadOnlyAdmin):
                 (_("Requested"), display.moment(row.requested_at)),
                 (_("Attempts"), row.attempts),
                 (_("Next try"), display.moment(row.next_try_at)),
-                (_("Error"), row.error or display.DASH),
+                (_("Error"), beside(row.session_id, row.error) or display.DASH),
             ],
         }
 

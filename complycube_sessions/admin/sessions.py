@@ -38,6 +38,7 @@ from complycube_sessions.models import (
 from complycube_sessions.querysets import NO_WORD, OTHER_WORDS
 from complycube_sessions.services.database import outside_transactions
 from complycube_sessions.services.day_figures import kept_count
+from complycube_sessions.wording import beside
 
 MARKS_SHOWN: Final = 12
 CHANGES_SHOWN: Final = 200
@@ -341,6 +342,7 @@ class WorkflowSessionAdmin(EvidenceActions, RefreshActions, ExportActions, Overv
             "others": others[:OTHER_SESSIONS_SHOWN],
             "more_others": len(others) > OTHER_SESSIONS_SHOWN,
             "pending": pending,
+            "pending_error": beside(row.pk, pending.error) if pending else "",
             "next_try": display.moment(pending.next_try_at) if pending else "",
             "groups": field_groups(row),
             "raw": tree(row.raw, open_levels=1) if sensitive else None,

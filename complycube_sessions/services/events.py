@@ -218,6 +218,11 @@ def count_pending(account: Account, reason: str) -> int:
     return _pending(account).filter(reason=reason).count()
 
 
+def count_waiting(account: Account) -> int:
+    """Return how many events are not processed, due or not."""
+    return _open_events(account.name).count()
+
+
 def queue_sessions(account: Account, session_ids: Iterable[str], reason: str) -> None:
     """
     Make sessions due for a fetch by whoever takes them first; those that wait are due at once.

@@ -223,9 +223,19 @@ def _left_out(entry: Mapping[str, Any]) -> str:
             "this may not see them."
         )
     if entry["what"] == "checks":
-        return _("Too large to be kept: %(count)d more checks are left out.") % count
+        text = ngettext(
+            "Too large to be kept: %(count)d more check is left out.",
+            "Too large to be kept: %(count)d more checks are left out.",
+            count["count"],
+        )
+        return text % count
     if entry["what"] == "check_results":
-        return _("Too large to be kept: the results of %(count)d checks are left out.") % count
+        text = ngettext(
+            "Too large to be kept: the result of %(count)d check is left out.",
+            "Too large to be kept: the results of %(count)d checks are left out.",
+            count["count"],
+        )
+        return text % count
     return _("Too large to be kept: %(count)d older changes are left out.") % count
 
 

@@ -80,7 +80,7 @@ class CheckSource:
 def too_many_checks(number: int) -> str:
     """Return the named reason of a session of which not every check was asked for."""
     return (
-        f"The session has {number} checks that cost a request each; no more than {MAX_CHECK_REQUESTS} "
+        f"The session has at least {number} checks that cost a request each; no more than {MAX_CHECK_REQUESTS} "
         "of one session are asked for in a run."
     )
 

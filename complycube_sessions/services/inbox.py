@@ -31,13 +31,19 @@ CHUNK_SIZE: Final = 100
 
 @dataclass(frozen=True, slots=True)
 class Processed:
-    """What one call has done; ``errors`` has a reason for each session that failed."""
+    """
+    What one call has done, and how many events it left.
+
+    ``errors`` has a reason for each session that failed; ``waiting`` counts the events that are not
+    processed, due or not.
+    """
 
     taken: int
     stored: int
     missing: int
     requests: int
     errors: dict[str, str]
+    waiting: int = 0
 
 
 def process_webhook_events(
@@ -225,7 +231,8 @@ def _process(
         refresh.close()
     run = record.run
     stored = run.created + run.updated + run.unchanged
-    return Processed(taken, stored, run.missing, refresh.requests, run.errors)
+    waiting = events.count_waiting(account)
+    return Processed(taken, stored, run.missing, refresh.requests, run.errors, waiting)
 
 
 _background = Background()

@@ -66,6 +66,7 @@ from complycube_sessions.services.store import (
     store_batch,
 )
 from complycube_sessions.services.sweep import Ledger, Sweep, endless, window
+from complycube_sessions.wording import counted
 
 logger = logging.getLogger("complycube_sessions.refresh")
 
@@ -644,7 +645,7 @@ class Refresh:
                     self._unproven = True
                     self.record.name_error(
                         "missing sessions",
-                        f"More than {most} sessions (5 % of the copy) are gone upstream; none was marked. "
+                        f"More than {counted(most, 'session')} (5 % of the copy) are gone upstream; none was marked. "
                         "If that is right, run again with --full --confirm-missing.",
                     )
                     return

@@ -98,3 +98,14 @@ def test_page__answer_only_with_permission(reviewer: Client, viewer: Client) -> 
         assert ("member-of-the-team" in html) is sees
         assert "doc-of-the-check" in html
         assert "Monitored" in html
+
+
+def test_check__hint_to_refresh_for_those_who_may(sign_in: SignIn) -> None:
+    """Only who may refresh is told that a refresh would fetch the breakdown."""
+    check = make_check(make_session(), result={})
+    rights = ["view_relatedcheck", "view_workflowsession", "view_sensitive_workflowsession"]
+    for more, told in ([], False), (["refresh_workflowsession"], True):
+        address = reverse("admin:complycube_sessions_relatedcheck_change", args=[check.pk])
+        html = sign_in(*rights, *more).get(address).content.decode()
+        assert "No breakdown is stored" in html
+        assert ("A refresh of the session fetches it" in html) == told

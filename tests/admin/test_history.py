@@ -114,3 +114,37 @@ def test_run__tells_what_it_left(sign_in: SignIn) -> None:
     for text in ("Remaining", "4711", "Still due", "8151"):
         assert text in html
     assert "8151" in page(client, "refreshrun_changelist")
+
+
+def test_texts__one_and_many_and_no_repeats(sign_in: SignIn, viewer: Client) -> None:
+    """One try is no tries, and an error does not repeat the id that stands beside it."""
+    session = make_session()
+    reason = "the API answered 503."
+    pending = PendingRefresh.objects.create(
+        account="default",
+        session_id=session.pk,
+        reason="failed",
+        attempts=1,
+        error=f"{session.pk}: {reason}",
+    )
+    run = RefreshRun.objects.create(
+        account="default", mode="full", errors={session.pk: f"{session.pk}: {reason}"}
+    )
+    html = page(viewer, "workflowsession_change", session.pk)
+    assert "1 try so far" in html
+    operator = sign_in("view_pendingrefresh", "view_refreshrun")
+    for text in (
+        html,
+        page(operator, "pendingrefresh_changelist"),
+        page(operator, "pendingrefresh_change", pending.pk),
+        page(operator, "refreshrun_change", run.pk),
+    ):
+        assert reason in text
+        assert f"{session.pk}: {reason}" not in text
+
+
+def test_log__that_is_empty(viewer: Client) -> None:
+    """A log without a line says that nothing was done, not that something is wrong with it."""
+    html = page(viewer, "workflowsession_history", make_session().pk)
+    assert "Nothing is logged yet" in html
+    assert "change history" not in html

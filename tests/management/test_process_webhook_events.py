@@ -69,7 +69,7 @@ def test_command__names_what_failed(api: FakeAPI) -> None:
     received(bad)
     received(good)
     err = StringIO()
-    with pytest.raises(CommandError, match="1 sessions failed; they wait") as raised:
+    with pytest.raises(CommandError, match="1 session failed; what failed waits") as raised:
         call_command("process_webhook_events", stdout=StringIO(), stderr=err)
     assert raised.value.returncode == 1
     assert bad in err.getvalue()
@@ -114,7 +114,7 @@ def test_command__follow_until_a_signal(
     monkeypatch.setattr(command, "SECONDS_AFTER_ERROR", 0.0)
     before = signal.getsignal(number)
     out, _ = run("--follow", "--interval", "0")
-    assert "1 sessions stored" in out
+    assert "1 session stored" in out
     assert signal.getsignal(number) is before
     assert WorkflowSession.objects.count() == 1
 

@@ -45,9 +45,9 @@ def test_events__never_starve_the_lists(api: FakeAPI) -> None:
     ids = [api.add_session(n) for n in range(30)]
     numbers = itertools.count()
 
-    def attack(*_: object) -> None:
+    def attack(*args: object) -> None:
         assert len(api.requests) < 300, "the run does not end"
-        for _ in range(2):
+        for _unused in range(2):
             number = next(numbers)
             event(number, f"{number:024x}e")
 

@@ -233,7 +233,7 @@ def test_bounds__what_is_left_out_is_named(monkeypatch: pytest.MonkeyPatch) -> N
     assert [change["source"] for change in document["history"]] == ["refresh", "webhook"]
     page = text_of(page_of(session))
     assert "2 more checks are left out" in page
-    assert "the results of 1 checks are left out" in page
+    assert "the result of 1 check is left out" in page
     assert "3 older changes are left out" in page
 
 

@@ -15,6 +15,7 @@ from complycube_sessions.conf import account_names, get_account
 from complycube_sessions.exceptions import ComplyCubeConfigurationError, ComplyCubeError
 from complycube_sessions.services.database import fault_of
 from complycube_sessions.services.inbox import Processed, process_webhook_events
+from complycube_sessions.wording import counted, line
 
 logger = logging.getLogger("complycube_sessions.webhook")
 
@@ -64,7 +65,10 @@ class Command(BaseCommand):
             if refused:
                 raise CommandError("\n".join(refused), returncode=COULD_NOT_RUN)
             if failed:
-                raise CommandError(f"{failed} sessions failed; they wait.", returncode=SOME_FAILED)
+                raise CommandError(
+                    f"{counted(failed, 'session')} failed; what failed waits for its next try.",
+                    returncode=SOME_FAILED,
+                )
 
     def _usable(self, accounts: list[str]) -> list[str]:
         """Return the accounts whose settings are right, and name the faults of the others."""
@@ -105,10 +109,13 @@ class Command(BaseCommand):
 
     def _print(self, name: str, done: Processed) -> None:
         for subject, reason in done.errors.items():
-            self.stderr.write(f"{subject}: {reason}")
+            self.stderr.write(line(subject, reason))
+        waiting = (
+            f" {counted(done.waiting, 'event')} still to be processed." if done.waiting else ""
+        )
         self.stdout.write(
-            f"{name}: {done.taken} taken, {done.stored} sessions stored, {done.missing} missing, "
-            f"{len(done.errors)} failed, {done.requests} requests."
+            f"{name}: {done.taken} taken, {counted(done.stored, 'session')} stored, {done.missing} missing, "
+            f"{len(done.errors)} failed, {counted(done.requests, 'request')}.{waiting}"
         )
 
 

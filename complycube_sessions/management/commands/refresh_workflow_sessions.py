@@ -32,7 +32,7 @@ from complycube_sessions.exceptions import (
 )
 from complycube_sessions.models import RefreshRun
 from complycube_sessions.services import refresh_sessions
-from complycube_sessions.wording import counted
+from complycube_sessions.wording import counted, line
 
 SOME_FAILED, COULD_NOT_RUN, LOCKED, INTERRUPTED = 1, 2, 3, 130
 AGES = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
@@ -147,8 +147,7 @@ class Command(BaseCommand):
             self.stdout.write(json.dumps(_as_dict(run, missing, dry_run=dry_run)))
             return
         for subject, reason in run.errors.items():
-            is_named = reason.lstrip("'").startswith(subject)
-            self.stderr.write(reason if is_named else f"{subject}: {reason}")
+            self.stderr.write(line(subject, reason))
         for session_id in missing:
             self.stdout.write(
                 f"{session_id}: the API does not know it any more; marked as missing."
@@ -269,7 +268,9 @@ def _progress(lines: OutputWrapper, *, silent: bool) -> Iterator[Progress | None
             nonlocal last
             if time.monotonic() - last >= SECONDS_BETWEEN_LINES:
                 last = time.monotonic()
-                lines.write(f"{_done(run)} of {total} sessions, {run.requests} requests")
+                lines.write(
+                    f"{_done(run)} of {counted(total, 'session')}, {counted(run.requests, 'request')}"
+                )
 
         yield write
 
