@@ -307,7 +307,7 @@ def test_refresh__never_waits_long_for_the_budget(api: FakeAPI, lead: Client, pa
     }
     began = time.monotonic()
     response = calls[page]()
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 30  # of a minute
     assert response.status_code == 200
     html = response.content.decode()
     assert html.count("Other requests to ComplyCube come first at the moment") == 1

@@ -87,7 +87,7 @@ def test_budget__of_a_clock_that_was_set_back(
     ended = refresh("--full")
 
     assert (ended.code, ended.errors) == (0, {})
-    assert time.monotonic() - began < 8
+    assert time.monotonic() - began < 60  # a wait for the clock would last ten minutes
     assert_equals_source(api)
     (said,) = resets(caplog)
     told = re.search(r"the next free request of a key lay (\d+) s ahead", said)
@@ -295,7 +295,7 @@ def test_patience__ends_a_wait_for_others(api: FakeAPI) -> None:
         refresh_session(session_id, patience=Patience())
     with pytest.raises(ComplyCubeBusyError):
         open_session_report(session_id)
-    assert time.monotonic() - began < 3
+    assert time.monotonic() - began < 25  # of the half minute and more that it would have to wait
     assert api.requests == []
     assert RequestBudget.objects.get().next_slot_at == before  # what was not used is given back
 
@@ -333,7 +333,7 @@ def test_patience__ends_the_tries(
     began = time.monotonic()
     with pytest.raises(error):
         refresh_session(session_id, patience=Patience())
-    assert time.monotonic() - began < 3
+    assert time.monotonic() - began < 25  # of the half minute and more that it would have to wait
     assert len(api.requests) == 1
     ahead = RequestBudget.objects.get().next_slot_at
     assert ahead is not None
