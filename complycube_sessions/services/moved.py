@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Collection, Mapping
+from functools import partial
+
+from django.db import transaction
 
 from complycube_sessions.exceptions import ComplyCubeProtectedError
 from complycube_sessions.models import Erasure, WebhookEvent, WorkflowSession
+from complycube_sessions.services import erasures
 from complycube_sessions.services.database import write_alias
 from complycube_sessions.services.erasures import ANY_ACCOUNT
 from complycube_sessions.services.removal import (
@@ -17,6 +22,8 @@ from complycube_sessions.services.removal import (
     within,
 )
 from complycube_sessions.services.retention import protection
+
+logger = logging.getLogger("complycube_sessions.privacy")
 
 
 def why_kept(session_id: str, erasure: Erasure) -> str:
@@ -56,4 +63,8 @@ def remove_session(session_id: str, checks: Collection[str]) -> Mapping[str, int
         removal.take(traced)
     clean_errors(ANY_ACCOUNT, ids, removal)
     forget_evidence([session_id], removal)
+    told = partial(
+        logger.info, "Removed %s: it has moved to an erased client.", erasures.subject(session_id)
+    )
+    transaction.on_commit(told, using=write_alias())
     return counts + removal.removed.rows
