@@ -113,9 +113,11 @@ def page(
     return found[::-1] if backwards else found
 
 
-def walk(rows: QuerySet[Any], keys: Sequence[Key], *, size: int) -> Iterator[list[Any]]:
-    """Yield all rows of a list in lists of up to ``size``, each of its own short query."""
-    chunk = page(rows, keys, size=size)
+def walk(
+    rows: QuerySet[Any], keys: Sequence[Key], *, size: int, after: Sequence[Any] | None = None
+) -> Iterator[list[Any]]:
+    """Yield all rows of a list behind a position in lists of up to ``size``, each of its own short query."""
+    chunk = page(rows, keys, size=size, after=after)
     while chunk:
         yield chunk
         if len(chunk) < size:

@@ -29,7 +29,9 @@ from complycube_sessions.services.database import retry_transient, upsert, write
 
 KEPT_DAYS: Final = 90
 COUNTED_AT_ONCE: Final = 10
-SESSIONS_AT_ONCE: Final = 5_000
+# A page takes few queries, a run little memory.
+SHOWN_AT_ONCE: Final = 10_000
+KEPT_AT_ONCE: Final = 2_000
 DELETED_AT_ONCE: Final = 500
 
 # Of more than one time zone; a day of a thousand sessions takes 50 KB.
@@ -115,7 +117,7 @@ def figures_by_day(first: date, last: date) -> dict[date, Day]:
     """Return the figures of each day of a period, kept or counted, in the current time zone."""
     found = kept_by_day(first, last)
     missing = [day for day in days_between(first, last) if day not in found]
-    return dict(sorted({**found, **count_days(missing)}.items()))
+    return dict(sorted({**found, **count_days(missing, at_once=SHOWN_AT_ONCE)}.items()))
 
 
 def kept_by_day(first: date, last: date) -> dict[date, Day]:
@@ -177,29 +179,23 @@ def kept_count(
     )
 
 
-def count_days(days: Sequence[date], *, alias: str | None = None) -> dict[date, Day]:
+def count_days(days: Sequence[date], *, alias: str | None = None, at_once: int) -> dict[date, Day]:
     """
-    Count the figures of days of the current time zone, in a query for all checks and one for 5,000 sessions.
+    Count the figures of days of the current time zone, in a query for all checks and some for the sessions.
 
     Args:
-        days: The days.
+        days: The days, each once.
+        at_once: How many sessions are read at once.
         alias: The database, or None for the one that the project reads from.
     """
     counted = {day: Day() for day in days}
     if not days:
         return counted
     zone = timezone.get_current_timezone()
-    start, end = day_bounds(min(days), max(days))
-    # The first condition is one stretch of the index, which is read in its order.
-    sessions = WorkflowSession.objects.using(alias).filter(
-        Q(created_at__gte=start, created_at__lt=end) & _created_on(days)
-    )
-    in_order = keyset.keys_of(WorkflowSession, ["created_at", "pk"])
     columns = ("pk", "created_at", "completed_at", "status", "outcome", *_TEMPLATE)
-    rows = sessions.values_list(*columns, named=True)
-    # In short queries: a cursor that stays open needs a connection of one's own, which a pooler may not give.
-    read = chain.from_iterable(keyset.walk(rows, in_order, size=SESSIONS_AT_ONCE))
-    for _pk, created_at, completed_at, status, outcome, template_id, name in read:
+    for _pk, created_at, completed_at, status, outcome, template_id, name in _sessions_of(
+        days, columns, alias, at_once
+    ):
         day = counted[created_at.astimezone(zone).date()]
         day.sessions[status, outcome] += 1
         if status == WorkflowSession.Status.COMPLETE:
@@ -217,6 +213,24 @@ def count_days(days: Sequence[date], *, alias: str | None = None) -> dict[date, 
         day = counted[on.astimezone(zone).date() if isinstance(on, datetime) else on]
         day.checks[tuple(key)] += count
     return counted
+
+
+def _sessions_of(
+    days: Sequence[date], columns: Sequence[str], alias: str | None, at_once: int
+) -> Iterator[Any]:
+    """
+    Yield columns of the sessions of days, in the order of their creation and in short queries.
+
+    A cursor that stays open needs a connection of one's own, which a pooler may not give.
+    """
+    start, end = day_bounds(min(days), max(days))
+    # Where they begin is the position of the walk alone: SQLite would begin each query at any other bound.
+    sessions = WorkflowSession.objects.using(alias).filter(created_at__lt=end)
+    if len(days) <= (max(days) - min(days)).days:
+        sessions = sessions.filter(_created_on(days))
+    in_order = keyset.keys_of(WorkflowSession, ["created_at", "pk"])
+    rows = sessions.values_list(*columns, named=True)
+    return chain.from_iterable(keyset.walk(rows, in_order, size=at_once, after=[start, ""]))
 
 
 def mark_changed(created: Iterable[datetime | None], *, alias: str) -> None:
@@ -260,7 +274,9 @@ def keep_figures() -> int:
         names = list(ChangedDay.objects.using(alias).values_list("pk", flat=True))
         rows: list[DayFigures] = []
         for number in range(0, len(due), COUNTED_AT_ONCE):
-            counted = count_days(due[number : number + COUNTED_AT_ONCE], alias=alias)
+            counted = count_days(
+                due[number : number + COUNTED_AT_ONCE], alias=alias, at_once=KEPT_AT_ONCE
+            )
             rows += [
                 DayFigures(zone=zone, day=day, figures=figures.plain(), mark=uuid4().hex)
                 for day, figures in counted.items()

@@ -194,6 +194,30 @@ def test_report__is_streamed_and_not_stored(
     assert (entry.change_message, entry.object_id) == ("Fetched ComplyCube's report.", session.pk)
 
 
+@pytest.mark.vendors("postgresql", "mysql")  # SQLite takes no second connection that writes
+@pytest.mark.django_db(transaction=True)
+def test_report__inside_a_transaction(
+    sign_in: SignIn, settings: Settings, vendor: responses.RequestsMock, files: ReportServer
+) -> None:
+    """Where a middleware holds a transaction open, the report is asked for beside it."""
+    session = make_session()
+    client = sign_in(*VIEWS, SENSITIVE, EVIDENCE)
+    settings.MIDDLEWARE = [*settings.MIDDLEWARE, "tests.middleware.open_transactions"]
+    response: Any = client.post(address("report", session.pk))
+    assert response.status_code == 200
+    assert response.getvalue() == PDF
+
+
+def test_report__inside_a_transaction_that_cannot_be_left(
+    lead: Client, session: WorkflowSession, settings: Settings, mocked: responses.RequestsMock
+) -> None:
+    """Where nothing can be stored beside it, nobody is asked, and the page says why."""
+    settings.MIDDLEWARE = [*settings.MIDDLEWARE, "tests.middleware.open_transactions"]
+    (text,) = told(lead, lead.post(address("report", session.pk)))
+    assert "holds a database transaction open" in text
+    assert not mocked.calls
+
+
 @pytest.mark.django_db(transaction=True)
 def test_report__under_asgi(
     session: WorkflowSession, vendor: responses.RequestsMock, files: ReportServer

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -68,9 +68,19 @@ def test_counted__in_any_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
         make_session(created_at=now)
     whole = period()
     for size in (1, 3, 10, 50):
-        monkeypatch.setattr(day_figures, "SESSIONS_AT_ONCE", size)
+        monkeypatch.setattr(day_figures, "SHOWN_AT_ONCE", size)
         assert period() == whole
     assert whole.activity.total == 50
+    today = timezone.localdate(now)
+    days = [today - timedelta(days=number) for number in (0, 1, 5, 6, 30)]
+    by_day = {day: figures.sessions for day, figures in counted(days, 50).items()}
+    assert all(by_day.values())
+    assert by_day == {day: figures.sessions for day, figures in counted(days, 3).items()}
+    assert by_day == {day: counted([day], 50)[day].sessions for day in days}
+
+
+def counted(days: list[date], at_once: int) -> dict[date, day_figures.Day]:
+    return day_figures.count_days(days, at_once=at_once)
 
 
 def test_kept__is_what_is_read(django_assert_num_queries: Any) -> None:
