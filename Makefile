@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 PORT ?= 8000
 # What runs the tests; .ci/run measures the coverage on the way.
-TEST_RUNNER ?= -m pytest -q -n auto
+TEST_RUNNER ?= -m pytest -q -n auto --dist loadgroup
 
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
