@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 PORT ?= 8000
 # What runs the tests; .ci/run measures the coverage on the way.
-TEST_RUNNER ?= -m pytest -q -n auto
+TEST_RUNNER ?= -m pytest -q -n auto --dist loadgroup
 # The legs to run, by a part of their names, after --strict where each of them has to: "--strict py312 django60".
 MATRIX ?=
 # The folder in which the files of the release are left; without it they are only checked.

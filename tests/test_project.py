@@ -8,7 +8,8 @@ import pytest
 
 from tests.project.site_process import ROOT, run, run_script
 
-pytestmark = pytest.mark.demo
+# One worker has them all, since each would start the sites anew.
+pytestmark = [pytest.mark.demo, pytest.mark.xdist_group("site")]
 REAL_KEY = "test_a-key-of-the-real-api"
 LIVE_KEY = "live_a-key-of-the-real-api"
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 from django.test import Client
 from django.urls import reverse
+from django.utils.html import strip_tags
 
 from complycube_sessions.models import RelatedCheck
 from tests.admin.builders import make_check, make_session
@@ -62,10 +63,20 @@ def test_page__no_breakdown_stored(reviewer: Client) -> None:
     assert "No breakdown is stored" in page(reviewer, make_check(make_session(), result={}))
 
 
-@pytest.mark.parametrize("result", [["a"], "text", 3, {"breakdown": None}, {"breakdown": ["x"]}])
-def test_page__result_of_any_shape(reviewer: Client, result: object) -> None:
+@pytest.mark.parametrize(
+    ("result", "text"),
+    [
+        (["first-finding"], "first-finding"),
+        ("only-finding", "only-finding"),
+        (31415, "31415"),
+        ({"breakdown": None}, "null"),
+        ({"breakdown": ["some-finding"]}, "some-finding"),
+    ],
+)
+def test_page__result_of_any_shape(reviewer: Client, result: object, text: str) -> None:
     """A result that is no object is shown all the same."""
-    page(reviewer, make_check(make_session(), result=result))
+    html = page(reviewer, make_check(make_session(), result=result))
+    assert text in strip_tags(html).split()
 
 
 def test_page__no_link_to_what_may_not_be_seen(sign_in: SignIn) -> None:

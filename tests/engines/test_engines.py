@@ -244,6 +244,8 @@ def test_engine__killed_workers_lose_nothing(engine: Any) -> None:
 
 HAND_OUT = "from complycube_sessions import services\nservices.refresh_sessions(hand_out=True)\n"
 CHUNK_RATE, CHUNK_SESSIONS = 20, 400
+# They measure how much of a budget is used, so that no two of them may compete for the processors.
+ALONE = pytest.mark.xdist_group("budget")
 
 
 def prepare_chunks(site: Site, api: FakeAPI) -> list[float]:
@@ -275,6 +277,7 @@ def check_budget(api: FakeAPI, stamps: list[float]) -> None:
     assert used >= 0.9
 
 
+@ALONE
 def test_engine__chunks_share_one_key(engine: Any) -> None:
     """Four workers with one key draw no 429 from a server that counts, and use nine tenths of the budget."""
     site, api, enqueue, start = engine
@@ -286,6 +289,7 @@ def test_engine__chunks_share_one_key(engine: Any) -> None:
     check_budget(api, stamps)
 
 
+@ALONE
 @pytest.mark.parametrize("broker", ["rabbitmq", "redis"])
 def test_two_engines__share_one_key(database: str, broker: str) -> None:
     """Two workers of django-tasks-db and two of Celery at the same time share the key as well."""

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+pytestmark = pytest.mark.xdist_group("manners")  # one worker starts the process
 ROOT = Path(__file__).parent.parent.parent
 
 

@@ -20,7 +20,8 @@ from project.sandbox import API_KEY
 from project.sandbox.loading import DEFAULT_COUNT
 from tests.project.site_process import ROOT, environment, run, run_script
 
-pytestmark = pytest.mark.demo
+# One worker has them all, since each would start the demo anew.
+pytestmark = [pytest.mark.demo, pytest.mark.xdist_group("demo")]
 # A shell starts its background jobs with SIGINT ignored.
 BACKGROUND_JOB = ["/bin/sh", "-c", 'trap "" INT; exec "$0" "$@"']
 STATE = """
