@@ -12,6 +12,7 @@ import pytest
 from django.utils import timezone
 from pytest_django import Settings
 
+from complycube_sessions.api import throttle
 from complycube_sessions.api.client import LONGEST_BACKOFF_SECONDS
 from complycube_sessions.api.throttle import NoSlotYetError, Patience, Throttle
 from complycube_sessions.exceptions import (
@@ -300,16 +301,43 @@ def test_patience__ends_a_wait_for_others(api: FakeAPI) -> None:
     assert RequestBudget.objects.get().next_slot_at == before  # what was not used is given back
 
 
-def test_patience__is_for_all_requests_of_a_page(settings: Settings, api: FakeAPI) -> None:
+class Clock:
+    """A clock that only sleep moves, in place of the module ``time``."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+
+
+def test_patience__is_for_all_requests_of_a_page(monkeypatch: pytest.MonkeyPatch) -> None:
     """Its own requests one after the other cost no patience; waits for others add up."""
-    configure(settings, REQUESTS_PER_SECOND=100)
-    patience = Patience()
-    for number in range(5):
-        refresh_session(api.add_session(number), patience=patience)
-    assert patience.seconds_left == pytest.approx(5.0, abs=0.5)
-    set_budget(timedelta(seconds=0.5))
-    refresh_session(api.add_session(9), patience=patience)
-    assert patience.seconds_left < 4.7
+    clock = Clock()
+    monkeypatch.setattr(throttle, "time", clock)
+
+    class Source(throttle.LocalSlots):
+        others_seconds = 0.0
+
+        def reserve(self, count: int, interval_seconds: float) -> float:
+            self.postpone(self.others_seconds)
+            return super().reserve(count, interval_seconds)
+
+    source, patience = Source(), Patience(5)
+    own = Throttle(10, source, patience=patience)
+    for _ in range(200):
+        own.acquire()
+    assert patience.seconds_left == pytest.approx(5)
+    source.others_seconds = 2.0
+    own.acquire()
+    own.acquire()
+    assert patience.seconds_left == pytest.approx(5 - 2 * 2.0, abs=0.25)
+    with pytest.raises(ComplyCubeBusyError):
+        own.acquire()
+    assert clock.now == pytest.approx(1000 + 200 / 9.63 + 2 * 2.0, abs=0.3)
 
 
 @pytest.mark.parametrize(
