@@ -278,6 +278,7 @@ class Sweep(Generic[Item]):
     def _read(self) -> Generator[list[Item], None, str]:
         """Read window after window until one shows nothing new; return why it is not whole, or ``""``."""
         step, before, oldest = DATE_STEP, None, None
+        largest = 0
         while True:
             window = _Window(self._windows + 1, before)
             self._windows += 1
@@ -295,11 +296,13 @@ class Sweep(Generic[Item]):
                 if window.seen == window.new:
                     return UNPROVEN
                 is_end = not window.new or self._oldest == oldest
-                if is_end and window.pages == 1:
+                # What counts fewer items than another window did was not cut short.
+                if is_end and (window.pages == 1 or window.highest_total < largest):
                     return ""
                 if is_end and step == SMALLEST_STEP:
                     return CROWDED
                 step = SMALLEST_STEP if is_end else DATE_STEP
+            largest = max(largest, window.highest_total)
             # The window begins with the oldest item itself: others may have its time, an API may compare
             # whole seconds, and an answer without that item proves nothing.
             oldest = self._oldest

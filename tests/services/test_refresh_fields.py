@@ -68,7 +68,7 @@ def test_full_run__left_out_is_not_different(api: FakeAPI) -> None:
 
 @pytest.mark.parametrize("value", [None, 1e20, True, [1], "x" * 300, "a\0b", " ", "2"])
 @pytest.mark.parametrize("name", ["entityName", "workflowId", "workflowVersion", "createdAt"])
-def test_full_run__odd_value(api: FakeAPI, name: str, value: object) -> None:
+def test_full_run__odd_value(api: FakeAPI, name: str, value: Any) -> None:
     """What cannot be stored as it is told is no difference as long as both answers tell the same."""
     api.add_session(1, **{name: value})
     refresh_sessions()

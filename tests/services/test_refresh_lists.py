@@ -139,3 +139,11 @@ def test_proof__oldest_is_gone(api: FakeAPI) -> None:
     run = refresh_sessions()
     assert run.watermark is not None
     assert list(run.errors) in ([], [ids[0]])
+
+
+def test_proof__oldest_items_of_one_time(api: FakeAPI) -> None:
+    """Checks that were created at once, and fill more than a page, are no sign that others are hidden."""
+    api.page_size_limit = 2
+    for number in range(3):
+        api.add_session(number, checks=3)
+    assert refresh_sessions().state == "succeeded"
