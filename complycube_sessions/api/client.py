@@ -235,16 +235,30 @@ class ComplyCubeClient:
         Source:
             API reference, "List checks".
         """
-        return self._get(
+        faults: list[str] = []
+
+        def scrub(check: dict[str, Any], check_id: str) -> Any:
+            try:
+                return self._scrubbed(CHECK, check, check_id)
+            except ComplyCubeScrubberError as error:
+                faults.append(str(error))
+                return None
+
+        answer = self._get(
             _list_path("/checks", page, filters),
             subject=f"page {page} of the list of checks",
-            parse=lambda data, at: parse_check_page(
-                data,
-                answered_at=at,
-                scrub=lambda check, check_id: self._scrubbed(CHECK, check, check_id),
-            ),
+            parse=lambda data, at: parse_check_page(data, answered_at=at, scrub=scrub),
             retried=FAULTS_OF_A_PAGE,
         )
+        if faults:  # status and outcome, which no scrubber changes, must not wait for its repair
+            logger.warning(
+                "%s So it is for %s checks of a page of the list; only what the list tells of their "
+                "state is stored.",
+                faults[0],
+                len(faults),
+                extra={"account": self._account.name},
+            )
+        return answer
 
     def get_session_report_url(self, session_id: str) -> Answer[ReportUrl]:
         """

@@ -13,17 +13,13 @@ import json
 import math
 import re
 from collections.abc import Callable, Collection
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from typing import Any, Final, Generic, Literal, TypeVar
 
 from complycube_sessions.api.cutting import without_oversized_text
-from complycube_sessions.exceptions import (
-    ComplyCubeInvalidIdError,
-    ComplyCubePayloadError,
-    ComplyCubeScrubberError,
-)
+from complycube_sessions.exceptions import ComplyCubeInvalidIdError, ComplyCubePayloadError
 
 ID_LENGTH: Final = 128
 NAME_LENGTH: Final = 255
@@ -298,8 +294,8 @@ def parse_check_page(
     Args:
         data: The JSON of the answer.
         answered_at: The vendor's clock; times more than a day ahead of it count as unknown.
-        scrub: Given each check and its id; what it returns is read. One that it cannot scrub is
-            unreadable, and no other.
+        scrub: Given each check and its id; what it returns is kept as the answer. None: it cannot be
+            kept, and no more is told than what no scrubber may change.
 
     Raises:
         ComplyCubePayloadError: The body is not the documented envelope.
@@ -311,12 +307,12 @@ def parse_check_page(
     items, unreadable = _items(data)
     checks: list[CheckPayload] = []
     for check_id, item in items:
-        try:
-            told = clean_json(scrub(item, check_id))
-        except ComplyCubeScrubberError as error:
-            unreadable[check_id] = str(error)
-        else:
-            checks.append(_check(told, check_id, clock, result=None, is_listed=True))
+        scrubbed = scrub(item, check_id)
+        told = clean_json(item if scrubbed is None else scrubbed)
+        check = _check(told, check_id, clock, result=None, is_listed=True)
+        if scrubbed is None:
+            check = replace(check, document_id="", monitored=None, raw={})
+        checks.append(check)
     return ListPage(tuple(checks), **_envelope(data), unreadable=unreadable)
 
 
