@@ -56,6 +56,7 @@ from complycube_sessions.exceptions import (
     ComplyCubePaymentError,
     ComplyCubePermissionError,
     ComplyCubeRateLimitError,
+    ComplyCubeScrubberError,
     ComplyCubeServerError,
 )
 

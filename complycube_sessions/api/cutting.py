@@ -45,7 +45,7 @@ def without_oversized_text(value: Any, key: str = "") -> Any:
         key: What it stands under.
     """
     if isinstance(value, str):
-        return _cut(value, key) if len(value) >= SHORTEST_FILE else value
+        return _cut(value, key)
     if isinstance(value, dict):
         return {without_oversized_text(k): without_oversized_text(v, k) for k, v in value.items()}
     if isinstance(value, list):
@@ -53,21 +53,39 @@ def without_oversized_text(value: Any, key: str = "") -> Any:
     return value
 
 
-def _cut(text: str, key: str) -> str:
-    if _is_file(text, key):
+def without_files(answer: dict[str, Any]) -> dict[str, Any]:
+    """
+    Return an answer cut in all that is nested in it; of its own texts only images are cut.
+
+    Those are the vendor's documented words, names and descriptions: one that is too long for its column
+    stands whole in the answer.
+    """
+    return {
+        key: _cut(value, key, by_length=False)
+        if isinstance(value, str)
+        else without_oversized_text(value, key)
+        for key, value in answer.items()
+    }
+
+
+def _cut(text: str, key: str, *, by_length: bool = True) -> str:
+    if len(text) < SHORTEST_FILE:
+        return text
+    if _is_file(text, key, by_length=by_length):
         return _mark(text)
     if ";base64," in text:
         text = _DATA_URI.sub(lambda found: _mark(found[0]), text)
-    if len(text) > MAX_TEXT:
+    if by_length and len(text) > MAX_TEXT:
         return f"{text[:KEPT_OF_CUT_TEXT]} [cut: {len(text)} characters in all]"
     return text
 
 
-def _is_file(text: str, key: str) -> bool:
+def _is_file(text: str, key: str, *, by_length: bool) -> bool:
     if _IMAGE_URI.match(text):
         return True
     is_named = _IMAGE_KEY.fullmatch(key) and not _ID.fullmatch(text)
-    if not (is_named or len(text) > MAX_BASE64 or _FIRST_BYTES.match(text)):
+    is_long = by_length and len(text) > MAX_BASE64
+    if not (is_named or is_long or _FIRST_BYTES.match(text)):
         return False
     return _BASE64.fullmatch(text) is not None
 

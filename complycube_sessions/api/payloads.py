@@ -18,7 +18,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import count
 from typing import Any, Final, Generic, Literal, TypeVar
 
-from complycube_sessions.api.cutting import without_oversized_text
+from complycube_sessions.api.cutting import without_files, without_oversized_text
 from complycube_sessions.exceptions import ComplyCubeInvalidIdError, ComplyCubePayloadError
 
 ID_LENGTH: Final = 128
@@ -202,7 +202,7 @@ def parse_session(
         API reference, "Get a workflow session".
     """
     told = _own_object(data, session_id, "workflow session")
-    raw = without_oversized_text(told)
+    raw = without_files(told)
     clock = _clock(answered_at)
     return SessionPayload(
         id=session_id,

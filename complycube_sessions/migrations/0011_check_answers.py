@@ -1,7 +1,7 @@
 from django.db import migrations, models, transaction
 
 import complycube_sessions.fields
-from complycube_sessions.api.cutting import without_oversized_text
+from complycube_sessions.api.cutting import without_files, without_oversized_text
 from complycube_sessions.migration_steps import AddFieldOnce, RepeatableMigration
 
 BATCH = 100
@@ -41,10 +41,19 @@ def cut_rows(model, columns, alias):
 def cut_row(row, columns):
     """Cut the columns of a row and return whether anything was cut."""
     before = [getattr(row, column) for column in columns]
-    after = [without_oversized_text(value) for value in before]
+    after = [cut_value(column, value) for column, value in zip(columns, before)]
     for column, value in zip(columns, after):
         setattr(row, column, value)
     return before != after
+
+
+def cut_value(column, value):
+    """Cut a column as the parser does: plain text of the answer's own fields stays whole."""
+    if column == 'raw' and isinstance(value, dict):
+        return without_files(value)
+    if isinstance(value, str):
+        return without_files({column: value})[column]
+    return without_oversized_text(value)
 
 
 class Migration(RepeatableMigration):

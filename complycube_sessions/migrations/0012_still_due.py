@@ -1,18 +1,20 @@
-from django.db import migrations, models
+from django.db import models
+
+from complycube_sessions.migration_steps import AddFieldOnce, RepeatableMigration
 
 
-class Migration(migrations.Migration):
+class Migration(RepeatableMigration):
     """What a run left to a later one."""
 
     dependencies = [("complycube_sessions", "0011_check_answers")]
 
     operations = [
-        migrations.AddField(
+        AddFieldOnce(
             "refreshrun",
             "remaining",
             models.PositiveIntegerField(default=0, verbose_name="remaining"),
         ),
-        migrations.AddField(
+        AddFieldOnce(
             "refreshrun",
             "still_due",
             models.PositiveIntegerField(default=0, verbose_name="still due"),

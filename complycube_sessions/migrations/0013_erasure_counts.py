@@ -1,19 +1,21 @@
-from django.db import migrations, models
+from django.db import models
+
+from complycube_sessions.migration_steps import AddFieldOnce, RepeatableMigration
 
 
-class Migration(migrations.Migration):
+class Migration(RepeatableMigration):
 
     dependencies = [
         ('complycube_sessions', '0012_still_due'),
     ]
 
     operations = [
-        migrations.AddField(
+        AddFieldOnce(
             model_name='erasure',
             name='removed',
             field=models.JSONField(blank=True, default=dict, verbose_name='removed'),
         ),
-        migrations.AddField(
+        AddFieldOnce(
             model_name='refreshrun',
             name='kept_out',
             field=models.PositiveIntegerField(default=0, verbose_name='kept out by an erasure'),

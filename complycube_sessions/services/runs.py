@@ -128,7 +128,10 @@ class RunRecord:
             if session_id not in counted and session_id not in self._retry:
                 setattr(self.run, effect, getattr(self.run, effect) + 1)
         self.run.fetched += fetched
-        self.run.kept_out += len(stored.erased)
+        if self.told is None:
+            self.run.kept_out += len(stored.erased)
+        else:  # what was due is counted where the list shows it
+            self.run.listed -= len(stored.erased)
         for session_id, reason in stored.failed.items():
             self.fail(session_id, reason, retry="Ownership" not in reason)
 

@@ -118,11 +118,11 @@ def test_cut__twice_is_once(value: Any) -> None:
 
 
 def test_session__is_cut_everywhere() -> None:
-    """Tasks, policies, descriptions and the answer itself hold no image and no text without measure."""
+    """Tasks, policies and the answer hold no image, and no text without measure but a field's own."""
     image, essay = encoded("jpeg"), "é " * 20_000
     big = base64.b64encode(bytes(60_000)).decode()
     data = session_payload(
-        tasks=[{"id": "t", "data": {"images": [{"data": big}, {"data": image}]}}],
+        tasks=[{"id": "t", "data": {"images": [{"data": big}, {"data": image}], "note": essay}}],
         compliancePolicies=[{"logo": image}],
         policyAssurance=[{"evidence": {"actualImageData": image}}],
         workflowDescription=essay,
@@ -130,14 +130,15 @@ def test_session__is_cut_everywhere() -> None:
         later={"field": image},
     )
     session = parse_session(data, session_id=SESSION_ID)
+    assert session.workflow_description == essay == session.raw.pop("workflowDescription")
     stored = json.dumps([session.raw, session.tasks, session.compliance_policies])
     stored += json.dumps([session.policy_assurance, session.workflow_template_description])
     assert image not in stored
+    assert big not in stored
     assert len(stored) < 4000
     assert session.tasks[0]["data"]["images"] == [{"data": mark(big)}, {"data": mark(image)}]
     assert session.raw["tasks"] == session.tasks
-    assert session.workflow_description.endswith("[cut: 40000 characters in all]")
-    assert session.raw["workflowDescription"] == session.workflow_description
+    assert session.tasks[0]["data"]["note"].endswith("[cut: 40000 characters in all]")
 
 
 def test_session__what_is_compared_is_read_before_the_cut() -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from complycube_sessions.api.cutting import without_oversized_text
 from complycube_sessions.api.payloads import (
     RelatedCheckRef,
     clean_json,
@@ -17,7 +18,6 @@ from complycube_sessions.api.payloads import (
     parse_session,
     parse_session_page,
     parse_time,
-    without_oversized_text,
 )
 from complycube_sessions.exceptions import ComplyCubePayloadError
 from tests.builders import (

@@ -131,7 +131,7 @@ def test_command__outside_the_main_thread(monkeypatch: pytest.MonkeyPatch) -> No
     thread = threading.Thread(target=lambda: said.extend(run()))
     thread.start()
     thread.join()
-    assert "1 sessions stored" in said[0]
+    assert "1 session stored" in said[0]
 
 
 @pytest.mark.parametrize("fault", [{}, {"API_KEY": "test_wrong"}], ids=["no key", "refused key"])

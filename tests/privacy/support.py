@@ -98,6 +98,7 @@ def leave_traces(person: Person, api: FakeAPI) -> None:
         type="workflow.session.completed",
         resource_id="another",
         error=f"500 for {other}: try again",
+        attempts=12,
         next_try_at=later,
     )
     PendingRefresh.objects.create(
@@ -108,6 +109,7 @@ def leave_traces(person: Person, api: FakeAPI) -> None:
         session_id="another",
         reason="failed",
         error=f"Like {other}.",
+        attempts=12,
         next_try_at=later,
     )
     RefreshRun.objects.create(

@@ -62,7 +62,7 @@ def test_kept__equals_counted(settings: Any, zone: str) -> None:
 
 def test_counted__in_any_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
     """Sessions are counted once each, however many are read at once, and many of one moment too."""
-    now = timezone.now()
+    now = timezone.now().replace(hour=12)
     fill(now)
     for _ in range(10):
         make_session(created_at=now)

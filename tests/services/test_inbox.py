@@ -181,13 +181,15 @@ def test_check_event__unknown_check_of_a_known_client(api: FakeAPI, process: Any
 
 
 def test_check_event__client_in_the_payload(api: FakeAPI) -> None:
-    """Where the event names the client, the check is not asked for."""
+    """Where the event names the client, the client's sessions are asked for, and not the check."""
     session_id = api.add_session(1, checks=0)
     refresh_sessions()
     api.requests.clear()
-    received("check.pending", "new", client_id=api.sessions[session_id]["clientId"])
+    client_id = api.sessions[session_id]["clientId"]
+    received("check.pending", "new", client_id=client_id)
     inbox.process_webhook_events()
-    assert api.requests == [f"/workflowSessions/{session_id}"]
+    of_client = f"/workflowSessions?page=1&pageSize=1000&clientId={client_id}"
+    assert api.requests == [of_client, f"/workflowSessions/{session_id}"]
 
 
 def test_check_event__unknown_client(api: FakeAPI) -> None:

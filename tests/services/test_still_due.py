@@ -149,7 +149,7 @@ def test_tasks__tell_what_is_still_due(api: FakeAPI, settings: Any) -> None:
         account="default",
         session_id="a" * 24,
         reason="failed",
-        attempts=1,
+        attempts=7,
         next_try_at=timezone.now() + timedelta(hours=1),
     )
     told = tasks.run_refresh("default")

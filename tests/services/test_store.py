@@ -178,10 +178,11 @@ def test_store__older_never_wins(
 
 def test_store__older_check_never_wins() -> None:
     """A check is judged by its own times, whatever the session's are."""
-    new = check(updatedAt="2026-01-02T00:00:00Z", result={"outcome": "attention"})
-    old = check(at=T0 + timedelta(1), updatedAt="2026-01-01T00:00:00Z")
-    store(copy(checks=(new,)))
-    store(copy(T0 + timedelta(1), checks=(old,)))
+    first, second = T0 + timedelta(days=1), T0 + timedelta(days=2)
+    new = check(at=first, updatedAt="2026-01-02T00:00:00Z", result={"outcome": "attention"})
+    old = check(at=second, updatedAt="2026-01-01T00:00:00Z")
+    store(copy(first, checks=(new,)))
+    store(copy(second, checks=(old,)))
     assert RelatedCheck.objects.get(check_id=CHECK_IDS[0]).outcome == "attention"
 
 
