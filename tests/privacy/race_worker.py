@@ -63,13 +63,13 @@ def main(writer: str, first: str) -> None:
         payload = parse_session(source, session_id=session_id)
         store_batch(get_account(), [FetchedSession(session_id, payload, datetime.now(UTC))])
 
-    def receive() -> None:
+    def receive_event() -> None:
         happened = EventPayload("evt", "workflow.session.updated", KNOWN, "", "", "", None)
         events.store_event("default", happened)
 
     writers: dict[str, Callable[[], object]] = {
         "store": lambda: store(NEW),
-        "event": receive,
+        "event": receive_event,
         "queue": lambda: events.queue_sessions(get_account(), [KNOWN], events.QUEUED),
     }
     store(KNOWN)

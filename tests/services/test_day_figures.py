@@ -73,10 +73,10 @@ def test_counted__in_any_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
     assert whole.activity.total == 50
     today = timezone.localdate(now)
     days = [today - timedelta(days=number) for number in (0, 1, 5, 6, 30)]
-    by_day = {day: figures.sessions for day, figures in counted(days, 50).items()}
-    assert all(by_day.values())
-    assert by_day == {day: figures.sessions for day, figures in counted(days, 3).items()}
-    assert by_day == {day: counted([day], 50)[day].sessions for day in days}
+    sessions_by_day = {day: figures.sessions for day, figures in counted(days, 50).items()}
+    assert all(sessions_by_day.values())
+    assert sessions_by_day == {day: figures.sessions for day, figures in counted(days, 3).items()}
+    assert sessions_by_day == {day: counted([day], 50)[day].sessions for day in days}
 
 
 def counted(days: list[date], at_once: int) -> dict[date, day_figures.Day]:
