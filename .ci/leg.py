@@ -27,11 +27,15 @@ DATABASES: Final = {
 }
 # What every pair runs on every database.
 PART: Final = (
-    "tests/services",
+    "tests/sync",
+    "tests/mirror",
+    "tests/webhooks",
+    "tests/evidence",
+    "tests/statistics",
+    "tests/db",
+    "tests/models",
     "tests/management",
     "tests/test_migrations.py",
-    "tests/test_models.py",
-    "tests/test_querysets.py",
     "tests/test_views.py",
 )
 ADMIN: Final = (*PART, "tests/admin", "tests/privacy", "tests/test_tasks.py")

@@ -265,7 +265,7 @@ def prepare(size: int) -> dict[str, Any]:
     tables = connection.introspection.table_names()
     call_command("migrate", verbosity=0)
     from complycube_sessions.models import DayFigures, WorkflowSession
-    from complycube_sessions.services.day_figures import keep_figures
+    from complycube_sessions.statistics.by_day import store_day_statistics
 
     if "complycube_sessions_workflowsession" not in tables or not WorkflowSession.objects.exists():
         began = time.perf_counter()
@@ -278,7 +278,7 @@ def prepare(size: int) -> dict[str, Any]:
         took["migrated"] = time.perf_counter() - began
         scale_data.tidy(connection)
     began = time.perf_counter()
-    took["days"] = keep_figures()
+    took["days"] = store_day_statistics()
     took["kept"] = time.perf_counter() - began
     took["figures"] = DayFigures.objects.count()
     return took

@@ -169,7 +169,7 @@ class Data:
                 )  # fmt: skip
 
     def words(self) -> Iterator[Row]:
-        from complycube_sessions.names import name_rotations
+        from complycube_sessions.models.name_words import name_rotations
 
         for number in range(self.size):
             pk = self.session_id(number)

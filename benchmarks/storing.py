@@ -20,7 +20,7 @@ import harness
 from upstream import Upstream
 
 if TYPE_CHECKING:
-    from complycube_sessions.services.merge import FetchedSession
+    from complycube_sessions.mirror.merge import FetchedSession
 
 SESSIONS: Final = 1000
 CHECKS: Final = 3
@@ -74,7 +74,7 @@ def _work() -> None:
 def copies(count: int, *, first: int = 0, changed: bool = False) -> list[FetchedSession]:
     """Return parsed answers from the session numbered ``first`` on, as the store is given them."""
     from complycube_sessions.api.payloads import parse_check, parse_session
-    from complycube_sessions.services.merge import FetchedCheck, FetchedSession
+    from complycube_sessions.mirror.merge import FetchedCheck, FetchedSession
 
     upstream, now = Upstream(first + count, CHECKS), datetime.now(UTC)
     later = timedelta(hours=1 if changed else 0)
@@ -115,7 +115,7 @@ def rate(way: str, given: list[FetchedSession]) -> float:
 
 def store_in_batches(given: list[FetchedSession]) -> None:
     from complycube_sessions.conf import get_account
-    from complycube_sessions.services.store import store_batch
+    from complycube_sessions.mirror.write import store_batch
 
     for start in range(0, len(given), BATCH):
         store_batch(get_account(), given[start : start + BATCH])

@@ -8,12 +8,12 @@ from typing import Any
 from django.core import checks
 from django.db import DatabaseError
 
-from complycube_sessions.services import erasures
-from complycube_sessions.services.accounts import accounts_left, shared_sessions
-from complycube_sessions.services.database import write_alias
-from complycube_sessions.services.environments import kind, stored_beside
-from complycube_sessions.services.silence import receiver_path, silent_accounts
+from complycube_sessions.db.connections import write_alias
+from complycube_sessions.mirror.accounts import accounts_left, shared_sessions
+from complycube_sessions.mirror.environments import kind, stored_beside
+from complycube_sessions.privacy import tombstones
 from complycube_sessions.system_checks import usable_accounts
+from complycube_sessions.webhooks.health import receiver_path, silent_accounts
 
 
 def check_events_arrive(
@@ -46,7 +46,7 @@ def check_erasures_are_comparable(
     if write_alias() not in (databases or ()):
         return []
     try:
-        count = erasures.orphaned()
+        count = tombstones.orphaned()
     except DatabaseError:  # before the first migrate
         return []
     if not count:

@@ -3,7 +3,7 @@ The services as tasks of Django's Tasks framework, which the project configures 
 
 ``django.tasks`` is a part of Django 6.0 and later; the package ``django-tasks`` brings it to 5.2.
 Where neither is there, the names of this module are plain functions. All arguments and results are JSON.
-For Celery see ``celery_tasks.py``.
+For Celery see ``contrib/celery.py``.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from complycube_sessions import services
 from complycube_sessions.conf import conf
 from complycube_sessions.exceptions import ComplyCubeRefreshRunningError
 from complycube_sessions.models import RefreshRun
-from complycube_sessions.services import inbox
+from complycube_sessions.webhooks import processing
 
 logger = logging.getLogger("complycube_sessions.tasks")
 
@@ -81,7 +81,7 @@ def refresh_in_background(account: str, session_ids: Iterable[str]) -> bool:
     Raises:
         ComplyCubeConfigurationError: The account's settings are missing or wrong.
     """
-    chunks = inbox.hand_out(account, session_ids)
+    chunks = processing.hand_out(account, session_ids)
     try:
         for _ in range(chunks):
             _enqueue_chunk(account)
@@ -94,9 +94,9 @@ def refresh_in_background(account: str, session_ids: Iterable[str]) -> bool:
 def _enqueue_chunk(account: str) -> None:
     if engine() == "celery":
         # Only a project that asks for it has Celery.
-        from complycube_sessions import celery_tasks
+        from complycube_sessions.contrib import celery
 
-        celery_tasks.refresh_chunk.apply_async((account,), retry=False)
+        celery.refresh_chunk.apply_async((account,), retry=False)
     else:
         refresh_chunk.enqueue(account)
 
@@ -118,13 +118,13 @@ def run_refresh(account: str, **options: Any) -> dict[str, Any]:
 @_task
 def process_webhook_event(event: int) -> dict[str, Any]:
     """Work off one stored event, by the primary key of its row, with all others of its session."""
-    return asdict(inbox.process_webhook_event(event))
+    return asdict(processing.process_webhook_event(event))
 
 
 @_task
 def process_webhook_events(account: str = "default") -> dict[str, Any]:
     """Work off all events of an account that are due."""
-    return asdict(inbox.process_webhook_events(account))
+    return asdict(processing.process_webhook_events(account))
 
 
 @_task
@@ -142,7 +142,7 @@ def refresh_account(account: str = "default", full: bool = False) -> dict[str, A
 @_task
 def refresh_chunk(account: str = "default") -> dict[str, Any]:
     """Fetch up to 100 of the sessions that ``refresh_account_in_chunks`` has made due."""
-    return asdict(inbox.process_chunk(account))
+    return asdict(processing.process_chunk(account))
 
 
 @_task
@@ -154,7 +154,7 @@ def refresh_account_in_chunks(account: str = "default", full: bool = False) -> d
     refresh run takes it.
     """
     ended = run_refresh(account, full=full, hand_out=True)
-    chunks = inbox.count_chunks(account)
+    chunks = processing.count_chunks(account)
     for _ in range(chunks):
         refresh_chunk.enqueue(account)
     return {**ended, "chunks": chunks}

@@ -20,12 +20,12 @@ from django.urls import reverse
 
 from complycube_sessions.api.payloads import load_json, parse_check, parse_session
 from complycube_sessions.api.scrubbing import CHECK, SESSION, scrubbed
-from complycube_sessions.api.webhooks import SIGNATURE_HEADER, sign
 from complycube_sessions.conf import conf, get_account
 from complycube_sessions.exceptions import ComplyCubeStorageError
+from complycube_sessions.mirror.merge import FetchedCheck, FetchedSession
+from complycube_sessions.mirror.write import store_batch
 from complycube_sessions.models import WorkflowSession
-from complycube_sessions.services.merge import FetchedCheck, FetchedSession
-from complycube_sessions.services.store import store_batch
+from complycube_sessions.webhooks.receive import SIGNATURE_HEADER, sign
 
 # What the list of sessions tells of each.
 _LISTED: Final = (

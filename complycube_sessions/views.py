@@ -14,25 +14,25 @@ from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.debug import sensitive_variables
 
 from complycube_sessions.api.sealing import sealed
-from complycube_sessions.api.webhooks import (
+from complycube_sessions.conf import webhook_secrets
+from complycube_sessions.db.connections import outside_transactions, patience
+from complycube_sessions.exceptions import ComplyCubePayloadError, ComplyCubeSignatureError
+from complycube_sessions.webhooks.dispatch import process_soon
+from complycube_sessions.webhooks.rate_limited_log import RateLimitedLog
+from complycube_sessions.webhooks.receive import (
     MAX_EVENT_BYTES,
     SIGNATURE_HEADER,
     EventPayload,
     parse_event,
+    store_event,
     verify_signature,
 )
-from complycube_sessions.conf import webhook_secrets
-from complycube_sessions.dispatch import process_soon
-from complycube_sessions.exceptions import ComplyCubePayloadError, ComplyCubeSignatureError
-from complycube_sessions.rare_log import RareLog
-from complycube_sessions.services.database import outside_transactions, patience
-from complycube_sessions.services.events import store_event
 
 # How long a locked database is tried again; the vendor waits for an answer, and sends what got none again.
 PATIENCE_SECONDS: Final = 5.0
 
-log_refused = RareLog(logging.WARNING)
-log_unstored = RareLog(logging.ERROR)
+log_refused = RateLimitedLog(logging.WARNING)
+log_unstored = RateLimitedLog(logging.ERROR)
 
 
 @csrf_exempt

@@ -1,83 +1,149 @@
+"""Who may import whom, one line a room: ``docs/architecture.md`` draws the same."""
+
 from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import complycube_sessions
 
+APP = "complycube_sessions"
 PACKAGE = Path(complycube_sessions.__file__).parent
-TOP, SERVICES, MODELS_OR_API, BOTTOM = 3, 2, 1, 0
-LEVELS = {
-    "admin": TOP,
-    "templatetags": TOP,
-    "views": TOP,
-    "urls": TOP,
-    "dispatch": TOP,
-    "testing": TOP,
-    "tasks": TOP,
-    "celery_tasks": TOP,
-    "database_checks": TOP,
-    "management": TOP,
-    "apps": TOP,
-    "services": SERVICES,
-    "models": MODELS_OR_API,
-    "querysets": MODELS_OR_API,
-    "fields": MODELS_OR_API,
-    "migration_steps": BOTTOM,
-    "migrations": MODELS_OR_API,
-    "api": MODELS_OR_API,
-    "signals": BOTTOM,
-    "system_checks": BOTTOM,
-    "names": BOTTOM,
-    "conf": BOTTOM,
-    "exceptions": BOTTOM,
-    "rare_log": BOTTOM,
+
+BASE = "conf exceptions wording"
+ROOMS = "services sync webhooks mirror privacy evidence statistics models db api"
+# What a room may import beside itself; a dotted name stands for that module alone.
+ALLOWED = {
+    "exceptions": "",
+    "signals": "",
+    "wording": "",
+    "conf": "exceptions",
+    "system_checks": BASE,
+    "db": BASE,
+    "api": BASE,
+    "models": "db",
+    "statistics": f"{BASE} models db",
+    "privacy": f"{BASE} models db api statistics mirror.accounts",
+    "mirror": f"{BASE} models db api statistics privacy signals",
+    "sync": f"{BASE} models db api statistics privacy mirror webhooks.inbox",
+    "webhooks": f"{BASE} models db api privacy mirror sync tasks contrib",
+    "evidence": f"{BASE} models db api privacy.tombstones sync {APP}",
+    "services": f"{BASE} models api sync webhooks privacy evidence statistics",
+    "testing": f"{BASE} models api mirror webhooks.receive",
+    "tasks": f"{BASE} models services webhooks contrib",
+    "contrib": f"{BASE} services webhooks tasks",
+    "database_checks": f"{BASE} db mirror privacy webhooks system_checks",
+    "views": f"{BASE} db webhooks api.sealing",
+    "urls": "views",
+    "apps": "system_checks database_checks",
+    "management": f"{BASE} {ROOMS}",
+    "admin": f"{BASE} {ROOMS} tasks",
+    "templatetags": "",
+}
+# Imported in a function: only a project that asks for it has the other package.
+ON_DEMAND = {
+    ("webhooks.dispatch", "tasks"),
+    ("webhooks.dispatch", "contrib.celery"),
+    ("tasks", "contrib.celery"),
 }
 
 
-def imports(path: Path) -> Iterator[str]:
-    for node in ast.walk(ast.parse(path.read_text())):
+def modules() -> dict[str, Path]:
+    """Return the modules of the app by their dotted names, without the app's own."""
+    found = {}
+    for path in PACKAGE.rglob("*.py"):
+        parts = path.relative_to(PACKAGE).with_suffix("").parts
+        parts = parts[:-1] if parts[-1] == "__init__" else parts
+        if parts and parts[0] != "migrations":
+            found[".".join(parts)] = path
+    return found
+
+
+MODULES = modules()
+
+
+def statements(node: ast.AST) -> Iterator[ast.AST]:
+    """Yield a tree's nodes but those that only a type checker reads."""
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.If) and ast.unparse(child.test) == "TYPE_CHECKING":
+            continue
+        yield child
+        yield from statements(child)
+
+
+def imports(path: Path) -> set[str]:
+    """Return the dotted names that a module imports, a module's own where one of its names is."""
+    found = set()
+    for node in statements(ast.parse(path.read_text())):
         if isinstance(node, ast.ImportFrom) and node.module:
-            yield node.module
-            yield from (f"{node.module}.{name.name}" for name in node.names)
+            names = {f"{node.module}.{name.name}" for name in node.names}
+            found |= {
+                name if name.removeprefix(f"{APP}.") in MODULES else node.module for name in names
+            }
         elif isinstance(node, ast.Import):
-            yield from (name.name for name in node.names)
+            found |= {name.name for name in node.names}
+    return found
 
 
-def modules() -> list[Path]:
-    return [path for path in PACKAGE.rglob("*.py") if "migrations" not in path.parts]
+def own_imports(name: str) -> set[str]:
+    """Return what a module imports of the app, by the names of ``MODULES``."""
+    found = {m for m in imports(MODULES[name]) if m.split(".")[0] == APP}
+    return {m.removeprefix(f"{APP}.") for m in found}
 
 
-def area(dotted: str) -> str | None:
-    parts = dotted.split(".")
-    return parts[1] if parts[0] == "complycube_sessions" and len(parts) > 1 else None
+def room(name: str) -> str:
+    return name.split(".")[0]
 
 
-def test_layers__imports_run_downwards() -> None:
-    """Admin, views, tasks and commands use services; services use models and api; not the other way."""
-    faults = []
-    for path in modules():
-        own = path.relative_to(PACKAGE).with_suffix("").parts[0]
-        for module in imports(path) if own != "__init__" else ():
-            other = area(module)
-            if other in LEVELS and (
-                LEVELS[own] < LEVELS[other] or {own, other} == {"api", "models"}
-            ):
-                faults.append(f"{path} imports {module}")
-    assert faults == []
+def test_layers__every_room_has_its_line() -> None:
+    assert {room(name) for name in MODULES} == set(ALLOWED)
+
+
+def test_layers__only_what_the_table_allows() -> None:
+    """Imports run downwards, inside of functions as well."""
+    refused = []
+    for name in MODULES:
+        allowed = {room(name), *ALLOWED[room(name)].split()}
+        refused += [
+            f"{name} imports {other}"
+            for other in own_imports(name)
+            if other not in allowed and room(other) not in allowed
+        ]
+    assert refused == []
+
+
+def test_layers__no_circle() -> None:
+    """No module needs itself by way of others, inside of a room either."""
+    graph = {
+        name: {
+            other
+            for other in own_imports(name)
+            if other in MODULES and (name, other) not in ON_DEMAND
+        }
+        for name in MODULES
+    }
+    assert set(TopologicalSorter(graph).static_order()) >= set(MODULES)
+
+
+def test_layers__rooms_say_what_they_are_for() -> None:
+    """Each package begins with what it is for."""
+    silent = [
+        name
+        for name, path in MODULES.items()
+        if path.name == "__init__.py"
+        and name not in {"management", "management.commands", "templatetags"}
+        and not ast.get_docstring(ast.parse(path.read_text()))
+    ]
+    assert silent == []
 
 
 def test_layers__outside() -> None:
     """Only ``api`` speaks HTTP, nothing knows the demo site or the environment."""
-    faults = []
-    for path in modules():
-        own = path.relative_to(PACKAGE).with_suffix("").parts[0]
-        foreign = {"project", "tests", "environ"}
-        if own != "api":
-            foreign |= {"requests", "urllib3"}
-        found = {module for module in imports(path) if module.split(".")[0] in foreign}
-        faults += [f"{path} imports {module}" for module in sorted(found)]
-        if "os.environ" in path.read_text():
-            faults.append(f"{path} reads the environment")
-    assert faults == []
+    for name, path in MODULES.items():
+        outside = {module.split(".")[0] for module in imports(path)}
+        assert not outside & {"project", "tests", "environ"}, name
+        assert "os.environ" not in path.read_text(), name
+        if room(name) != "api":
+            assert not outside & {"requests", "urllib3"}, name

@@ -15,7 +15,7 @@ from django.db.migrations.executor import MigrationExecutor
 from django.db.migrations.loader import MigrationLoader
 from django.db.migrations.recorder import MigrationRecorder
 
-from complycube_sessions.names import name_rotations, name_words
+from complycube_sessions.models.name_words import name_rotations, name_words
 
 APP = "complycube_sessions"
 TIME = "2026-01-05T10:00:00+00:00"

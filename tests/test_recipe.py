@@ -12,10 +12,10 @@ from django.test import Client
 from pytest_django import Settings
 
 from complycube_sessions.services import refresh_sessions
-from complycube_sessions.services.inbox import process_webhook_events
 from complycube_sessions.signals import session_outcome_changed
+from complycube_sessions.webhooks.processing import process_webhook_events
 from tests.fake_api import KEY, FakeAPI
-from tests.webhooks import SECRET, event, post
+from tests.webhook_requests import SECRET, event, post
 
 pytestmark = pytest.mark.django_db
 

@@ -14,7 +14,7 @@ from pytest_django import Settings
 from complycube_sessions import tasks
 from complycube_sessions.models import PendingRefresh, WebhookEvent, WorkflowSession
 from tests.fake_api import KEY, FakeAPI
-from tests.webhooks import SECRET, event, post
+from tests.webhook_requests import SECRET, event, post
 
 framework = pytest.importorskip(
     "django.tasks" if django.VERSION >= (6, 0) else "django_tasks", reason="no tasks framework"

@@ -14,15 +14,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pytest_django import Settings
 
-from complycube_sessions import dispatch, views
-from complycube_sessions.api.webhooks import MAX_EVENT_BYTES
+from complycube_sessions import views
 from complycube_sessions.models import WebhookEvent
-from complycube_sessions.rare_log import RareLog
-from complycube_sessions.services.events import store_event
+from complycube_sessions.webhooks import dispatch
+from complycube_sessions.webhooks.rate_limited_log import RateLimitedLog
+from complycube_sessions.webhooks.receive import MAX_EVENT_BYTES, store_event
 from tests.examples import examples
 from tests.fake_api import KEY
 from tests.unwritable import unwritable
-from tests.webhooks import SECRET, encoded, event, post, signature
+from tests.webhook_requests import SECRET, encoded, event, post, signature
 
 pytestmark = pytest.mark.django_db
 
@@ -40,7 +40,7 @@ def receiver(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
         (views, "log_unstored"),
         (dispatch, "log_unqueued"),
     ):
-        monkeypatch.setattr(module, name, RareLog(getattr(module, name)._level))
+        monkeypatch.setattr(module, name, RateLimitedLog(getattr(module, name)._level))
 
 
 def test_webhook__stores_one_event(client: Client) -> None:

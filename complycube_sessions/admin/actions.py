@@ -30,6 +30,12 @@ from complycube_sessions.admin.base import (
 )
 from complycube_sessions.api.throttle import Patience
 from complycube_sessions.conf import account_names
+from complycube_sessions.db.connections import (
+    OpenTransactionError,
+    beside_transactions,
+    outside_transactions,
+    write_alias,
+)
 from complycube_sessions.exceptions import (
     ComplyCubeAuthenticationError,
     ComplyCubeBusyError,
@@ -47,14 +53,10 @@ from complycube_sessions.exceptions import (
     ComplyCubeScrubberError,
     ComplyCubeServerError,
 )
-from complycube_sessions.models import ID_LENGTH, WorkflowSession
-from complycube_sessions.services import erasures, refresh_session
-from complycube_sessions.services.database import (
-    OpenTransactionError,
-    beside_transactions,
-    outside_transactions,
-    write_alias,
-)
+from complycube_sessions.models import WorkflowSession
+from complycube_sessions.models.lengths import ID_LENGTH
+from complycube_sessions.privacy import tombstones
+from complycube_sessions.services import refresh_session
 
 logger = logging.getLogger("complycube_sessions.admin")
 
@@ -389,7 +391,7 @@ def log(
         change_message=message,
     )
     # An erasure that came before the line has not seen it; one that comes after will.
-    if session is not None and erasures.erased_anywhere([session.pk]):
+    if session is not None and tombstones.erased_anywhere([session.pk]):
         line.delete()
 
 
@@ -411,5 +413,5 @@ def log_each(request: HttpRequest, session_ids: Iterable[str], message: str) -> 
         ],
         batch_size=500,
     )
-    if erased := erasures.erased_anywhere(session_ids):
+    if erased := tombstones.erased_anywhere(session_ids):
         LogEntry.objects.filter(content_type=content_type, object_id__in=erased).delete()

@@ -25,8 +25,8 @@ from django.utils.text import capfirst
 from django.utils.translation import gettext as _
 
 from complycube_sessions.admin.paging import BoundedChangeList
+from complycube_sessions.db.connections import patience
 from complycube_sessions.models import PendingRefresh
-from complycube_sessions.services.database import patience
 
 logger = logging.getLogger("complycube_sessions.admin")
 

@@ -92,7 +92,7 @@ class RelatedCheckAdmin(ReadOnlyAdmin):
 
     @column(gettext_lazy("outcome"), ordering="outcome")
     def result_badge(self, check: RelatedCheck) -> SafeString:
-        return display.check_look(check).badge
+        return display.check_appearance(check).badge
 
     @column(gettext_lazy("status"), ordering="status")
     def status_label(self, check: RelatedCheck) -> SafeString:
@@ -135,8 +135,8 @@ class RelatedCheckAdmin(ReadOnlyAdmin):
             "subtitle": _("Check %(id)s") % {"id": row.check_id},
             "check": row,
             "label": display.check_type_label(row.type),
-            "look": display.check_look(row),
-            "outcome": display.outcome_look(row.outcome, row.status),
+            "look": display.check_appearance(row),
+            "outcome": display.outcome_appearance(row.outcome, row.status),
             "status": display.check_status_label(row.status),
             "sessions": [
                 {

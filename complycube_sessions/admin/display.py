@@ -39,7 +39,7 @@ DASH: Final = "\N{EN DASH}"
 
 
 @dataclass(frozen=True)
-class Look:
+class Appearance:
     """A word as it is shown: colour (by tone), shape (by glyph) and text."""
 
     tone: str
@@ -84,39 +84,39 @@ _RUN_STATES: Final = {
 }
 
 
-def outcome_look(outcome: str, status: str = "complete") -> Look:
+def outcome_appearance(outcome: str, status: str = "complete") -> Appearance:
     """Return how an outcome looks; one that is missing or unknown never looks like ``clear``."""
     if not outcome:
         if status and status != "complete":
-            return Look("none", DASH, gettext_lazy("No outcome yet"))
-        return Look("none", DASH, gettext_lazy("No outcome"))
+            return Appearance("none", DASH, gettext_lazy("No outcome yet"))
+        return Appearance("none", DASH, gettext_lazy("No outcome"))
     if outcome not in _OUTCOMES:
-        return Look("unknown", "?", outcome, gettext_lazy("Unknown outcome, not approved."))
+        return Appearance("unknown", "?", outcome, gettext_lazy("Unknown outcome, not approved."))
     tone, glyph = _OUTCOMES[outcome]
-    return Look(tone, glyph, _OUTCOME_LABELS[outcome])
+    return Appearance(tone, glyph, _OUTCOME_LABELS[outcome])
 
 
-def check_look(check: RelatedCheck) -> Look:
+def check_appearance(check: RelatedCheck) -> Appearance:
     """Return how a check looks: its outcome, unless it never ran to its end."""
     if check.status == RelatedCheck.Status.FAILED:
         note = gettext_lazy("The check itself failed to run, so there is no result to rely on.")
-        return Look("failed", "⚠", gettext_lazy("Failed to run"), note)
+        return Appearance("failed", "⚠", gettext_lazy("Failed to run"), note)
     if check.outcome == RelatedCheck.Outcome.NOT_PROCESSED:
         note = gettext_lazy("The check ran, but what was handed in could not be processed.")
-        return Look("unprocessed", "∅", gettext_lazy("Not processed"), note)
+        return Appearance("unprocessed", "∅", gettext_lazy("Not processed"), note)
     if check.status == RelatedCheck.Status.PENDING:
-        return Look("waiting", "…", gettext_lazy("Pending"), gettext_lazy("Still running."))
+        return Appearance("waiting", "…", gettext_lazy("Pending"), gettext_lazy("Still running."))
     if not check.outcome and not check.status:
-        return Look("none", DASH, gettext_lazy("Not fetched yet"))
-    return outcome_look(check.outcome)
+        return Appearance("none", DASH, gettext_lazy("Not fetched yet"))
+    return outcome_appearance(check.outcome)
 
 
-def run_look(run: RefreshRun) -> Look:
+def run_appearance(run: RefreshRun) -> Appearance:
     """Return how the state of a run looks."""
     if run.state not in RefreshRun.State.values:
-        return Look("unknown", "?", run.state)
+        return Appearance("unknown", "?", run.state)
     tone, glyph = _RUN_STATES[RefreshRun.State(run.state)]
-    return Look(tone, glyph, RefreshRun.State(run.state).label)
+    return Appearance(tone, glyph, RefreshRun.State(run.state).label)
 
 
 def status_label(status: str) -> str | Promise:
@@ -134,7 +134,7 @@ def check_type_label(check_type: str) -> str | Promise:
     return _CHECK_TYPES.get(check_type, check_type) or _("Check of unknown type")
 
 
-def badge(look: Look) -> SafeString:
+def badge(look: Appearance) -> SafeString:
     """Return an outcome as a filled badge: colour, glyph and text."""
     return format_html(
         '<span class="ccs-badge ccs-tone-{}"><span class="ccs-glyph" aria-hidden="true">{}</span>'
@@ -152,7 +152,7 @@ def outcome_badge(outcome: str, status: str) -> SafeString:
 
 @lru_cache(maxsize=1_000)
 def _outcome_badge(outcome: str, status: str, language: str | None) -> SafeString:
-    return badge(outcome_look(outcome, status))
+    return badge(outcome_appearance(outcome, status))
 
 
 def status_pill(status: str) -> SafeString:
@@ -223,7 +223,7 @@ def age_tone(days: int) -> str:
 def age_badge(created_at: datetime | None) -> SafeString:
     """Return for how many days, by the calendar, a session has been there, as a badge."""
     if created_at is None:
-        return badge(Look("none", DASH, gettext_lazy("Age unknown")))
+        return badge(Appearance("none", DASH, gettext_lazy("Age unknown")))
     days = max((timezone.localdate() - timezone.localdate(created_at)).days, 0)
     return _age_badge(days, get_language())
 
@@ -231,7 +231,9 @@ def age_badge(created_at: datetime | None) -> SafeString:
 @lru_cache(maxsize=1_000)
 def _age_badge(days: int, language: str | None) -> SafeString:
     label = ngettext("%(days)d day", "%(days)d days", days) % {"days": days}
-    return badge(Look(age_tone(days), "▲" if days >= 3 else "●", label if days else _("Today")))
+    return badge(
+        Appearance(age_tone(days), "▲" if days >= 3 else "●", label if days else _("Today"))
+    )
 
 
 def change_field_label(change: SessionChange) -> str:
@@ -247,7 +249,7 @@ def change_value(change: SessionChange, value: str) -> SafeString:
     if not value:
         return format_html('<span class="ccs-quiet">{}</span>', _("nothing"))
     if change.field == SessionChange.Field.OUTCOME:
-        return badge(outcome_look(value))
+        return badge(outcome_appearance(value))
     if change.field == SessionChange.Field.STATUS:
         return check_status_badge(value) if change.check_id else status_pill(value)
     presence = {"added": _("added"), "gone": _("gone")}
@@ -257,5 +259,5 @@ def change_value(change: SessionChange, value: str) -> SafeString:
 def check_status_badge(status: str) -> SafeString:
     """Return the status of a check; that it failed to run is never overlooked."""
     if status == RelatedCheck.Status.FAILED:
-        return badge(check_look(RelatedCheck(status=status)))
+        return badge(check_appearance(RelatedCheck(status=status)))
     return format_html('<span class="ccs-status"><bdi>{}</bdi></span>', check_status_label(status))

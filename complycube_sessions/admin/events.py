@@ -15,10 +15,10 @@ from django.utils.translation import gettext_lazy, ngettext
 from complycube_sessions.admin import display, filters
 from complycube_sessions.admin.base import ReadOnlyAdmin, allowed, column
 from complycube_sessions.admin.history import link
-from complycube_sessions.api.webhooks import SESSION_EVENT
-from complycube_sessions.dispatch import process_soon
 from complycube_sessions.models import WebhookEvent, WorkflowSession
-from complycube_sessions.services import events
+from complycube_sessions.webhooks import inbox
+from complycube_sessions.webhooks.dispatch import process_soon
+from complycube_sessions.webhooks.receive import SESSION_EVENT
 
 STATES = {
     "waiting": Q(processed_at=None, error=""),
@@ -84,7 +84,7 @@ class WebhookEventAdmin(ReadOnlyAdmin):
     def process_again(self, request: HttpRequest, queryset: QuerySet[WebhookEvent]) -> None:
         """Make events due, and have them processed as new ones would be."""
         accounts = set(queryset.order_by().values_list("account", flat=True).distinct())
-        count = events.process_again(queryset)
+        count = inbox.process_again(queryset)
         is_taken = {process_soon(account) for account in accounts}
         if False not in is_taken:
             text = ngettext(
@@ -153,11 +153,11 @@ class WebhookEventAdmin(ReadOnlyAdmin):
         }
 
 
-def state_look(event: WebhookEvent) -> display.Look:
+def state_look(event: WebhookEvent) -> display.Appearance:
     """Return how the state of an event looks."""
     state = state_of(event)
     tone, glyph = STATE_MARKS[state]
-    return display.Look(tone, glyph, STATE_LABELS[state])
+    return display.Appearance(tone, glyph, STATE_LABELS[state])
 
 
 def state_of(event: WebhookEvent) -> str:

@@ -29,6 +29,13 @@ from complycube_sessions.admin import display
 from complycube_sessions.admin.actions import ERRORS, RefreshActions, log, reason, stored_session
 from complycube_sessions.admin.base import DATABASE_FAULTS, allowed, tells_database_faults
 from complycube_sessions.api.report import Report
+from complycube_sessions.db.connections import (
+    beside_transactions,
+    outside_transactions,
+    write_alias,
+)
+from complycube_sessions.evidence.build import Content, export_evidence
+from complycube_sessions.evidence.vendor_report import open_session_report
 from complycube_sessions.exceptions import (
     ComplyCubeConnectionError,
     ComplyCubeNotFoundError,
@@ -36,13 +43,6 @@ from complycube_sessions.exceptions import (
     ComplyCubeReportError,
 )
 from complycube_sessions.models import SessionEvidence, WorkflowSession
-from complycube_sessions.services.database import (
-    beside_transactions,
-    outside_transactions,
-    write_alias,
-)
-from complycube_sessions.services.evidence import Content, export_evidence
-from complycube_sessions.services.report import open_session_report
 
 _REPORT_REASONS: Final[tuple[tuple[type[Exception], Any], ...]] = (
     (

@@ -26,10 +26,10 @@ from django.http import (
 )
 from django.utils import timezone
 
-from complycube_sessions import keyset
 from complycube_sessions.admin.actions import log
 from complycube_sessions.admin.base import ReadOnlyAdmin, tells_database_faults
 from complycube_sessions.admin.paging import COUNTED
+from complycube_sessions.db import keyset
 from complycube_sessions.models import RelatedCheck, WorkflowSession
 
 CHUNK: Final = 1_000

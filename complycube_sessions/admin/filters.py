@@ -27,8 +27,8 @@ from complycube_sessions.models import (
     SessionChange,
     WorkflowSession,
 )
-from complycube_sessions.querysets import NO_WORD, OTHER_WORDS, with_word, word_is
-from complycube_sessions.services.day_figures import day_bounds
+from complycube_sessions.models.open_choices import NO_WORD, OTHER_WORDS, with_word, word_is
+from complycube_sessions.statistics.by_day import day_bounds
 
 NEWEST_SESSIONS: Final = 500
 TEMPLATES_LISTED: Final = 20

@@ -9,8 +9,8 @@ from django.utils import timezone
 from complycube_sessions.admin import display
 from complycube_sessions.admin.filters import NO, YES
 from complycube_sessions.models import RefreshRun
-from complycube_sessions.services import figures
-from complycube_sessions.services.silence import receiver_path, silent_accounts
+from complycube_sessions.statistics import overview
+from complycube_sessions.webhooks.health import receiver_path, silent_accounts
 
 
 def freshness_line(pending_url: str = "") -> dict[str, Any]:
@@ -20,7 +20,7 @@ def freshness_line(pending_url: str = "") -> dict[str, Any]:
     Args:
         pending_url: The address of the list of what is due, for one who may see it.
     """
-    found = figures.freshness()
+    found = overview.freshness()
     run = found.last_run
     silent = silent_accounts()
     is_running = run is not None and run.state == RefreshRun.State.RUNNING
@@ -29,7 +29,7 @@ def freshness_line(pending_url: str = "") -> dict[str, Any]:
         "run": run,
         "is_running": is_running,
         "ended": display.moment(run.finished_at or run.started_at) if run else "",
-        "badge": display.run_look(run).badge if run else "",
+        "badge": display.run_appearance(run).badge if run else "",
         "good_before": ""
         if is_good or found.its_last_success_at is None
         else display.moment(found.its_last_success_at),
@@ -37,8 +37,8 @@ def freshness_line(pending_url: str = "") -> dict[str, Any]:
         "late_accounts": ", ".join(found.late_accounts),
         "failing": found.failing,
         "failing_url": f"{pending_url}?failing={YES}" if pending_url and found.failing else "",
-        "waiting": min(found.waiting, figures.MOST_WAITING),
-        "is_more_waiting": found.waiting > figures.MOST_WAITING,
+        "waiting": min(found.waiting, overview.MOST_WAITING),
+        "is_more_waiting": found.waiting > overview.MOST_WAITING,
         "waiting_url": f"{pending_url}?failing={NO}" if pending_url else "",
         "silent_accounts": ", ".join(silent),
         "receivers": ", ".join(map(receiver_path, silent)),

@@ -142,7 +142,7 @@ class RefreshRunAdmin(ReadOnlyAdmin):
 
     @column(gettext_lazy("state"), ordering="state")
     def state_badge(self, run: RefreshRun) -> SafeString:
-        return display.run_look(run).badge
+        return display.run_appearance(run).badge
 
     @column(gettext_lazy("mode"), ordering="mode")
     def mode_label(self, run: RefreshRun) -> str:
@@ -167,7 +167,7 @@ class RefreshRunAdmin(ReadOnlyAdmin):
         return {
             "subtitle": _("Run %(id)s") % {"id": row.pk},
             "heading": _("Refresh run %(id)s") % {"id": row.pk},
-            "badges": [display.run_look(row).badge],
+            "badges": [display.run_appearance(row).badge],
             "fields": [
                 (_("Account"), self.account_name(row)),
                 (_("Mode"), self.mode_label(row)),

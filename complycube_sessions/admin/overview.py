@@ -22,8 +22,8 @@ from complycube_sessions.admin.base import ReadOnlyAdmin, allowed
 from complycube_sessions.admin.filters import YES
 from complycube_sessions.admin.freshness import freshness_line
 from complycube_sessions.models import RelatedCheck, WorkflowSession
-from complycube_sessions.querysets import NO_WORD
-from complycube_sessions.services import figures
+from complycube_sessions.models.open_choices import NO_WORD
+from complycube_sessions.statistics import overview
 
 PERIODS: Final = (30, 90)
 CHART_HEIGHT: Final = 120
@@ -72,7 +72,7 @@ class Overview(ReadOnlyAdmin):
         days = int(asked) if asked in {str(period) for period in PERIODS} else PERIODS[0]
         last = timezone.localdate()
         first = last - timedelta(days=days - 1)
-        period = figures.period(first, last)
+        period = overview.period(first, last)
         activity = period.activity
         outcomes = self._outcome_columns(activity)
         ages = self._ages()
@@ -91,10 +91,10 @@ class Overview(ReadOnlyAdmin):
             "queue_url": self.list_url(review=YES),
             "total": Cell(activity.total, self._list(first, last)),
             "funnel": self._funnel(activity, first, last),
-            "outcomes": [display.outcome_look(word) for word in outcomes],
+            "outcomes": [display.outcome_appearance(word) for word in outcomes],
             "legend": [
                 (
-                    display.outcome_look(word),
+                    display.outcome_appearance(word),
                     Cell(
                         activity.by_outcome[word], self._list(first, last, outcome=word or NO_WORD)
                     ),
@@ -119,7 +119,7 @@ class Overview(ReadOnlyAdmin):
 
     def _ages(self) -> list[Row]:
         rows = []
-        bands = figures.review_ages()
+        bands = overview.review_ages()
         most = max((band.count for band in bands), default=0)
         for band in bands:
             query = {"review": YES}
@@ -136,7 +136,7 @@ class Overview(ReadOnlyAdmin):
             rows.append(Row(age_label(band), [cell], share(band.count, most), tone))
         return rows
 
-    def _funnel(self, activity: figures.Activity, first: date, last: date) -> list[Row]:
+    def _funnel(self, activity: overview.Activity, first: date, last: date) -> list[Row]:
         words = [*_STEPS, *sorted(set(activity.by_status) - {*_STEPS})]
         return [
             Row(
@@ -153,7 +153,7 @@ class Overview(ReadOnlyAdmin):
             for word in words
         ]
 
-    def _outcome_columns(self, activity: figures.Activity) -> list[str]:
+    def _outcome_columns(self, activity: overview.Activity) -> list[str]:
         """Return the outcomes that there are, the known ones first, the missing one last."""
         there = {word for word, count in activity.by_outcome.items() if count}
         known = [word for word in WorkflowSession.Outcome.values if word in there]
@@ -161,7 +161,7 @@ class Overview(ReadOnlyAdmin):
         return [*known, *others, *([""] if "" in there else [])]
 
     def _by_day(
-        self, activity: figures.Activity, outcomes: list[str]
+        self, activity: overview.Activity, outcomes: list[str]
     ) -> list[tuple[date, SafeString]]:
         """Return each day with its figures as cells of a table; they are hundreds, like the bars."""
         address = self.url("changelist")
@@ -174,7 +174,7 @@ class Overview(ReadOnlyAdmin):
             rows.append((day, mark_safe("".join(cells))))  # noqa: S308 - each cell is safe
         return rows
 
-    def _completions(self, period: figures.Period, first: date, last: date) -> list[Row]:
+    def _completions(self, period: overview.Period, first: date, last: date) -> list[Row]:
         return [
             Row(
                 entry.template_name or entry.template_id or _("No template"),
@@ -195,19 +195,19 @@ class Overview(ReadOnlyAdmin):
         ]
 
     def _check_table(
-        self, request: HttpRequest, period: figures.Period, first: date, last: date
+        self, request: HttpRequest, period: overview.Period, first: date, last: date
     ) -> dict[str, Any]:
         """Return the checks by type and what came out; each outcome and status is a column of its own."""
         may_open = allowed(request, "view_relatedcheck")
         address = self.url("changelist", model=RelatedCheck)
         days = _days(first, last)
         cells: dict[str, dict[Words, Cell]] = {}
-        looks: dict[Words, display.Look] = {}
+        looks: dict[Words, display.Appearance] = {}
         for entry in period.check_counts:
             # The same check is shown with the same mark here and on the page of its session.
             check = RelatedCheck(status=entry.status, outcome=entry.outcome)
             words = (entry.outcome, entry.status)
-            looks[words] = display.check_look(check)
+            looks[words] = display.check_appearance(check)
             query = {
                 "type": entry.type or NO_WORD,
                 "outcome": entry.outcome or NO_WORD,
@@ -233,7 +233,9 @@ def _figure(count: int, url: str) -> SafeString:
     return format_html(_LINKED, url, localize(count)) if count else format_html(_PLAIN, count)
 
 
-def check_heads(columns: list[tuple[display.Look, Words]]) -> list[tuple[display.Look, str]]:
+def check_heads(
+    columns: list[tuple[display.Appearance, Words]],
+) -> list[tuple[display.Appearance, str]]:
     """Return each column's look, with the vendor's words where two columns look the same."""
     labels = Counter(str(look.label) for look, _words in columns)
     return [
@@ -253,7 +255,7 @@ def share(count: int, total: int) -> int:
     return round(count * BAR_WIDTH / total) if total else 0
 
 
-def age_label(band: figures.AgeBand) -> str:
+def age_label(band: overview.AgeBand) -> str:
     """Return an age band in words."""
     if band.days is None:
         return _("Age unknown")
@@ -267,7 +269,7 @@ def age_label(band: figures.AgeBand) -> str:
     return _("%(first)d to %(last)d days") % {"first": youngest, "last": oldest}
 
 
-def bars(activity: figures.Activity, outcomes: list[str]) -> SafeString:
+def bars(activity: overview.Activity, outcomes: list[str]) -> SafeString:
     """
     Return the rectangles of a stacked chart, one column a day, oldest on the left.
 
@@ -277,7 +279,7 @@ def bars(activity: figures.Activity, outcomes: list[str]) -> SafeString:
     if not highest:
         return SafeString()
     step = CHART_WIDTH / len(activity.by_day)
-    looks = {word: display.outcome_look(word) for word in outcomes}
+    looks = {word: display.outcome_appearance(word) for word in outcomes}
     labels = {word: escape(str(look.label)) for word, look in looks.items()}
     found = []
     for number, (day, counts) in enumerate(sorted(activity.by_day.items())):

@@ -19,7 +19,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.functional import cached_property
 
-from complycube_sessions import keyset
+from complycube_sessions.db import keyset
 
 COUNTED: Final = 500
 AFTER_VAR: Final = "after"

@@ -29,15 +29,15 @@ from complycube_sessions.admin.overview import Overview
 from complycube_sessions.admin.paging import BoundedChangeList
 from complycube_sessions.admin.tree import tree
 from complycube_sessions.conf import conf
+from complycube_sessions.db.connections import outside_transactions
 from complycube_sessions.models import (
     PendingRefresh,
     RelatedCheck,
     SessionChange,
     WorkflowSession,
 )
-from complycube_sessions.querysets import NO_WORD, OTHER_WORDS
-from complycube_sessions.services.database import outside_transactions
-from complycube_sessions.services.day_figures import kept_count
+from complycube_sessions.models.open_choices import NO_WORD, OTHER_WORDS
+from complycube_sessions.statistics.by_day import kept_count
 from complycube_sessions.wording import beside
 
 MARKS_SHOWN: Final = 12
@@ -332,7 +332,7 @@ class WorkflowSessionAdmin(EvidenceActions, RefreshActions, ExportActions, Overv
         return {
             "subtitle": _("Session %(id)s") % {"id": row.pk},
             "session": row,
-            "outcome": display.outcome_look(row.outcome, row.status),
+            "outcome": display.outcome_appearance(row.outcome, row.status),
             "status": display.status_pill(row.status),
             "checks": checks,
             "open_checks": [check for check in checks if not check["look"].is_clear],
@@ -366,7 +366,7 @@ class WorkflowSessionAdmin(EvidenceActions, RefreshActions, ExportActions, Overv
         shown = [
             {
                 "check": check,
-                "look": display.check_look(check),
+                "look": display.check_appearance(check),
                 "label": display.check_type_label(check.type),
                 "status": display.check_status_label(check.status),
                 "updated": display.moment(check.updated_at),
@@ -463,7 +463,7 @@ def _mark(
     check_type: str, status: str, outcome: str, language: str | None
 ) -> tuple[bool, SafeString]:
     """Return whether a check is clear, and its mark; most checks of a page share a few of them."""
-    look = display.check_look(RelatedCheck(status=status, outcome=outcome))
+    look = display.check_appearance(RelatedCheck(status=status, outcome=outcome))
     text = f"{display.check_type_label(check_type)}: {look.label}"
     mark = format_html(
         '<li class="ccs-mark ccs-tone-{0}" title="{1}"><span aria-hidden="true">{2}</span>'

@@ -12,7 +12,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from complycube_sessions.admin.display import Look, moment, outcome_look
+from complycube_sessions.admin.display import Appearance, moment, outcome_appearance
 from complycube_sessions.admin.tree import tree
 
 _TITLES: Final = ("name", "title", "displayName", "label", "policyName", "policy", "taskName")
@@ -43,9 +43,9 @@ class Item:
     rest: dict[str, Any] | list[Any] = field(default_factory=dict)
 
     @property
-    def look(self) -> Look | None:
+    def look(self) -> Appearance | None:
         """How its outcome looks, or None when it names none."""
-        return outcome_look(self.outcome) if self.outcome else None
+        return outcome_appearance(self.outcome) if self.outcome else None
 
     @property
     def when(self) -> list[tuple[str, SafeString | str]]:

@@ -17,7 +17,7 @@ from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from complycube_sessions.admin.display import Look, badge, folded, outcome_look
+from complycube_sessions.admin.display import Appearance, badge, folded, outcome_appearance
 from complycube_sessions.models import RelatedCheck, WorkflowSession
 
 MAX_DEPTH: Final = 100
@@ -35,7 +35,7 @@ class Node:
 
     key: str
     text: str = ""
-    look: Look | None = None
+    look: Appearance | None = None
     kind: str = "text"
     # The verdict here or below it that is worst to miss: not clear.
     concern: bool = False
@@ -110,10 +110,10 @@ class _Builder:
             return Node(key, text, kind=_kind(value))
         asked = in_verdicts or key in _VERDICT_KEYS
         if is_verdict(value) or (asked and isinstance(value, str) and _WORD.fullmatch(value)):
-            look = outcome_look(value)
+            look = outcome_appearance(value)
             return Node(key, text, look, "verdict", concern=not look.is_clear)
         if asked and (value is None or value == ""):
-            return Node(key, text, outcome_look(""), "verdict", concern=True)
+            return Node(key, text, outcome_appearance(""), "verdict", concern=True)
         return Node(key, text, kind=_kind(value))
 
 
@@ -182,6 +182,6 @@ def _write(nodes: list[Node], parts: list[str], open_levels: int) -> None:
     parts.append("</ul>")
 
 
-def outcome_concern() -> Look:
+def outcome_concern() -> Appearance:
     """Return the mark of a branch in which something is not clear."""
-    return Look("attention", "!", _("Not clear"))
+    return Appearance("attention", "!", _("Not clear"))

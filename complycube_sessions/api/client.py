@@ -31,13 +31,13 @@ from complycube_sessions.api.payloads import (
     ListPage,
     SessionPayload,
     SessionSummary,
-    check_id_is_safe,
     in_utc,
     load_json,
     parse_check,
     parse_check_page,
     parse_session,
     parse_session_page,
+    validate_id,
 )
 from complycube_sessions.api.report import ReportUrl
 from complycube_sessions.api.scrubbing import CHECK, SESSION, scrubbed
@@ -173,7 +173,7 @@ class ComplyCubeClient:
         Source:
             API reference, "Get a workflow session".
         """
-        path = f"/workflowSessions/{quote(check_id_is_safe(session_id), safe='')}"
+        path = f"/workflowSessions/{quote(validate_id(session_id), safe='')}"
         return self._get(
             path,
             subject=session_id,
@@ -194,7 +194,7 @@ class ComplyCubeClient:
         Source:
             API reference, "Get a check".
         """
-        path = f"/checks/{quote(check_id_is_safe(check_id), safe='')}"
+        path = f"/checks/{quote(validate_id(check_id), safe='')}"
         return self._get(
             path,
             subject=check_id,
@@ -275,7 +275,7 @@ class ComplyCubeClient:
         Source:
             API reference, "Generate a workflow session report".
         """
-        query = urlencode({"workflowSessionId": check_id_is_safe(session_id)}, quote_via=quote)
+        query = urlencode({"workflowSessionId": validate_id(session_id)}, quote_via=quote)
         return self._get(
             f"/reports?{query}",
             subject=f"report of {session_id}",

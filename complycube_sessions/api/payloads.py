@@ -144,7 +144,7 @@ class ListPage(Generic[Item]):
     unreadable: dict[str, str]
 
 
-def check_id_is_safe(value: object) -> str:
+def validate_id(value: object) -> str:
     """
     Return the id if it may become a part of an address.
 
@@ -395,7 +395,7 @@ def _items(data: Any) -> tuple[list[tuple[str, dict[str, Any]]], dict[str, str]]
     unreadable: dict[str, str] = {}
     for item in found if isinstance(found, list) else ():
         try:
-            readable.append((check_id_is_safe(item["id"]), item))
+            readable.append((validate_id(item["id"]), item))
         except (ComplyCubeInvalidIdError, TypeError, KeyError, IndexError):
             name = _distinct(_name_of_unreadable(item), unreadable)
             unreadable[name] = _why_unreadable(item)

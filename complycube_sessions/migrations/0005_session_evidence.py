@@ -1,8 +1,8 @@
-import complycube_sessions.fields
+import complycube_sessions.db.fields
 import django.utils.timezone
 from django.db import migrations, models
 
-from complycube_sessions.migration_steps import RepeatableMigration
+from complycube_sessions.db.migration_steps import RepeatableMigration
 
 
 class Migration(RepeatableMigration):
@@ -20,9 +20,9 @@ class Migration(RepeatableMigration):
             name='SessionEvidence',
             fields=[
                 ('id', models.BigAutoField(primary_key=True, serialize=False)),
-                ('session_id', complycube_sessions.fields.ExactCharField(blank=True, default='', max_length=128, verbose_name='session id')),
-                ('sha256', complycube_sessions.fields.ExactCharField(max_length=64, verbose_name='SHA-256 of the JSON file')),
-                ('page_sha256', complycube_sessions.fields.ExactCharField(max_length=64, verbose_name='SHA-256 of the HTML file')),
+                ('session_id', complycube_sessions.db.fields.ExactCharField(blank=True, default='', max_length=128, verbose_name='session id')),
+                ('sha256', complycube_sessions.db.fields.ExactCharField(max_length=64, verbose_name='SHA-256 of the JSON file')),
+                ('page_sha256', complycube_sessions.db.fields.ExactCharField(max_length=64, verbose_name='SHA-256 of the HTML file')),
                 ('created_at', models.DateTimeField(default=django.utils.timezone.now, verbose_name='exported')),
                 ('actor', models.CharField(max_length=255, verbose_name='actor')),
                 ('app_version', models.CharField(max_length=64, verbose_name='app version')),

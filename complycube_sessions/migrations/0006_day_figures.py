@@ -1,7 +1,7 @@
-import complycube_sessions.fields
+import complycube_sessions.db.fields
 from django.db import migrations, models
 
-from complycube_sessions.migration_steps import RepeatableMigration
+from complycube_sessions.db.migration_steps import RepeatableMigration
 
 
 class Migration(RepeatableMigration):
@@ -25,7 +25,7 @@ class Migration(RepeatableMigration):
             name='DayFigures',
             fields=[
                 ('id', models.BigAutoField(primary_key=True, serialize=False)),
-                ('zone', complycube_sessions.fields.ExactCharField(max_length=64)),
+                ('zone', complycube_sessions.db.fields.ExactCharField(max_length=64)),
                 ('day', models.DateField()),
                 ('figures', models.JSONField()),
             ],

@@ -1,7 +1,7 @@
-import complycube_sessions.fields
+import complycube_sessions.db.fields
 from django.db import migrations
 
-from complycube_sessions.migration_steps import RepeatableMigration
+from complycube_sessions.db.migration_steps import RepeatableMigration
 
 
 class Migration(RepeatableMigration):
@@ -23,11 +23,11 @@ class Migration(RepeatableMigration):
         migrations.AlterField(
             model_name='sessionnameword',
             name='words',
-            field=complycube_sessions.fields.ExactCharField(max_length=512),
+            field=complycube_sessions.db.fields.ExactCharField(max_length=512),
         ),
         migrations.AddField(
             model_name='dayfigures',
             name='mark',
-            field=complycube_sessions.fields.ExactCharField(default='', max_length=32),
+            field=complycube_sessions.db.fields.ExactCharField(default='', max_length=32),
         ),
     ]

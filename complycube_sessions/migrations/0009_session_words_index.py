@@ -1,8 +1,8 @@
 from django.db import migrations, models, transaction
 
-from complycube_sessions.indexes import AddIndexOnline
-from complycube_sessions.names import name_rotations, name_words
-from complycube_sessions.migration_steps import RepeatableMigration
+from complycube_sessions.db.indexes import AddIndexOnline
+from complycube_sessions.models.name_words import name_rotations, name_words
+from complycube_sessions.db.migration_steps import RepeatableMigration
 
 BATCH = 2000
 

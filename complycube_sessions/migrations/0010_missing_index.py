@@ -1,7 +1,7 @@
 from django.db import migrations, models
 
-from complycube_sessions.indexes import AddIndexOnline, PartialIndex, RemoveIndexOnline
-from complycube_sessions.migration_steps import RepeatableMigration
+from complycube_sessions.db.indexes import AddIndexOnline, PartialIndex, RemoveIndexOnline
+from complycube_sessions.db.migration_steps import RepeatableMigration
 
 
 class Migration(RepeatableMigration):

@@ -1,8 +1,8 @@
 from django.db import migrations, models, transaction
 
-import complycube_sessions.fields
+import complycube_sessions.db.fields
 from complycube_sessions.api.cutting import without_files, without_oversized_text
-from complycube_sessions.migration_steps import AddFieldOnce, RepeatableMigration
+from complycube_sessions.db.migration_steps import AddFieldOnce, RepeatableMigration
 
 BATCH = 100
 COLUMNS = {
@@ -69,7 +69,7 @@ class Migration(RepeatableMigration):
         AddFieldOnce(
             model_name='relatedcheck',
             name='document_id',
-            field=complycube_sessions.fields.ExactCharField(blank=True, default='', max_length=128, verbose_name='document id'),
+            field=complycube_sessions.db.fields.ExactCharField(blank=True, default='', max_length=128, verbose_name='document id'),
         ),
         AddFieldOnce(
             model_name='relatedcheck',

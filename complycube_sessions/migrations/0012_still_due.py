@@ -1,6 +1,6 @@
 from django.db import models
 
-from complycube_sessions.migration_steps import AddFieldOnce, RepeatableMigration
+from complycube_sessions.db.migration_steps import AddFieldOnce, RepeatableMigration
 
 
 class Migration(RepeatableMigration):

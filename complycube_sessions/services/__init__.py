@@ -1,5 +1,29 @@
+"""
+The functions that a project may call; what is behind them is free to move.
+
+It may import every room below: ``sync``, ``webhooks``, ``privacy``, ``evidence``, ``statistics``, ``models``,
+``api``, ``conf`` and ``exceptions``. No room imports it.
+"""
+
 from __future__ import annotations
 
-from complycube_sessions.services.refresh import refresh_session, refresh_sessions
+from complycube_sessions.evidence.build import export_evidence
+from complycube_sessions.evidence.vendor_report import open_session_report
+from complycube_sessions.evidence.verify import verify_evidence
+from complycube_sessions.privacy.erase import erase_client, lift_erasure
+from complycube_sessions.privacy.pruning import prune
+from complycube_sessions.sync.refresh import refresh_session, refresh_sessions
+from complycube_sessions.webhooks.processing import process_webhook_event, process_webhook_events
 
-__all__ = ["refresh_session", "refresh_sessions"]
+__all__ = [
+    "erase_client",
+    "export_evidence",
+    "lift_erasure",
+    "open_session_report",
+    "process_webhook_event",
+    "process_webhook_events",
+    "prune",
+    "refresh_session",
+    "refresh_sessions",
+    "verify_evidence",
+]

@@ -9,7 +9,7 @@ from typing import Any
 from django.contrib.auth.models import Permission, User
 
 from complycube_sessions.models import RelatedCheck, SessionNameWord, WorkflowSession
-from complycube_sessions.names import name_rotations
+from complycube_sessions.models.name_words import name_rotations
 
 NOON = datetime(2026, 11, 1, 12, 0, tzinfo=UTC)
 _numbers = itertools.count(1)

@@ -28,7 +28,7 @@ from complycube_sessions.exceptions import (
     ComplyCubeServerError,
 )
 from complycube_sessions.models import PendingRefresh, WorkflowSession
-from complycube_sessions.services.budget import DatabaseSlots
+from complycube_sessions.sync.request_budget import DatabaseSlots
 from tests.admin.builders import make_session
 from tests.admin.conftest import VIEWS, SignIn
 from tests.fake_api import FakeAPI

@@ -8,7 +8,7 @@ from django.urls import reverse
 from pytest_django import Settings
 
 from complycube_sessions.models import Erasure, PruneRun
-from complycube_sessions.services.privacy import erase_client
+from complycube_sessions.privacy.erase import erase_client
 from tests.admin.builders import NOON, make_check, make_session
 from tests.admin.conftest import SignIn
 

@@ -8,9 +8,8 @@ from django.urls import reverse
 from django.utils import timezone
 from pytest_django import Settings
 
-from complycube_sessions import dispatch
 from complycube_sessions.models import WebhookEvent, WorkflowSession
-from complycube_sessions.services import inbox
+from complycube_sessions.webhooks import dispatch, processing
 from tests.admin.conftest import SignIn
 from tests.fake_api import FakeAPI
 
@@ -115,8 +114,8 @@ def test_events__process_again_fetches(
     sign_in: SignIn, api: FakeAPI, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Without a task engine the process itself fetches what the events are about, with no other command."""
-    background = inbox.Background()
-    monkeypatch.setattr(inbox, "_background", background)
+    background = processing.Background()
+    monkeypatch.setattr(processing, "_background", background)
     event = stored(1, resource_id=api.add_session(1), processed_at=timezone.now(), error="500")
     process_again(sign_in(*OPERATOR), event)
     assert background.wait(20)

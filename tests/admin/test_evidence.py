@@ -18,8 +18,9 @@ from django.urls import reverse
 from pytest_django import Settings
 
 from complycube_sessions.admin import evidence as evidence_admin
+from complycube_sessions.evidence.build import export_evidence
+from complycube_sessions.evidence.verify import is_as_exported, verify_evidence
 from complycube_sessions.models import SessionEvidence, WorkflowSession
-from complycube_sessions.services.evidence import export_evidence, is_as_exported, verify_evidence
 from tests.admin.builders import make_check, make_session, make_staff
 from tests.admin.conftest import SENSITIVE, VIEWS, SignIn
 from tests.fake_api import KEY

@@ -10,7 +10,7 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from complycube_sessions.services import figures
+from complycube_sessions.statistics import overview
 from tests.admin.builders import make_check, make_session
 
 OVERVIEW = "admin:complycube_sessions_workflowsession_overview"
@@ -133,7 +133,7 @@ def test_completions__nearest_rank(
     make_session(created_at=now, completed_at=now - timedelta(minutes=1))
     make_session(created_at=now, completed_at=None)
     today = timezone.localdate(now)
-    (entry,) = figures.completions(today, today)
+    (entry,) = overview.completions(today, today)
     assert entry.count == len(minutes) + 2
     assert entry.median == timedelta(minutes=median)
     assert entry.ninetieth == timedelta(minutes=ninetieth)

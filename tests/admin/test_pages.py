@@ -18,6 +18,7 @@ from django.utils import timezone, translation
 
 from complycube_sessions.admin import register
 from complycube_sessions.admin.base import ReadOnlyAdmin
+from complycube_sessions.evidence.build import export_evidence
 from complycube_sessions.models import (
     PendingRefresh,
     RefreshRun,
@@ -26,7 +27,6 @@ from complycube_sessions.models import (
     WebhookEvent,
     WorkflowSession,
 )
-from complycube_sessions.services.evidence import export_evidence
 from tests.admin.builders import make_check, make_session, make_staff
 
 PAGES = (

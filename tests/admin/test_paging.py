@@ -9,10 +9,9 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from complycube_sessions import querysets
 from complycube_sessions.admin import paging
-from complycube_sessions.models import WorkflowSession
-from complycube_sessions.services.day_figures import keep_figures, mark_changed
+from complycube_sessions.models import WorkflowSession, session_queries
+from complycube_sessions.statistics.by_day import mark_changed, store_day_statistics
 from tests.admin.builders import NOON, make_check, make_session
 
 LIST = reverse("admin:complycube_sessions_workflowsession_changelist")
@@ -94,7 +93,7 @@ def test_long__exact_where_the_overview_is(viewer: Client, words: str, count: in
     days = f"?created_from={today}&created_to={today}"
     assert "More than 6" in unescape(viewer.get(LIST + days).content.decode())
 
-    keep_figures()
+    store_day_statistics()
     html = unescape(viewer.get(LIST + days + words).content.decode())
     assert (f"{count} workflow sessions" in html) == (count is not None)
     assert ("More than 6" in html) == (words == "&q=john")
@@ -146,8 +145,8 @@ def test_frequent__walked_without_a_count(viewer: Client, monkeypatch: pytest.Mo
     """A word of many sessions is walked in their order, and gives the same rows as when they are gathered."""
     make_session(entity_name="Somebody Else")
     gathered = shown(viewer.get(f"{LIST}?q=john"))
-    monkeypatch.setattr(querysets, "MANY", 3)
-    monkeypatch.setattr(querysets, "LONG", 2)
+    monkeypatch.setattr(session_queries, "MANY", 3)
+    monkeypatch.setattr(session_queries, "LONG", 2)
     assert WorkflowSession.objects.search("john").is_long
     assert not WorkflowSession.objects.search("john").filter(outcome="clear").is_long
     assert shown(viewer.get(f"{LIST}?q=john")) == gathered
@@ -176,8 +175,8 @@ def test_search__same_rows_by_every_way(
     assert found["maria x"] == []
     assert found["gar garcia doe"] == ["Garcia Maria Doe"]
 
-    monkeypatch.setattr(querysets, "MANY", many)
-    monkeypatch.setattr(querysets, "_COUNTED", counted)
+    monkeypatch.setattr(session_queries, "MANY", many)
+    monkeypatch.setattr(session_queries, "_COUNTED", counted)
     for typed, rows in found.items():
         for query in ({}, {"outcome": "clear"}, {"outcome": "attention"}):
             response = viewer.get(LIST, {"q": typed, **query})

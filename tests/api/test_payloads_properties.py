@@ -20,9 +20,9 @@ from complycube_sessions.api.payloads import (
 )
 from complycube_sessions.conf import get_account
 from complycube_sessions.exceptions import ComplyCubePayloadError
+from complycube_sessions.mirror.merge import FetchedCheck, FetchedSession
+from complycube_sessions.mirror.write import store_batch
 from complycube_sessions.models import RelatedCheck, SessionChange, WorkflowSession
-from complycube_sessions.services.merge import FetchedCheck, FetchedSession
-from complycube_sessions.services.store import store_batch
 from tests.examples import examples
 
 SESSION_ID, CHECK_ID = "5eb2b61e02df0a0008f1cf2a", "5eb2b61e02df0a0008f1cf2b"

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from complycube_sessions.services.evidence import export_evidence
+from complycube_sessions.evidence.build import export_evidence
 from tests.admin.test_pages import MARKUP, store_hostile
 from tests.browser.conftest import NARROW, WIDE
 

@@ -19,7 +19,7 @@ from complycube_sessions import conf, exceptions, tasks
 from complycube_sessions.management.commands import refresh_workflow_sessions as refresh
 from complycube_sessions.management.commands.create_complycube_groups import GROUPS
 from complycube_sessions.models import RelatedCheck, SessionChange, WorkflowSession
-from complycube_sessions.querysets import WorkflowSessionQuerySet
+from complycube_sessions.models.session_queries import WorkflowSessionQuerySet
 from tests.docs.pages import DOCS, PAGES, ROOT, names, rows, tables
 
 PACKAGE = Path(complycube_sessions.__file__).parent

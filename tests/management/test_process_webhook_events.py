@@ -14,7 +14,7 @@ from pytest_django import Settings
 
 from complycube_sessions.management.commands import process_webhook_events as command
 from complycube_sessions.models import WebhookEvent, WorkflowSession
-from complycube_sessions.services.inbox import Processed, process_webhook_events
+from complycube_sessions.webhooks.processing import Processed, process_webhook_events
 from tests.fake_api import KEY, FakeAPI
 
 pytestmark = pytest.mark.django_db

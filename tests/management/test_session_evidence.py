@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from django.core.management import CommandError, call_command
 
+from complycube_sessions.evidence.build import export_evidence, forget_sessions
 from complycube_sessions.models import SessionEvidence, WorkflowSession
-from complycube_sessions.services.evidence import export_evidence, forget_sessions
 from tests.admin.builders import make_check, make_session, make_staff
 
 pytestmark = pytest.mark.django_db

@@ -15,7 +15,8 @@ from django.conf import settings
 
 def main(kind: str) -> None:
     django.setup()
-    from complycube_sessions.services.privacy import erase_client, prune
+    from complycube_sessions.privacy.erase import erase_client
+    from complycube_sessions.privacy.pruning import prune
 
     settings.COMPLYCUBE_RETENTION = {"WorkflowSession": timedelta(days=30)}
     if kind == "prune":

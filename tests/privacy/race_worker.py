@@ -43,8 +43,9 @@ class Pause:
 def main(writer: str, first: str) -> None:
     django.setup()
     from complycube_sessions.api.payloads import parse_session
-    from complycube_sessions.api.webhooks import EventPayload
     from complycube_sessions.conf import get_account
+    from complycube_sessions.mirror.merge import FetchedSession
+    from complycube_sessions.mirror.write import store_batch
     from complycube_sessions.models import (
         Erasure,
         PendingRefresh,
@@ -52,10 +53,10 @@ def main(writer: str, first: str) -> None:
         WebhookEvent,
         WorkflowSession,
     )
-    from complycube_sessions.services import erasures, events
-    from complycube_sessions.services.merge import FetchedSession
-    from complycube_sessions.services.privacy import erase_client
-    from complycube_sessions.services.store import store_batch
+    from complycube_sessions.privacy import tombstones
+    from complycube_sessions.privacy.erase import erase_client
+    from complycube_sessions.webhooks import inbox, receive
+    from complycube_sessions.webhooks.receive import EventPayload
 
     def store(session_id: str) -> None:
         related = [{"checkId": CHECK, "type": "t", "taskId": "1"}]
@@ -65,21 +66,21 @@ def main(writer: str, first: str) -> None:
 
     def receive_event() -> None:
         happened = EventPayload("evt", "workflow.session.updated", KNOWN, "", "", "", None)
-        events.store_event("default", happened)
+        receive.store_event("default", happened)
 
     writers: dict[str, Callable[[], object]] = {
         "store": lambda: store(NEW),
         "event": receive_event,
-        "queue": lambda: events.queue_sessions(get_account(), [KNOWN], events.QUEUED),
+        "queue": lambda: inbox.enqueue_sessions(get_account(), [KNOWN], inbox.REASON_WEBHOOK),
     }
     store(KNOWN)
     pause, errors = Pause(), []
     if first == "writer":
         # It knows that nobody was erased, and has not committed.
-        erasures.is_erased = pause.after(erasures.is_erased, "writer")
-        erasures.find = pause.after(erasures.find, "writer")
+        tombstones.is_erased = pause.after(tombstones.is_erased, "writer")
+        tombstones.find = pause.after(tombstones.find, "writer")
     else:
-        erasures.bury = pause.after(erasures.bury, "erasure")
+        tombstones.add_tombstones = pause.after(tombstones.add_tombstones, "erasure")
 
     def start(name: str, work: Callable[[], object]) -> threading.Thread:
         def run() -> None:

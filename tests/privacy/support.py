@@ -15,6 +15,7 @@ from django.core.management import CommandError, call_command
 from django.db import connections, models
 from django.utils import timezone
 
+from complycube_sessions.evidence.build import export_evidence
 from complycube_sessions.models import (
     PendingRefresh,
     RefreshRun,
@@ -24,7 +25,6 @@ from complycube_sessions.models import (
     WorkflowSession,
 )
 from complycube_sessions.services import refresh_sessions
-from complycube_sessions.services.evidence import export_evidence
 from tests.admin.builders import make_staff
 from tests.fake_api import FakeAPI
 

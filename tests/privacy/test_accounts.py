@@ -9,9 +9,9 @@ import pytest
 from pytest_django import Settings
 
 from complycube_sessions.models import Erasure, RefreshRun, WebhookEvent, WorkflowSession
+from complycube_sessions.privacy.erase import erase_client
+from complycube_sessions.privacy.tombstones import find
 from complycube_sessions.services import refresh_sessions
-from complycube_sessions.services.erasures import find
-from complycube_sessions.services.privacy import erase_client
 from tests.builders import session_row
 from tests.fake_api import KEY, FakeAPI
 from tests.privacy.support import NAME, Person, add_person, dump, run

@@ -12,7 +12,10 @@ from django.utils import timezone
 from pytest_django import Settings
 
 from complycube_sessions.admin import actions
+from complycube_sessions.evidence import build, verify
+from complycube_sessions.evidence.html import render_page
 from complycube_sessions.exceptions import ComplyCubeErasedError
+from complycube_sessions.mirror.write import store_batch
 from complycube_sessions.models import (
     Erasure,
     PendingRefresh,
@@ -20,19 +23,12 @@ from complycube_sessions.models import (
     WebhookEvent,
     WorkflowSession,
 )
-from complycube_sessions.services import (
-    events,
-    evidence,
-    inbox,
-    refresh_session,
-    refresh_sessions,
-    sweeping,
-)
-from complycube_sessions.services.evidence_page import render_page
-from complycube_sessions.services.privacy import erase_client
-from complycube_sessions.services.removal import Removal
-from complycube_sessions.services.runs import RunRecord
-from complycube_sessions.services.store import store_batch
+from complycube_sessions.privacy.erase import erase_client
+from complycube_sessions.privacy.removal import Removal
+from complycube_sessions.services import refresh_session, refresh_sessions
+from complycube_sessions.sync import account_run
+from complycube_sessions.sync.run import RunRecord
+from complycube_sessions.webhooks import inbox, processing
 from tests.admin.builders import make_staff
 from tests.admin.conftest import SignIn
 from tests.builders import default_account, session_row
@@ -46,7 +42,7 @@ from tests.privacy.support import (
     leave_traces,
     run,
 )
-from tests.webhooks import SECRET, event, post
+from tests.webhook_requests import SECRET, event, post
 
 pytestmark = pytest.mark.django_db
 ERASE = "erase_complycube_client"
@@ -237,7 +233,7 @@ def test_webhook__late_event(
     for number in range(2):
         response = post(client, event(f"late{number}", kind, **payload))
         assert response.status_code == 200
-    inbox.process_webhook_events()
+    processing.process_webhook_events()
     assert not WebhookEvent.objects.filter(event_id__startswith="late").exists()
     assert_not_asked(api, person)
     assert_nowhere(person, caplog.text)
@@ -260,7 +256,7 @@ def test_webhook__of_what_was_never_seen(
         payload["clientId"] = person.client_id
     for number in range(2):
         assert post(client, event(f"new{number}", event_type, **payload)).status_code == 200
-        inbox.process_webhook_events()
+        processing.process_webhook_events()
     assert api.count(f"/workflowSessions/{new}") == (kind == "session")
     assert api.count(f"/checks/{check}") <= 1
     assert_nowhere(person)
@@ -287,8 +283,8 @@ def test_run_under_way__does_not_bring_back(
             erase_client(person.client_id)
         return store_batch(account, batch, **kwargs)
 
-    monkeypatch.setattr(sweeping, "store_batch", store_late)
-    monkeypatch.setattr(sweeping, "SMALLEST_BATCH", 500)
+    monkeypatch.setattr(account_run, "store_batch", store_late)
+    monkeypatch.setattr(account_run, "SMALLEST_BATCH", 500)
     caplog.set_level(logging.DEBUG)
 
     ended = refresh_sessions()
@@ -333,7 +329,7 @@ def test_admin__cannot_bring_back(
 def test_queue__leaves_out_the_erased(person: Person) -> None:
     """What hands sessions to other workers makes none of an erased person due."""
     erase_client(person.client_id)
-    events.queue_sessions(default_account(), [*person.sessions[:2], "new"], events.CHUNK)
+    inbox.enqueue_sessions(default_account(), [*person.sessions[:2], "new"], inbox.REASON_CHUNK)
     assert PendingRefresh.objects.filter(reason="chunk").get().session_id == "new"
     assert_nowhere(person)
 
@@ -485,10 +481,10 @@ def test_evidence__of_a_person_who_is_erased_meanwhile(
         erase_client(person.client_id)
         return render_page(*args, **kwargs)
 
-    monkeypatch.setattr(evidence, "render_page", render)
-    exported = evidence.export_evidence(person.sessions[0])
+    monkeypatch.setattr(build, "render_page", render)
+    exported = build.export_evidence(person.sessions[0])
     assert exported.record.session_id == ""
-    assert evidence.verify_evidence(exported.json)[0].record == exported.record
+    assert verify.verify_evidence(exported.json)[0].record == exported.record
     assert_nowhere(person)
 
 
@@ -532,7 +528,7 @@ def test_erase__event_that_is_left(api: FakeAPI) -> None:
             resource_id=session_id,
         )
     api.requests.clear()
-    done = inbox.process_webhook_events()
+    done = processing.process_webhook_events()
     assert (done.stored, done.errors) == (1, {})
     assert api.count(f"/workflowSessions/{person.sessions[0]}") == 0
     assert WebhookEvent.objects.get().resource_id == other

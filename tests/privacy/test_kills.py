@@ -9,7 +9,7 @@ import pytest
 from django.utils import timezone
 
 from complycube_sessions.models import Erasure, PruneRun, WorkflowSession
-from tests.engine.conftest import OpenDatabase
+from tests.reliability.conftest import OpenDatabase
 
 pytestmark = pytest.mark.databases
 SESSIONS, KILLS, SECONDS = 2501, 2, 60

@@ -12,6 +12,7 @@ from django.utils import timezone
 from pytest_django import Settings
 
 from complycube_sessions.exceptions import ComplyCubeErasedError, ComplyCubeError
+from complycube_sessions.mirror import write
 from complycube_sessions.models import (
     Erasure,
     PendingRefresh,
@@ -20,13 +21,14 @@ from complycube_sessions.models import (
     WebhookEvent,
     WorkflowSession,
 )
-from complycube_sessions.services import inbox, refresh_session, refresh_sessions, store
-from complycube_sessions.services.privacy import erase_client
-from complycube_sessions.services.removal import ReferencedError
+from complycube_sessions.privacy.erase import erase_client
+from complycube_sessions.privacy.removal import ReferencedError
+from complycube_sessions.services import refresh_session, refresh_sessions
+from complycube_sessions.webhooks import processing
 from tests.admin.conftest import SignIn
 from tests.fake_api import KEY, FakeAPI
 from tests.privacy.support import NAME, Person, add_person, dump, leave_traces, run
-from tests.webhooks import SECRET, event, post
+from tests.webhook_requests import SECRET, event, post
 
 pytestmark = pytest.mark.django_db
 ERASE = "erase_complycube_client"
@@ -205,10 +207,10 @@ def test_event__of_anothers_check_proves_nothing(api: FakeAPI, client: Client) -
         resource_id=check,
         client_id=x.client_id,
     )
-    inbox.process_webhook_events()
+    processing.process_webhook_events()
     assert Erasure.objects.count() == before
     assert post(client, event("e2", "check.completed", id=check)).status_code == 200
-    inbox.process_webhook_events()
+    processing.process_webhook_events()
     assert WorkflowSession.objects.filter(pk=of_y).exists()
 
 
@@ -232,7 +234,7 @@ def test_lift__of_one_session(api: FakeAPI, client: Client) -> None:
     other = api.sessions[still]["allRelatedChecks"][0]["checkId"]
     for number, one in enumerate([check, other]):
         post(client, event(f"e{number}", "check.completed", id=one))
-    inbox.process_webhook_events()
+    processing.process_webhook_events()
     assert WebhookEvent.objects.get().resource_id == check
     assert still not in dump()
     assert not PendingRefresh.objects.exists()
@@ -256,7 +258,7 @@ def test_moved__rows_of_the_project_protect(person: Person, monkeypatch: Any) ->
     def refused(*args: Any) -> Any:
         raise ReferencedError("Rows of shop.Invoice protect rows of WorkflowSession.")
 
-    monkeypatch.setattr(store, "remove_session", refused)
+    monkeypatch.setattr(write, "remove_session", refused)
     session_id = person.sessions[0]
     ended = refresh_sessions(ids=[session_id])
     assert "shop.Invoice" in ended.errors[session_id]

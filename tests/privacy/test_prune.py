@@ -22,8 +22,9 @@ from complycube_sessions.models import (
     WebhookEvent,
     WorkflowSession,
 )
-from complycube_sessions.services import inbox, refresh_sessions
-from complycube_sessions.services.privacy import prune
+from complycube_sessions.privacy.pruning import prune
+from complycube_sessions.services import refresh_sessions
+from complycube_sessions.webhooks import processing
 from tests.builders import session_row
 from tests.fake_api import KEY, FakeAPI, iso
 from tests.privacy.support import add_person, everything, leave_traces, run
@@ -163,7 +164,7 @@ def test_webhook__of_an_unknown_check_leaves_out_the_pruned(api: FakeAPI, retent
     WebhookEvent.objects.create(
         account="default", event_id="e", type="check.completed", resource_id=check
     )
-    inbox.process_webhook_events()
+    processing.process_webhook_events()
     assert api.count(f"/workflowSessions/{session_id}") == 0
     assert WebhookEvent.objects.get().processed_at
 

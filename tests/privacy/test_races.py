@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tests.engine.conftest import OpenDatabase
+from tests.reliability.conftest import OpenDatabase
 
 
 @pytest.mark.databases

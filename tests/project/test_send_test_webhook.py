@@ -15,7 +15,7 @@ from complycube_sessions.models import WebhookEvent
 from project.sandbox.models import SandboxSession
 from tests.builders import vendor_example
 from tests.fake_api import KEY
-from tests.webhooks import SECRET
+from tests.webhook_requests import SECRET
 
 pytestmark = pytest.mark.django_db
 

@@ -21,7 +21,6 @@ from django.views.debug import ExceptionReporter
 from pytest_django import Settings
 
 from complycube_sessions.api.client import MAX_BODY_BYTES
-from complycube_sessions.api.webhooks import parse_event, sign, verify_signature
 from complycube_sessions.conf import get_account
 from complycube_sessions.exceptions import (
     ComplyCubeConfigurationError,
@@ -31,6 +30,7 @@ from complycube_sessions.exceptions import (
 )
 from complycube_sessions.models import PendingRefresh, RefreshRun
 from complycube_sessions.services import refresh_session
+from complycube_sessions.webhooks.receive import parse_event, sign, verify_signature
 from project.demo_server import free_port
 from tests.admin.builders import make_staff
 from tests.builders import SESSION_ID, session_row

@@ -11,11 +11,11 @@ from django.test import Client
 from pytest_django import Settings
 
 from complycube_sessions import views
-from complycube_sessions.rare_log import RareLog
 from complycube_sessions.services import refresh_sessions
-from complycube_sessions.services.inbox import process_webhook_events
+from complycube_sessions.webhooks.processing import process_webhook_events
+from complycube_sessions.webhooks.rate_limited_log import RateLimitedLog
 from tests.fake_api import KEY, FakeAPI, served
-from tests.webhooks import SECRET, event, post
+from tests.webhook_requests import SECRET, event, post
 
 STANDARD = {*vars(logging.makeLogRecord({})), "message", "asctime"}
 
@@ -32,7 +32,7 @@ def test_logs__structured_and_impersonal(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Every record has the account or the kind of error in a field of its own, and no person."""
-    monkeypatch.setattr(views, "log_refused", RareLog(logging.WARNING))
+    monkeypatch.setattr(views, "log_refused", RateLimitedLog(logging.WARNING))
     settings.COMPLYCUBE_WEBHOOK_PROCESSING = "off"
     api = FakeAPI()
     good, bad, broken = (api.add_session(number) for number in (1, 2, 3))

@@ -8,15 +8,16 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import DatabaseError, InterfaceError
 
 from complycube_sessions.api.payloads import printable_id
+from complycube_sessions.db.connections import fault_of
 from complycube_sessions.exceptions import (
     ComplyCubeClientNotFoundError,
     ComplyCubeConfigurationError,
     ComplyCubeInvalidIdError,
     ComplyCubeProtectedError,
 )
-from complycube_sessions.services.accounts import known_accounts
-from complycube_sessions.services.database import fault_of
-from complycube_sessions.services.privacy import Removed, erase_client, lift_erasure
+from complycube_sessions.mirror.accounts import known_accounts
+from complycube_sessions.privacy.erase import erase_client, lift_erasure
+from complycube_sessions.privacy.removal import Removed
 
 REFUSED, COULD_NOT_RUN = 1, 2
 

@@ -6,9 +6,9 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from complycube_sessions.db.connections import write_alias
+from complycube_sessions.evidence.build import Content, Evidence, export_evidence
 from complycube_sessions.models import WorkflowSession
-from complycube_sessions.services.database import write_alias
-from complycube_sessions.services.evidence import Content, Evidence, export_evidence
 
 COULD_NOT_RUN = 2
 ONLY_MINE = 0o600

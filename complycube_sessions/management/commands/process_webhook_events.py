@@ -12,9 +12,9 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import DatabaseError, InterfaceError, close_old_connections
 
 from complycube_sessions.conf import account_names, get_account
+from complycube_sessions.db.connections import fault_of
 from complycube_sessions.exceptions import ComplyCubeConfigurationError, ComplyCubeError
-from complycube_sessions.services.database import fault_of
-from complycube_sessions.services.inbox import Processed, process_webhook_events
+from complycube_sessions.webhooks.processing import Processed, process_webhook_events
 from complycube_sessions.wording import counted, line
 
 logger = logging.getLogger("complycube_sessions.webhook")

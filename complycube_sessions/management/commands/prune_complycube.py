@@ -7,9 +7,10 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import DatabaseError, InterfaceError
 
+from complycube_sessions.db.connections import fault_of
 from complycube_sessions.exceptions import ComplyCubeConfigurationError
-from complycube_sessions.services.database import fault_of
-from complycube_sessions.services.privacy import Removed, prune
+from complycube_sessions.privacy.pruning import prune
+from complycube_sessions.privacy.removal import Removed
 
 REFUSED, COULD_NOT_RUN = 1, 2
 

@@ -8,14 +8,14 @@ from django.contrib.auth import get_user_model
 from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from complycube_sessions.models import SessionEvidence
-from complycube_sessions.services.evidence import (
+from complycube_sessions.evidence.verify import (
     MAX_FILE_BYTES,
     EvidenceUnreadableError,
     Verification,
     is_as_exported,
     verify_evidence,
 )
+from complycube_sessions.models import SessionEvidence
 
 CHANGED, UNREADABLE = 1, 2
 

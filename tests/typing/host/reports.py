@@ -12,7 +12,7 @@ from typing import assert_type
 
 from complycube_sessions.exceptions import ComplyCubeAPIError, ComplyCubeError
 from complycube_sessions.models import RefreshRun, RelatedCheck, SessionChange, WorkflowSession
-from complycube_sessions.querysets import WorkflowSessionQuerySet
+from complycube_sessions.models.session_queries import WorkflowSessionQuerySet
 from complycube_sessions.services import refresh_session, refresh_sessions
 
 

@@ -1,0 +1,344 @@
+"""
+Evidence: what is stored of one session, as files of which it can later be said whether they were changed.
+
+The JSON file is the evidence. Its bytes are canonical (UTF-8, sorted keys, no blanks), so that equal content
+has an equal hash. The HTML file shows the same to a reader. The hashes of both stay in the database.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import re
+import zipfile
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from itertools import chain, islice
+from typing import Any, Final
+
+from django.db import models, transaction
+from django.utils import timezone
+
+from complycube_sessions import __version__
+from complycube_sessions.db import keyset
+from complycube_sessions.db.connections import beside_transactions, retry_transient, write_alias
+from complycube_sessions.evidence.html import render_page
+from complycube_sessions.models import RelatedCheck, SessionEvidence, WorkflowSession
+from complycube_sessions.privacy import tombstones
+
+FORMAT: Final = "complycube-sessions-evidence"
+FORMAT_VERSION: Final = 1
+COMMAND: Final = "command"
+ABOUT: Final = (
+    "This is a copy of what the ComplyCube API answered about one workflow session. ComplyCube ran the "
+    "checks and gave the outcomes; the software named here fetched and stored the answers at the times "
+    "given, unchanged but for images and overlong values, which are cut with a mark. All times are UTC."
+)
+CHECKS_KEPT: Final = 1_000
+# A check's result may be large; a session has some ten checks.
+CHECKS_AT_ONCE: Final = 250
+CHANGES_KEPT: Final = 10_000
+# Of all check results of a session together; an answer is bounded when it is fetched.
+RESULT_BYTES_KEPT: Final = 32 * 1024 * 1024
+
+_SESSION_FIELDS: Final = (
+    "id",
+    "client_id",
+    "entity_name",
+    "status",
+    "outcome",
+    "workflow_template_id",
+    "workflow_template_name",
+    "workflow_template_description",
+    "workflow_id",
+    "workflow_version",
+    "workflow_description",
+    "last_completed_task_id",
+    "created_at",
+    "completed_at",
+    "updated_at",
+)
+_COPY_FIELDS: Final = (
+    "account",
+    "environment",
+    "first_seen_at",
+    "fetched_at",
+    "missing_since",
+    "needs_review",
+)
+_CHECK_FIELDS: Final = (
+    "check_id",
+    "type",
+    "task_id",
+    "position",
+    "status",
+    "outcome",
+    "document_id",
+    "monitored",
+    "created_at",
+    "updated_at",
+    "fetched_at",
+    "result_fetched_at",
+    "missing_since",
+)
+_CHANGE_FIELDS: Final = (
+    "check_id",
+    "field",
+    "old",
+    "new",
+    "changed_at",
+    "observed_at",
+    "source",
+)
+_SENSITIVE_FIELDS: Final = ("raw", "tasks")
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """
+    What the files may hold, by what the person who asks may see.
+
+    ``sensitive`` is the answer as received, the results of the checks and the tasks.
+    """
+
+    sensitive: bool = True
+    history: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """Evidence that was exported: its record, and the bytes of its files by their names."""
+
+    record: SessionEvidence
+    stem: str
+    json: bytes
+    page: bytes
+
+    @property
+    def files(self) -> dict[str, bytes]:
+        return {f"{self.stem}.json": self.json, f"{self.stem}.html": self.page}
+
+    def as_zip(self) -> bytes:
+        """Return both files as one archive."""
+        buffer = io.BytesIO()
+        with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+            for name, content in self.files.items():
+                archive.writestr(name, content)
+        return buffer.getvalue()
+
+
+def export_evidence(
+    session_id: str,
+    *,
+    actor: str = COMMAND,
+    actor_name: str = "",
+    content: Content | None = None,
+) -> Evidence:
+    """
+    Return the evidence of a stored session, and record that it was exported.
+
+    Nothing is asked of the API. The record is there before the files are, also where a transaction is open
+    around the call; on SQLite it is stored when that one ends.
+
+    Args:
+        session_id: The vendor's id.
+        actor: ``user:`` and an id, or ``command``; it is kept in the database.
+        actor_name: How the person is called in the files; the database keeps it nowhere.
+        content: What the files may hold; all by default.
+
+    Raises:
+        WorkflowSession.DoesNotExist: The session is not stored here.
+    """
+    if "\0" in session_id:  # no row can hold it, and PostgreSQL raises an error of its own
+        raise WorkflowSession.DoesNotExist
+    alias = write_alias()
+    export = partial(
+        _export,
+        session_id,
+        actor=actor,
+        actor_name=actor_name,
+        asked=content or Content(),
+        alias=alias,
+    )
+    return beside_transactions(export, alias=alias)
+
+
+def forget_sessions(session_ids: Iterable[str]) -> int:
+    """
+    Take the ids of sessions out of the records of their evidence, for a person who is erased.
+
+    The hashes stay: a file that somebody keeps can still be verified.
+
+    Returns:
+        How many records were changed.
+    """
+    rows = SessionEvidence.objects.using(write_alias()).filter(session_id__in=list(session_ids))
+    return rows.exclude(session_id="").update(session_id="")
+
+
+def canonical(document: Any) -> bytes:
+    """Return JSON as the bytes that are hashed."""
+    text = json.dumps(
+        document, ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False
+    )
+    # Half of a surrogate pair has no UTF-8; as an escape it is the JSON that it was.
+    return text.encode("utf-8", "backslashreplace")
+
+
+def _export(
+    session_id: str, *, actor: str, actor_name: str, asked: Content, alias: str
+) -> Evidence:
+    document = retry_transient(lambda: _read(session_id, asked, alias), alias=alias)
+    now = timezone.now()
+    document["export"] = {
+        "exported_at": _text(now),
+        "actor": actor,
+        "actor_name": actor_name,
+        "app": "django-complycube-sessions",
+        "app_version": __version__,
+    }
+    written = canonical(document)
+    sha256 = hashlib.sha256(written).hexdigest()
+    stem = _stem(session_id, now, sha256)
+    page = render_page(document, sha256=sha256, json_name=f"{stem}.json")
+    record = SessionEvidence(
+        session_id=session_id,
+        sha256=sha256,
+        page_sha256=hashlib.sha256(page).hexdigest(),
+        created_at=now,
+        actor=actor,
+        app_version=__version__,
+    )
+    account = document["copy"]["account"]
+    retry_transient(lambda: _save(record, account, alias), alias=alias)
+    return Evidence(record, stem, written, page)
+
+
+def _read(session_id: str, content: Content, alias: str) -> dict[str, Any]:
+    """Return the document but for its export, from a session that nobody changes meanwhile."""
+    with transaction.atomic(using=alias):
+        # The store locks the row before it writes checks or changes.
+        rows = WorkflowSession.objects.using(alias).select_for_update()
+        if not content.sensitive:
+            rows = rows.defer(*_SENSITIVE_FIELDS)
+        session = rows.get(pk=session_id)
+        checks, left_out = _checks(session, content)
+        history, more_left_out = _history(session, content)
+    document = {
+        "format": FORMAT,
+        "format_version": FORMAT_VERSION,
+        "about": ABOUT,
+        "session": _values(session, _SESSION_FIELDS),
+        "copy": _values(session, _COPY_FIELDS),
+        "compliance_policies": session.compliance_policies,
+        "policy_assurance": session.policy_assurance,
+        "checks": checks,
+        "history": history,
+        "timeline": _timeline(session, checks, history),
+        "left_out": [*left_out, *more_left_out],
+    }
+    if content.sensitive:
+        document |= {"tasks": session.tasks, "answer_as_received": session.raw}
+    return document
+
+
+def _checks(
+    session: WorkflowSession, content: Content
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    rows = session.checks.all() if content.sensitive else session.checks.defer("result", "raw")
+    kept: list[dict[str, Any]] = []
+    left_out: list[dict[str, Any]] = []
+    if not content.sensitive:
+        left_out.append({"what": "sensitive", "why": "permission"})
+    size = cut = 0
+    in_order = keyset.keys_of(RelatedCheck, ["position", "id"])
+    read = chain.from_iterable(keyset.walk(rows, in_order, size=CHECKS_AT_ONCE))
+    for check in islice(read, CHECKS_KEPT):
+        shown = _values(check, _CHECK_FIELDS)
+        if content.sensitive:
+            size += len(canonical(check.result)) + len(canonical(check.raw))
+            if size <= RESULT_BYTES_KEPT:
+                shown |= {"result": check.result, "answer_as_received": check.raw}
+            else:
+                cut += 1
+        kept.append(shown)
+    if cut:
+        left_out.append({"what": "check_results", "why": "size", "count": cut})
+    if len(kept) == CHECKS_KEPT and (more := session.checks.count() - len(kept)) > 0:
+        left_out.append({"what": "checks", "why": "size", "count": more})
+    return kept, left_out
+
+
+def _history(
+    session: WorkflowSession, content: Content
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    if not content.history:
+        return [], [{"what": "history", "why": "permission"}]
+    # The newest are kept, and stand in the order in which they were observed.
+    rows = list(session.changes.order_by("-observed_at", "-pk")[: CHANGES_KEPT + 1])
+    kept = [_values(change, _CHANGE_FIELDS) for change in reversed(rows[:CHANGES_KEPT])]
+    if len(rows) <= CHANGES_KEPT:
+        return kept, []
+    more = session.changes.count() - len(kept)
+    return kept, [{"what": "history", "why": "size", "count": more}]
+
+
+def _timeline(
+    session: WorkflowSession, checks: list[dict[str, Any]], history: list[dict[str, Any]]
+) -> list[dict[str, Any]]:
+    """Return what happened and when, oldest first, each with whose time it is."""
+    events = [
+        {"at": _text(when), "what": what, "by": by}
+        for when, what, by in (
+            (session.created_at, "session_created", "vendor"),
+            (session.completed_at, "session_completed", "vendor"),
+            (session.updated_at, "session_updated", "vendor"),
+            (session.first_seen_at, "first_stored", "copy"),
+            (session.fetched_at, "last_fetched", "copy"),
+            (session.missing_since, "missing_upstream", "copy"),
+        )
+    ]
+    for check in checks:
+        about = {key: check[key] for key in ("check_id", "type", "status", "outcome")}
+        events.append({"at": check["created_at"], "what": "check_created", "by": "vendor"} | about)
+        events.append({"at": check["updated_at"], "what": "check_updated", "by": "vendor"} | about)
+    for change in history:
+        about = {key: change[key] for key in ("check_id", "field", "old", "new")}
+        is_vendors = bool(change["changed_at"])
+        at = change["changed_at"] or change["observed_at"]
+        events.append(
+            {"at": at, "what": "change", "by": "vendor" if is_vendors else "copy"} | about
+        )
+    return sorted((event for event in events if event["at"]), key=lambda event: str(event["at"]))
+
+
+def _values(row: models.Model, names: tuple[str, ...]) -> dict[str, Any]:
+    values = {name: getattr(row, name) for name in names}
+    return {
+        name: _text(value) if isinstance(value, datetime) else value
+        for name, value in values.items()
+    }
+
+
+def _text(when: datetime | None) -> str | None:
+    """Return a time in a form whose order as text is its order in time."""
+    if when is None:
+        return None
+    return when.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def _stem(session_id: str, when: datetime, sha256: str) -> str:
+    safe = re.sub(r"[^A-Za-z0-9_-]", "_", session_id)[:64]
+    return f"evidence-{safe}-{when.astimezone(UTC):%Y%m%dT%H%M%SZ}-{sha256[:8]}"
+
+
+def _save(record: SessionEvidence, account: str, alias: str) -> None:
+    with transaction.atomic(using=alias):
+        tombstones.lock_shared(account, alias)
+        # The person may have been erased since the session was read.
+        if tombstones.find(account, sessions=[record.session_id]):
+            record.session_id = ""
+        record.save(using=alias, force_insert=True)

@@ -1,0 +1,369 @@
+"""
+The HTML file of an evidence: its JSON, laid out for a person who reads or prints it.
+
+All is made from the document alone. Every text in it is escaped, and the page is bounded in the number and
+the length of what it shows; where something is cut, it says so and points to the JSON file, which is whole.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final
+
+from django.template.loader import render_to_string
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy, ngettext
+
+from complycube_sessions.models import RelatedCheck, SessionChange, WorkflowSession
+
+MAX_TEXT: Final = 2_000
+MAX_NODES: Final = 5_000
+# Of all trees together.
+MAX_TREE_TEXT: Final = 500_000
+MAX_DEPTH: Final = 40
+MAX_ROWS: Final = 1_000
+DASH: Final = "\N{EN DASH}"
+
+# They would reorder or hide what stands beside them; what joins letters in some scripts stays.
+_CONTROLS: Final = re.compile(
+    "[\0-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u202a-\u202e\u2060-\u2069\ufeff\ud800-\udfff]"
+)
+_OUTCOME_LABELS: Final = {
+    **dict(WorkflowSession.Outcome.choices),
+    **dict(RelatedCheck.Outcome.choices),
+}
+_STATUS_LABELS: Final = {
+    **dict(WorkflowSession.Status.choices),
+    **dict(RelatedCheck.Status.choices),
+}
+_TYPE_LABELS: Final = dict(RelatedCheck.Type.choices)
+_FIELD_LABELS: Final = dict(SessionChange.Field.choices)
+_MARKS: Final = {
+    "clear": ("good", "✓"),
+    "attention": ("look", "!"),
+    "review": ("look", "!"),
+    "decline": ("bad", "✕"),
+    "rejected": ("bad", "✕"),
+    "match_confirmed": ("bad", "✕"),
+    "not_processed": ("look", "∅"),
+}
+_EVENTS: Final = {
+    "session_created": gettext_lazy("Session created"),
+    "session_completed": gettext_lazy("Session completed"),
+    "session_updated": gettext_lazy("Last updated by ComplyCube"),
+    "first_stored": gettext_lazy("First stored here"),
+    "last_fetched": gettext_lazy("Last fetched"),
+    "missing_upstream": gettext_lazy("No longer known to ComplyCube"),
+    "check_created": gettext_lazy("Check created"),
+    "check_updated": gettext_lazy("Check last updated"),
+}
+
+
+def render_page(document: Mapping[str, Any], *, sha256: str, json_name: str) -> bytes:
+    """
+    Return the page of a document.
+
+    Args:
+        document: As ``evidence/build.py`` makes it.
+        sha256: The hash of the JSON file.
+        json_name: The name of the JSON file.
+    """
+    session, copy, export = document["session"], document["copy"], document["export"]
+    trees = _Trees()
+    checks = document["checks"]
+    context = {
+        "session_id": visible(session["id"]),
+        "name": visible(session["entity_name"]),
+        "outcome": outcome(session["outcome"]),
+        "tone": _mark(session["outcome"])[0],
+        "verdict": _verdict(session["outcome"]),
+        "open_checks": sum(not _is_clear(check) for check in checks),
+        "is_test": copy["environment"] == "test",
+        "missing_since": moment(copy["missing_since"]),
+        "needs_review": copy["needs_review"],
+        "facts": _facts(session),
+        "origin": _origin(copy, export, json_name),
+        "sha256": sha256,
+        "json_name": json_name,
+        "about": document["about"],
+        "left_out": [_left_out(entry) for entry in document["left_out"]],
+        "checks": [_check(check) for check in checks[:MAX_ROWS]],
+        "policies": trees.block(document["compliance_policies"]),
+        "assurance": trees.block(document["policy_assurance"]),
+        "timeline": [_event(event) for event in document["timeline"][:MAX_ROWS]],
+        "history": [_change(change) for change in document["history"][-MAX_ROWS:]],
+        "rows_left_out": _rows_left_out(document),
+        "has_history": {"what": "history", "why": "permission"} not in document["left_out"],
+        "is_sensitive": "answer_as_received" in document,
+        "results": [
+            (_check(check), trees.block(check["result"]))
+            for check in checks[:MAX_ROWS]
+            if check.get("result")
+        ],
+        "without_result": sum(not check.get("result") for check in checks),
+        "tasks": trees.block(document.get("tasks")),
+        "answer": trees.block(document.get("answer_as_received")),
+        "cut": trees.left_out,
+    }
+    html = render_to_string("complycube_sessions/evidence.html", context)
+    return html.encode("utf-8", "backslashreplace")
+
+
+def visible(value: object, length: int = MAX_TEXT) -> str:
+    """Return text in which no character is invisible or turns others around, cut to a length."""
+    text = str(value)
+    rest = len(text) - length
+    shown = _CONTROLS.sub(lambda match: f"[U+{ord(match[0]):04X}]", text[:length])
+    if rest <= 0:
+        return shown
+    more = ngettext("%(count)d more character", "%(count)d more characters", rest)
+    return f"{shown}… ({more % {'count': rest}})"
+
+
+def outcome(word: str) -> SafeString:
+    """Return an outcome as glyph and label; only one that is known and good looks good."""
+    if not word:
+        return format_html('<span class="word none">{} {}</span>', DASH, _("No outcome"))
+    tone, glyph = _mark(word)
+    return format_html(
+        '<span class="word {}"><span aria-hidden="true">{}</span> <bdi>{}</bdi></span>',
+        tone,
+        glyph,
+        _OUTCOME_LABELS.get(word) or visible(word),
+    )
+
+
+def moment(time: str | None) -> str:
+    """Return a time of the document as a person reads it, in UTC to the second."""
+    return f"{cell(time)} UTC" if time else DASH
+
+
+def cell(time: str | None) -> str:
+    """Return a time for a column whose heading says that it is UTC."""
+    return f"{time[:10]} {time[11:19]}" if time else DASH
+
+
+def _mark(word: str) -> tuple[str, str]:
+    return _MARKS.get(word, ("none", "?")) if word else ("none", DASH)
+
+
+def _verdict(word: str) -> str:
+    if not word:
+        return _("ComplyCube has given this session no outcome. That is no approval.")
+    label = _OUTCOME_LABELS.get(word) or visible(word)
+    if word == WorkflowSession.Outcome.CLEAR:
+        return _("The outcome that ComplyCube gave this session is “%(outcome)s”.") % {
+            "outcome": label
+        }
+    return _(
+        "The outcome that ComplyCube gave this session is “%(outcome)s”. That is no approval."
+    ) % {"outcome": label}
+
+
+def _is_clear(check: Mapping[str, Any]) -> bool:
+    return bool(check["status"] == "complete" and check["outcome"] == "clear")
+
+
+def _facts(session: Mapping[str, Any]) -> list[tuple[str, str]]:
+    version = session["workflow_version"]
+    workflow = visible(session["workflow_template_name"] or session["workflow_template_id"] or DASH)
+    facts = [
+        (_("Name"), visible(session["entity_name"]) or DASH),
+        (_("Client id"), visible(session["client_id"]) or DASH),
+        (_("Session id"), visible(session["id"])),
+        (_("Status"), _status(session["status"])),
+        (_("Workflow"), workflow if version is None else f"{workflow} · v{version}"),
+        (_("Workflow id"), visible(session["workflow_id"]) or DASH),
+        (_("Created"), moment(session["created_at"])),
+        (_("Completed"), moment(session["completed_at"])),
+        (_("Last updated by ComplyCube"), moment(session["updated_at"])),
+    ]
+    for label, key in (
+        (_("Workflow template description"), "workflow_template_description"),
+        (_("Workflow description"), "workflow_description"),
+        (_("Last completed task"), "last_completed_task_id"),
+    ):
+        if session[key]:
+            facts.append((label, visible(session[key])))
+    return facts
+
+
+def _origin(
+    copy: Mapping[str, Any], export: Mapping[str, Any], json_name: str
+) -> list[tuple[str, str]]:
+    environment = {"live": _("Live"), "test": _("Test (no real persons)")}
+    by = export["actor_name"] or export["actor"]
+    shown_by = by if by == export["actor"] else f"{by} ({export['actor']})"
+    return [
+        (_("Exported"), moment(export["exported_at"])),
+        (_("Exported by"), visible(shown_by)),
+        (
+            _("ComplyCube environment"),
+            environment.get(copy["environment"], visible(copy["environment"]) or _("Unknown")),
+        ),
+        (_("ComplyCube account, as named here"), visible(copy["account"])),
+        (_("First stored here"), moment(copy["first_seen_at"])),
+        (_("Last fetched from ComplyCube"), moment(copy["fetched_at"])),
+        (_("Software"), f"{export['app']} {export['app_version']}"),
+        (_("The evidence itself"), json_name),
+    ]
+
+
+def _left_out(entry: Mapping[str, Any]) -> str:
+    """Return what the document lacks as a sentence."""
+    count = {"count": entry.get("count", 0)}
+    if entry["why"] == "permission":
+        if entry["what"] == "history":
+            return _("The history is left out: who exported this may not see it.")
+        return _(
+            "The results of the checks, the tasks and the answer as received are left out: who exported "
+            "this may not see them."
+        )
+    if entry["what"] == "checks":
+        text = ngettext(
+            "Too large to be kept: %(count)d more check is left out.",
+            "Too large to be kept: %(count)d more checks are left out.",
+            count["count"],
+        )
+        return text % count
+    if entry["what"] == "check_results":
+        text = ngettext(
+            "Too large to be kept: the result of %(count)d check is left out.",
+            "Too large to be kept: the results of %(count)d checks are left out.",
+            count["count"],
+        )
+        return text % count
+    return _("Too large to be kept: %(count)d older changes are left out.") % count
+
+
+def _rows_left_out(document: Mapping[str, Any]) -> int:
+    parts: list[Sequence[Any]] = [document[key] for key in ("checks", "timeline", "history")]
+    return sum(max(0, len(rows) - MAX_ROWS) for rows in parts)
+
+
+def _status(word: str) -> str:
+    return str(_STATUS_LABELS.get(word) or visible(word)) or DASH
+
+
+def _type(word: str) -> str:
+    return str(_TYPE_LABELS.get(word) or visible(word)) or _("Check of unknown type")
+
+
+def _check(check: Mapping[str, Any]) -> dict[str, Any]:
+    failed = check["status"] == RelatedCheck.Status.FAILED
+    return {
+        "id": visible(check["check_id"]),
+        "type": _type(check["type"]),
+        "outcome": outcome(check["outcome"]),
+        "failed": failed,
+        "status": _status(check["status"]),
+        "updated": cell(check["updated_at"]),
+        "fetched": cell(check["fetched_at"]),
+        "result_fetched": moment(check["result_fetched_at"]),
+        "missing_since": moment(check["missing_since"]) if check["missing_since"] else "",
+    }
+
+
+def _event(event: Mapping[str, Any]) -> dict[str, Any]:
+    by = "ComplyCube" if event["by"] == "vendor" else _("This copy")
+    if event["what"] == "change":
+        return {"at": cell(event["at"]), "by": by, "text": _change_text(event)}
+    text = str(_EVENTS.get(event["what"], event["what"]))
+    if not event.get("check_id"):
+        return {"at": cell(event["at"]), "by": by, "text": text}
+    words = outcome(event["outcome"]) if event["what"] == "check_updated" else ""
+    shown = format_html("{}: <bdi>{}</bdi> {}", text, _type(event["type"]), words)
+    return {"at": cell(event["at"]), "by": by, "text": shown}
+
+
+def _change(change: Mapping[str, Any]) -> dict[str, Any]:
+    sources = dict(SessionChange.Source.choices)
+    return {
+        "changed": cell(change["changed_at"]),
+        "observed": cell(change["observed_at"]),
+        "text": _change_text(change),
+        "source": sources.get(change["source"]) or visible(change["source"]),
+    }
+
+
+def _change_text(change: Mapping[str, Any]) -> SafeString:
+    label = str(_FIELD_LABELS.get(change["field"]) or visible(change["field"]))
+    about = visible(change["check_id"])
+    if about and change["field"] in {"status", "outcome"}:
+        label = _("%(field)s of check") % {"field": label}
+    return format_html(
+        "{} <code>{}</code> {} → {}",
+        label,
+        about,
+        _side(change["field"], change["old"]),
+        _side(change["field"], change["new"]),
+    )
+
+
+def _side(field: str, word: str) -> SafeString | str:
+    if not word:
+        return _("nothing")
+    if field == SessionChange.Field.OUTCOME:
+        return outcome(word)
+    presence = {"added": _("added"), "gone": _("gone")} if field == "check" else {}
+    return format_html("<bdi>{}</bdi>", presence.get(word) or _status(word))
+
+
+class _Trees:
+    """JSON of any shape as nested lists, within one bound for the whole page."""
+
+    def __init__(self) -> None:
+        self.nodes = 0
+        self.text = 0
+        self.left_out = 0
+
+    def block(self, value: Any) -> SafeString | str:
+        """Return a value, or ``""`` for one that is empty."""
+        if value in (None, "", [], {}):
+            return ""
+        return self._value(value, 0)
+
+    def _value(self, value: Any, depth: int, key: str = "") -> SafeString | str:
+        if not isinstance(value, Mapping | list) or not value:
+            leaf = _leaf(value, key)
+            self.text += len(leaf)
+            return leaf
+        if depth >= MAX_DEPTH:
+            self.left_out += 1
+            return "…"
+        shown = []
+        for key, item in value.items() if isinstance(value, Mapping) else _numbered(value):
+            if self.nodes >= MAX_NODES or self.text >= MAX_TREE_TEXT:
+                self.left_out += 1
+                continue
+            self.nodes += 1
+            name = visible(key)
+            self.text += len(name)
+            shown.append((name, self._value(item, depth + 1, str(key))))
+        return format_html(
+            '<ul class="tree">{}</ul>',
+            format_html_join("", "<li><b><bdi>{}</bdi></b> {}</li>", shown),
+        )
+
+
+def _numbered(values: Sequence[Any]) -> Iterator[tuple[str, Any]]:
+    """Yield the entries of a list with their numbers, and with their names where they have one."""
+    for number, item in enumerate(values, start=1):
+        name = item.get("name") if isinstance(item, Mapping) else None
+        yield f"{number}. {name}" if isinstance(name, str) else f"{number}.", item
+
+
+def _leaf(value: Any, key: str) -> SafeString | str:
+    if isinstance(value, str):
+        is_outcome = value in _MARKS or key == "outcome"
+        return outcome(value) if is_outcome else format_html("<bdi>{}</bdi>", visible(value))
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, Mapping | list):
+        return "{}" if isinstance(value, Mapping) else "[]"
+    return visible(value)

@@ -1,0 +1,475 @@
+"""
+The only writer of mirrored rows.
+
+A batch is one transaction with a constant number of statements. It first makes sure that each row
+exists, then locks the rows in the order of their ids, so that of two processes with the same session
+one waits and compares its copy with what the other has written. Whoever was erased is refused there too.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Final
+
+from django.db import DatabaseError, IntegrityError, InterfaceError, transaction
+from django.db.models import Exists, F, OuterRef, Q
+from django.utils import timezone
+
+from complycube_sessions import signals
+from complycube_sessions.conf import Account
+from complycube_sessions.db.bulk import build_row, no_collections, read_rows, update_rows, upsert
+from complycube_sessions.db.clocks import is_believable
+from complycube_sessions.db.connections import (
+    is_connected,
+    is_transient,
+    retry_transient,
+    write_alias,
+)
+from complycube_sessions.exceptions import ComplyCubeOwnershipError, ComplyCubeStorageError
+from complycube_sessions.mirror.merge import (
+    SESSION_CONTENT,
+    Effect,
+    FetchedSession,
+    MergedSession,
+    Observation,
+    merge,
+    supersedes,
+)
+from complycube_sessions.models import (
+    PendingRefresh,
+    RelatedCheck,
+    SessionNameWord,
+    WebhookEvent,
+    WorkflowSession,
+)
+from complycube_sessions.models.name_words import name_rotations
+from complycube_sessions.privacy import tombstones
+from complycube_sessions.privacy.moved import moved_reason, remove_session, why_kept
+from complycube_sessions.privacy.removal import ReferencedError, why_left
+from complycube_sessions.statistics.by_day import mark_changed
+
+logger = logging.getLogger("complycube_sessions.store")
+
+OnSignal = Callable[[], object]
+
+BATCH_SIZE: Final = 500
+# The mark of a row that this transaction inserted; it never leaves the transaction.
+_NOT_FETCHED: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_SESSION_MOVES: Final = ("fetched_at", "missing_since", "needs_review")
+_SESSION_FIELDS: Final = (*SESSION_CONTENT, *_SESSION_MOVES, "first_seen_at", "announced_outcome")
+_CHECK_MOVES: Final = ("fetched_at", "result_fetched_at")
+
+
+@dataclass(slots=True)
+class StoredBatch:
+    """What became of the sessions of a batch, by session id."""
+
+    effects: dict[str, Effect] = field(default_factory=dict)
+    failed: dict[str, str] = field(default_factory=dict)
+    changes: int = 0
+    erased: set[str] = field(default_factory=set)
+
+
+def store_batch(
+    account: Account,
+    fetched: Sequence[FetchedSession],
+    *,
+    source: str = "refresh",
+    on_signal: OnSignal = lambda: None,
+) -> StoredBatch:
+    """
+    Store up to 500 fetched sessions with their checks and history, then send the signals.
+
+    A batch that the database refuses is split until the one record that it refuses is named; the
+    others are stored.
+
+    Args:
+        account: Whose key fetched them; rows of another account or environment are left alone.
+        fetched: Sessions in any order; of the same session, the newest copy wins.
+        source: ``refresh``, ``webhook`` or ``admin``, for the history.
+        on_signal: Called before each signal, whose receivers may take long.
+
+    Raises:
+        django.db.DatabaseError: The database cannot be reached, or stays locked.
+    """
+    alias = write_alias()
+    try:
+        stored, merged = retry_transient(
+            lambda: _write(account, fetched, source, alias), alias=alias
+        )
+    except (DatabaseError, InterfaceError) as error:
+        if is_transient(error) or not is_connected(alias):
+            raise
+        if len(fetched) > 1:
+            return _store_halves(account, fetched, source, on_signal)
+        # The database's own words may quote the record.
+        reason = (
+            f"{ComplyCubeStorageError.__name__}: the database refused it ({type(error).__name__})."
+        )
+        return StoredBatch(failed={fetched[0].session_id: reason})
+    _send_signals(merged, source, alias, on_signal)
+    return stored
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """
+    What became of sessions that the API does not know.
+
+    Args:
+        marked: Those that are stored and now marked as missing.
+        alive: Those of which a later answer is stored, so that they are left as they are.
+    """
+
+    marked: list[str] = field(default_factory=list)
+    alive: list[str] = field(default_factory=list)
+
+
+def mark_missing(account: Account, answers: Mapping[str, datetime]) -> Missing:
+    """
+    Mark stored sessions of this account as missing upstream; they keep all their data.
+
+    Args:
+        account: Whose key was told 404.
+        answers: For each id, when the request that was answered 404 began. A copy that was fetched
+            later proves the session alive and stays as it is.
+
+    Returns:
+        The ids of those sessions that are stored, by what became of them.
+    """
+    alias = write_alias()
+
+    def write() -> Missing:
+        now = timezone.now()
+
+        def is_alive(row: WorkflowSession) -> bool:
+            return answers[row.pk] < row.fetched_at and is_believable(row.fetched_at, now)
+
+        rows = WorkflowSession.objects.using(alias).filter(
+            account=account.name, environment=account.environment
+        )
+        with transaction.atomic(using=alias, durable=True):
+            asked = rows.filter(pk__in=list(answers)).order_by("pk")
+            locked = list(read_rows(asked.select_for_update()))
+            alive = [row.pk for row in locked if not row.missing_since and is_alive(row)]
+            gone = [row for row in locked if not row.missing_since and row.pk not in alive]
+            for row in gone:
+                row.missing_since = answers[row.pk]
+            update_rows(gone, unique=["id"], update=["missing_since"], alias=alias)
+            _settle(account, [row.pk for row in locked], min(answers.values()), alias)
+        return Missing([row.pk for row in locked if row.missing_since], alive)
+
+    return retry_transient(write, alias=alias) if answers else Missing()
+
+
+def announce_outcomes(
+    account: Account, *, source: str = "refresh", on_signal: OnSignal = lambda: None
+) -> int:
+    """Announce the outcomes whose signal a killed process still owes; return how many."""
+    alias = write_alias()
+    never = Q(announced_outcome=None) & ~Q(outcome="")
+    differs = Q(announced_outcome__isnull=False) & ~Q(announced_outcome=F("outcome"))
+    owed = WorkflowSession.objects.using(alias).filter(never | differs, account=account.name)
+    count = 0
+    while rows := list(owed.order_by("pk")[:BATCH_SIZE]):
+        _announce(rows, source, alias, on_signal)
+        count += len(rows)
+    return count
+
+
+def _store_halves(
+    account: Account, fetched: Sequence[FetchedSession], source: str, on_signal: OnSignal
+) -> StoredBatch:
+    middle = len(fetched) // 2
+    whole = StoredBatch()
+    for half in (fetched[:middle], fetched[middle:]):
+        part = store_batch(account, half, source=source, on_signal=on_signal)
+        whole.effects |= part.effects
+        whole.failed |= part.failed
+        whole.changes += part.changes
+        whole.erased |= part.erased
+    return whole
+
+
+def _write(
+    account: Account, fetched: Sequence[FetchedSession], source: str, alias: str
+) -> tuple[StoredBatch, list[MergedSession]]:
+    seen = Observation(source=source, observed_at=timezone.now())
+    with no_collections(), transaction.atomic(using=alias, durable=True):
+        rows, touches_erased = _lock_rows(account, fetched, alias)
+        erased = _refuse_erased(account, fetched, rows, alias) if touches_erased else _Refused()
+        created = {pk: found.row.created_at for pk, found in rows.items()}
+        stored, merged = _merge_all(account, fetched, rows, seen)
+        if not signals.session_outcome_changed.has_listeners(WorkflowSession):
+            # Nobody is owed anything: what would be a statement of its own is noted with the content.
+            for m in merged:
+                if (m.is_filled or m.changed_fields) and _is_owed(m.row):
+                    m.row.announced_outcome = m.row.outcome
+        _write_sessions(merged, alias)
+        _write_checks(merged, alias)
+        _write_name_words([m for m in merged if "entity_name" in m.changed_fields], alias)
+        changes = [change for m in merged for change in m.changes]
+        upsert(changes, alias=alias)
+        stored.changes = len(changes)
+        stored.erased = erased.sessions
+        stored.failed |= erased.failed
+        counted = [m.row for m in merged if m.effect != "unchanged"]
+        moments = [row.created_at for row in counted]
+        mark_changed([*moments, *(created[row.pk] for row in counted)], alias=alias)
+        # What became due since the rows were read was asked for after the fetch began.
+        due = {pk for pk, found in rows.items() if getattr(found.row, "is_due", False)}
+        complete = [
+            f
+            for f in fetched
+            if f.payload is not None and f.is_whole and f.session_id in stored.effects
+        ]
+        if settled := [f.session_id for f in complete if f.session_id in due]:
+            _settle(account, settled, min(f.fetched_at for f in complete), alias)
+    return stored, merged
+
+
+def _lock_rows(
+    account: Account, fetched: Sequence[FetchedSession], alias: str
+) -> tuple[dict[str, MergedSession], bool]:
+    """
+    Insert what is new, then lock all rows of the batch.
+
+    Returns:
+        The rows with their checks, and whether anything of the batch is an erased person's.
+    """
+    ids = sorted({f.session_id for f in fetched})
+    new = sorted({f.session_id for f in fetched if f.payload is not None})
+    # A write comes first: SQLite would refuse a transaction that reads and then finds others writing.
+    # It also shares the gate of the erasures: only a row that is not there yet could escape one.
+    upsert(
+        _placeholders(account, new, alias),
+        unique=["id"],
+        alias=alias,
+        shares=tombstones.advisory_key(account.name),
+    )
+    due = PendingRefresh.objects.filter(account=account.name, session_id=OuterRef("pk"))
+    sessions = WorkflowSession.objects.using(alias).filter(pk__in=ids).order_by("pk")
+    sessions = sessions.annotate(is_due=Exists(due))
+    if new:
+        clients = {f.payload.client_id for f in fetched if f.payload is not None}
+        named = {tombstones.CLIENT: clients, tombstones.SESSION: new}
+        any_erased = tombstones.erased_expression(account.name, alias, named)
+        sessions = sessions.annotate(any_erased=any_erased)
+    found = {row.pk: row for row in read_rows(sessions.select_for_update())}
+    checks: dict[str, dict[str, RelatedCheck]] = {pk: {} for pk in found}
+    for check in read_rows(RelatedCheck.objects.using(alias).filter(session__in=list(found))):
+        checks[check.session_id][check.check_id] = check
+    rows = {
+        pk: MergedSession(row=row, checks=checks[pk], is_new=row.fetched_at == _NOT_FETCHED)
+        for pk, row in found.items()
+    }
+    # It is the same for every row; a batch without anything new has not asked.
+    answer = next((getattr(row, "any_erased", False) for row in found.values()), False)
+    return rows, tombstones.is_erased(answer, account.name, alias)
+
+
+@dataclass(slots=True)
+class _Refused:
+    """The sessions of erased persons in a batch; ``failed`` are stored ones that must not be removed."""
+
+    sessions: set[str] = field(default_factory=set)
+    failed: dict[str, str] = field(default_factory=dict)
+
+
+def _refuse_erased(
+    account: Account,
+    fetched: Sequence[FetchedSession],
+    rows: dict[str, MergedSession],
+    alias: str,
+) -> _Refused:
+    """
+    Take erased persons out of the batch, with all that has named them meanwhile.
+
+    A stored session that has moved to an erased client goes the way that the erasure went.
+    """
+    tombstones.lock_shared(account.name, alias)
+    copies = [(f, f.payload) for f in fetched if f.payload is not None]
+    found = tombstones.find(
+        account.name,
+        clients=[payload.client_id for _, payload in copies],
+        sessions=[copy.session_id for copy, _ in copies],
+    )
+    refused = _Refused()
+    for copy, payload in copies:
+        session_id, row = copy.session_id, rows.get(copy.session_id)
+        of_erased = payload.client_id in found.clients
+        if session_id not in found.sessions and not of_erased:
+            continue
+        if row is not None and not row.is_new and _is_others_or_newer(account, row.row, copy):
+            continue  # the merge leaves it as it is, or names whose it is
+        erasure = tombstones.erasure_of(account.name, payload.client_id) if of_erased else None
+        checks = {reference.check_id for reference in payload.related_checks}
+        removed: Mapping[str, int] | None = None
+        if erasure is not None and row is not None and not row.is_new:
+            if why := why_kept(session_id, erasure):
+                refused.failed[session_id] = why
+                continue
+            checks.update(row.checks)
+            try:
+                removed = remove_session(session_id, row.checks)
+            except (ReferencedError, IntegrityError) as error:
+                refused.failed[session_id] = moved_reason(why_left(error))
+                continue
+        refused.sessions.add(session_id)
+        if erasure is not None:
+            named = {tombstones.SESSION: [session_id], tombstones.CHECK: checks}
+            tombstones.add_tombstones_of_client(erasure, named, alias=alias, removed=removed)
+        pending = PendingRefresh.objects.using(alias).filter(session_id=session_id)
+        pending.filter(account=account.name).delete()
+        events = WebhookEvent.objects.using(alias).filter(account=account.name)
+        events.filter(resource_id__in=[session_id, *checks]).delete()
+    new = [pk for pk in refused.sessions if pk in rows and rows[pk].is_new]
+    WorkflowSession.objects.using(alias).filter(pk__in=new).delete()
+    for pk in (*refused.sessions, *refused.failed):
+        rows.pop(pk, None)
+    return refused
+
+
+def _is_others_or_newer(account: Account, row: WorkflowSession, copy: FetchedSession) -> bool:
+    """Return whether a stored row is another account's, or was fetched when the API had said more."""
+    assert copy.payload is not None  # noqa: S101 - the caller looked
+    if (row.account, row.environment) != (account.name, account.environment):
+        return True
+    return not supersedes(
+        updated_at=copy.payload.updated_at,
+        fetched_at=copy.fetched_at,
+        stored_updated_at=row.updated_at,
+        stored_fetched_at=row.fetched_at,
+    )
+
+
+def _placeholders(account: Account, ids: Sequence[str], alias: str) -> list[WorkflowSession]:
+    """Return a row for each id that may not be there yet; all but the id they have in common."""
+    names = [field.attname for field in WorkflowSession._meta.concrete_fields if field.name != "id"]
+    first = WorkflowSession(
+        account=account.name, environment=account.environment, fetched_at=_NOT_FETCHED
+    )
+    common = [(name, getattr(first, name)) for name in names]
+    return [build_row(WorkflowSession, [*common, ("id", pk)], alias) for pk in ids]
+
+
+def _merge_all(
+    account: Account,
+    fetched: Sequence[FetchedSession],
+    rows: Mapping[str, MergedSession],
+    seen: Observation,
+) -> tuple[StoredBatch, list[MergedSession]]:
+    stored = StoredBatch()
+    touched: dict[str, MergedSession] = {}
+    for copy in fetched:
+        merged = rows.get(copy.session_id)
+        if merged is None:  # only its checks were sent, and it was erased meanwhile
+            continue
+        owner = (merged.row.account, merged.row.environment)
+        if owner != (account.name, account.environment):
+            stored.failed[copy.session_id] = ownership_reason(copy.session_id, *owner)
+            continue
+        merge(merged, copy, seen)
+        touched[copy.session_id] = merged
+    stored.effects = {pk: merged.effect for pk, merged in touched.items()}
+    return stored, list(touched.values())
+
+
+def ownership_reason(session_id: str, account: str, environment: str) -> str:
+    """Return the named reason why an answer is not written over another's row."""
+    return (
+        f"{ComplyCubeOwnershipError.__name__}: {session_id} is stored for account {account!r}"
+        f" ({environment or 'unknown'} environment) and was left as it is."
+    )
+
+
+def _write_sessions(merged: list[MergedSession], alias: str) -> None:
+    """Write all in one statement; columns that changed in no row are left out, and so are their indexes."""
+    fields = {*_SESSION_MOVES, "announced_outcome"}.union(*(m.changed_fields for m in merged))
+    if any(m.is_new for m in merged):  # its placeholder is filled
+        fields.update(_SESSION_FIELDS)
+    rows = [m.row for m in merged if m.is_new or m.moved or m.changed_fields]
+    update_rows(rows, unique=["id"], update=sorted(fields), alias=alias)
+
+
+def _write_checks(merged: list[MergedSession], alias: str) -> None:
+    """Insert and update in one statement; what changed in no row that exists is not updated."""
+    fields = {*_CHECK_MOVES}.union(*(m.changed_check_fields for m in merged))
+    rows = [
+        m.checks[check_id]
+        for m in merged
+        for check_id in sorted(m.changed_checks | m.touched_checks)
+    ]
+    write = upsert if any(m.new_checks for m in merged) else update_rows
+    write(rows, unique=["session", "check_id"], update=sorted(fields), alias=alias)
+
+
+def _write_name_words(renamed: list[MergedSession], alias: str) -> None:
+    if not renamed:
+        return
+    if old := [m.row.pk for m in renamed if not m.is_new]:
+        SessionNameWord.objects.using(alias).filter(session__in=old).delete()
+    new = [
+        build_row(SessionNameWord, {"id": None, "session_id": m.row.pk, "words": words})
+        for m in renamed
+        for words in name_rotations(m.row.entity_name)
+    ]
+    upsert(new, alias=alias)
+
+
+def _settle(account: Account, ids: list[str], began_at: datetime, alias: str) -> None:
+    """Drop what was due for these sessions, but not what was asked for after the fetch began."""
+    PendingRefresh.objects.using(alias).filter(
+        account=account.name, session_id__in=ids, requested_at__lte=began_at
+    ).delete()
+
+
+def _send_signals(
+    merged: Iterable[MergedSession], source: str, alias: str, on_signal: OnSignal
+) -> None:
+    sessions = list(merged)
+    for m in sessions:
+        if m.changes:
+            on_signal()
+            signals.session_changed.send_robust(
+                sender=WorkflowSession, session=m.row, changes=list(m.changes), source=source
+            )
+    owed = [m.row for m in sessions if _is_owed(m.row)]
+    if owed:
+        _announce(owed, source, alias, on_signal)
+
+
+def _is_owed(row: WorkflowSession) -> bool:
+    """Return whether the outcome of a session was not announced yet."""
+    return bool(row.outcome != (row.announced_outcome or ""))
+
+
+def _announce(rows: list[WorkflowSession], source: str, alias: str, on_signal: OnSignal) -> None:
+    """Send the outcomes, and only then note them: a kill in between costs a repeat, not a signal."""
+    for row in rows:
+        on_signal()
+        signals.session_outcome_changed.send_robust(
+            sender=WorkflowSession,
+            session=row,
+            old=row.announced_outcome or "",
+            new=row.outcome,
+            first_seen=row.announced_outcome is None,
+            source=source,
+        )
+    announced = Q()
+    for outcome in sorted({row.outcome for row in rows}):
+        ids = [row.pk for row in rows if row.outcome == outcome]
+        announced |= Q(pk__in=ids, outcome=outcome)
+    retry_transient(
+        lambda: (
+            WorkflowSession.objects.using(alias)
+            .filter(announced)
+            .update(announced_outcome=F("outcome"))
+        ),
+        alias=alias,
+    )
+    for row in rows:
+        row.announced_outcome = row.outcome

@@ -1,0 +1,35 @@
+"""
+The tables, one module a family, each with the queries that are asked of it.
+
+Mirrored rows (``WorkflowSession``, ``RelatedCheck``, ``SessionChange``) are written by ``mirror/write.py``
+alone. Text that the API left out is ``""``, a time or number is NULL. Models may import ``db``.
+"""
+
+from __future__ import annotations
+
+from complycube_sessions.models.changes import SessionChange
+from complycube_sessions.models.checks import RelatedCheck
+from complycube_sessions.models.evidence import SessionEvidence
+from complycube_sessions.models.privacy import Erasure, ErasureGate, PruneRun
+from complycube_sessions.models.runs import PendingRefresh, RefreshLease, RefreshRun, RequestBudget
+from complycube_sessions.models.sessions import SessionNameWord, WorkflowSession
+from complycube_sessions.models.statistics import ChangedDay, DayFigures
+from complycube_sessions.models.webhooks import WebhookEvent
+
+__all__ = [
+    "ChangedDay",
+    "DayFigures",
+    "Erasure",
+    "ErasureGate",
+    "PendingRefresh",
+    "PruneRun",
+    "RefreshLease",
+    "RefreshRun",
+    "RelatedCheck",
+    "RequestBudget",
+    "SessionChange",
+    "SessionEvidence",
+    "SessionNameWord",
+    "WebhookEvent",
+    "WorkflowSession",
+]

@@ -1,0 +1,8 @@
+"""How long the text columns are."""
+
+from __future__ import annotations
+
+ID_LENGTH = 128
+NAME_LENGTH = 255
+WORD_LENGTH = 64
+ACCOUNT_LENGTH = 64

@@ -1,0 +1,444 @@
+"""
+Who was erased and must not come back: keyed hashes of ids, asked for before a request and in the store.
+
+An erasure and the writers of its account exclude each other by a gate: writers share it until their
+transaction ends, an erasure has it for itself while it writes the hashes. So whoever writes after an
+erasure sees it, and an erasure sees all that was written before. It is an advisory lock on PostgreSQL, a
+row on MySQL and MariaDB, and the only write lock that there is on SQLite.
+
+A hash of a session or check rests on what the API said of it, never on the words of an event.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any, Final, TypeVar
+
+from django.db import connections
+from django.db.models import BooleanField, Exists, Q, QuerySet
+from django.db.models.expressions import RawSQL
+from django.utils.crypto import salted_hmac
+
+from complycube_sessions.conf import conf
+from complycube_sessions.db.bulk import upsert
+from complycube_sessions.db.connections import write_alias
+from complycube_sessions.exceptions import ComplyCubeErasedError
+from complycube_sessions.models import Erasure, ErasureGate
+
+AT_ONCE: Final = 500
+SHORT_DIGEST: Final = 12
+ERASED_ID: Final = "[erased]"
+# The account of a hash that counts in every account, also in one that is configured later.
+ANY_ACCOUNT: Final = ""
+CLIENT: Final = Erasure.Kind.CLIENT.value
+SESSION: Final = Erasure.Kind.SESSION.value
+CHECK: Final = Erasure.Kind.CHECK.value
+# All that an id may hold; a colon or a full stop at the end is the sentence's.
+_WORD = re.compile(r"[A-Za-z0-9_.~:=+@-]+")
+
+Value = TypeVar("Value")
+
+
+@dataclass(frozen=True, slots=True)
+class ErasedIds:
+    """Those of the ids asked for that belong to an erased person."""
+
+    clients: frozenset[str] = frozenset()
+    sessions: frozenset[str] = frozenset()
+    checks: frozenset[str] = frozenset()
+
+    def __bool__(self) -> bool:
+        return bool(self.clients or self.sessions or self.checks)
+
+
+NONE_ERASED: Final = ErasedIds()
+
+
+def digest(kind: str, value: str) -> str:
+    """Return the hash of an id with the key that is in use now; of a client, without spaces around it."""
+    return _hash(_hashers(kind)[0], value.strip() if kind == CLIENT else value)
+
+
+def digests(kind: str, values: Iterable[str]) -> dict[str, list[str]]:
+    """Return the ids by each hash that an erasure may have left of them, under old keys as well."""
+    hashers = _hashers(kind)
+    found: dict[str, list[str]] = {}
+    for value in filter(None, values):
+        forms = {value, value.strip()} if kind == CLIENT else {value}
+        for form in forms:
+            for hasher in hashers:
+                found.setdefault(_hash(hasher, form), []).append(value)
+    return found
+
+
+def key_fingerprint(key: str | bytes | None = None) -> str:
+    """Return what tells a key from others without telling the key; by default of the one in use."""
+    secret = conf.hash_keys[0] if key is None else key
+    return salted_hmac(
+        "complycube_sessions.erasure.key", b"", secret=secret, algorithm="sha256"
+    ).hexdigest()[:16]
+
+
+def orphaned() -> int:
+    """Return how many hashes no key of the settings can compare any more."""
+    known = [key_fingerprint(key) for key in conf.hash_keys]
+    return _rows().exclude(key_fingerprint__in=known).count()
+
+
+def find(
+    account: str,
+    *,
+    clients: Iterable[str] = (),
+    sessions: Iterable[str] = (),
+    checks: Iterable[str] = (),
+) -> ErasedIds:
+    """
+    Return those of the ids that were erased; one query where nobody of the account ever was.
+
+    Args:
+        account: The name of the account whose erasures count.
+        clients: Ids of clients; ``""`` is nobody's.
+        sessions: Ids of sessions.
+        checks: Ids of checks.
+    """
+    asked = {CLIENT: set(clients), SESSION: set(sessions), CHECK: set(checks)}
+    if not any(asked.values()) or not _rows_for(account).exists():
+        return NONE_ERASED
+    found = {kind: frozenset(_erased(account, kind, ids)) for kind, ids in asked.items()}
+    return ErasedIds(found[CLIENT], found[SESSION], found[CHECK])
+
+
+def names_erased(account: str, ids: Mapping[str, Iterable[str]]) -> bool:
+    """Return whether any of the ids, by kind, is an erased person's."""
+    asked = {kind: ids.get(kind, ()) for kind in (CLIENT, SESSION, CHECK)}
+    return bool(find(account, clients=asked[CLIENT], sessions=asked[SESSION], checks=asked[CHECK]))
+
+
+def ensure_not_erased(account: str, session_id: str) -> None:
+    """
+    Return unless the session is an erased person's.
+
+    Raises:
+        ComplyCubeErasedError: It is; the message names the erasure, not the id.
+    """
+    if find(account, sessions=[session_id]):
+        raise ComplyCubeErasedError(reason(session_id))
+
+
+def erased_anywhere(session_ids: Iterable[str]) -> set[str]:
+    """Return those of the sessions that were erased, of whatever account."""
+    rows = _rows().filter(kind=SESSION)
+    if not rows.exists():
+        return set()
+    found: set[str] = set()
+    for some in chunks(digests(SESSION, session_ids).items()):
+        by_digest = dict(some)
+        hashes = rows.filter(digest__in=list(by_digest)).values_list("digest", flat=True)
+        found.update(*(by_digest[hashed] for hashed in hashes))
+    return found
+
+
+def subject(session_id: str) -> str:
+    """Return what stands for an erased session where its id must not."""
+    return f"erased session {digest(SESSION, session_id)[:SHORT_DIGEST]}"
+
+
+def reason(session_id: str) -> str:
+    """Return the named reason why an erased session is not fetched."""
+    mark = digest(SESSION, session_id)[:SHORT_DIGEST]
+    return (
+        f"The person was erased (hash {mark}) and is not fetched again. If the person has returned as a "
+        "customer, run erase_complycube_client CLIENT_ID --lift first; with the id of this session in its "
+        "place, only this session is let in."
+    )
+
+
+def lock_shared(account: str, alias: str) -> None:
+    """Keep erasures of the account waiting until the open transaction ends; others may share it."""
+    connection = connections[alias]
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_xact_lock_shared(%s)", [advisory_key(account)])
+    elif connection.vendor == "mysql":
+        table = connection.ops.quote_name(ErasureGate._meta.db_table)
+        with connection.cursor() as cursor:
+            query = f"SELECT 1 FROM {table} WHERE account = %s LOCK IN SHARE MODE"  # noqa: S608 - our own names
+            cursor.execute(query, [account])
+            if cursor.fetchone() is None:
+                _make_lock_row(account, alias)
+    else:
+        lock_exclusive(account, alias)
+
+
+def lock_exclusive(account: str, alias: str) -> None:
+    """Keep all others from the gate until the open transaction ends."""
+    connection = connections[alias]
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_xact_lock(%s)", [advisory_key(account)])
+        return
+    # MySQL locks the row whether it is there or not; on SQLite any write locks out all others.
+    upsert([ErasureGate(account=account)], unique=["account"], alias=alias)
+
+
+def advisory_key(account: str) -> int:
+    """Return the number of the account's gate among PostgreSQL's advisory locks."""
+    name = f"complycube_sessions.erasure:{account}"
+    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], signed=True)
+
+
+def erased_expression(
+    account: str, alias: str, ids: Mapping[str, Iterable[str]]
+) -> Exists | RawSQL:
+    """
+    Return an expression that tells in another query whether any of the ids was erased.
+
+    On MySQL and MariaDB it shares the gate as well; elsewhere the gate is to be shared by a statement
+    before. So a writer needs no query of its own for either. ``is_erased`` reads the answer.
+
+    Args:
+        account: The name of the account.
+        alias: The database of the query.
+        ids: The ids by kind.
+    """
+    by_kind = {kind: list(digests(kind, values)) for kind, values in ids.items()}
+    connection = connections[alias]
+    if connection.vendor != "mysql":
+        named = Q()
+        for kind, hashes in by_kind.items():
+            named |= Q(kind=kind, digest__in=hashes)
+        scope = [account, ANY_ACCOUNT]
+        return Exists(Erasure.objects.using(alias).filter(named, account__in=scope))
+    quote = connection.ops.quote_name
+    tombstones, gate = quote(Erasure._meta.db_table), quote(ErasureGate._meta.db_table)
+    parameters: list[str] = []
+    alternatives = ["FALSE"]
+    for kind, hashes in by_kind.items():
+        if hashes:
+            alternatives.append(
+                f"(e.kind = %s AND e.digest IN ({', '.join(['%s'] * len(hashes))}))"
+            )
+            parameters += [kind, *hashes]
+    # The inner query names the gate's row, so it is not read before that row is locked.
+    return RawSQL(  # noqa: S611 - our own names
+        f"(SELECT EXISTS(SELECT 1 FROM {tombstones} e WHERE e.account IN (g.account, '{ANY_ACCOUNT}')"  # noqa: S608 - our own names
+        f" AND ({' OR '.join(alternatives)})) FROM {gate} g WHERE g.account = %s LOCK IN SHARE MODE)",
+        [*parameters, account],
+        output_field=BooleanField(null=True),
+    )
+
+
+def is_erased(answer: object, account: str, alias: str) -> bool:
+    """Return what ``erased_expression`` has answered; NULL is the first writer's on MySQL, who makes the gate."""
+    return bool(answer) if answer is not None else not _make_lock_row(account, alias)
+
+
+def add_tombstones(
+    account: str,
+    client_id: str,
+    ids: Mapping[str, Iterable[str]],
+    *,
+    actor: str,
+    reason: str,
+    override: str = "",
+    alias: str,
+) -> Erasure:
+    """
+    Leave the hashes of a client and of ids that are the client's; return the row of the client.
+
+    Args:
+        account: Whose client, or ``ANY_ACCOUNT``.
+        client_id: The vendor's id of the client.
+        ids: Ids by kind.
+        actor: Who erased.
+        reason: Why.
+        override: Why a protection was overridden, or ``""``.
+        alias: The database.
+    """
+    client_digest = digest(CLIENT, client_id)
+
+    def row(kind: str, hashed: str) -> Erasure:
+        return Erasure(
+            account=account,
+            kind=kind,
+            digest=hashed,
+            client_digest="" if kind == CLIENT else client_digest,
+            key_fingerprint=key_fingerprint(),
+            actor=actor,
+            reason=reason,
+            override=override,
+        )
+
+    unique = ["account", "kind", "digest"]
+    told = ["erased_at", "actor", "reason", "override"]
+    upsert([row(CLIENT, client_digest)], unique=unique, update=told, alias=alias)
+    for kind, values in ids.items():
+        rows = (row(kind, digest(kind, value)) for value in sorted(set(values)))
+        for some in chunks(rows):
+            upsert(some, unique=unique, alias=alias)
+    return Erasure.objects.using(alias).get(account=account, kind=CLIENT, digest=client_digest)
+
+
+def erasure_of(account: str, client_id: str) -> Erasure | None:
+    """Return the erasure of a client that counts in an account, that of all accounts first."""
+    rows = _rows_for(account).filter(kind=CLIENT, digest__in=list(digests(CLIENT, [client_id])))
+    return rows.order_by("account").first()
+
+
+def add_tombstones_of_client(
+    erasure: Erasure,
+    ids: Mapping[str, Iterable[str]],
+    *,
+    alias: str,
+    removed: Mapping[str, int] | None = None,
+) -> None:
+    """
+    Leave the hashes of ids of which the API said that they are an erased client's, by that erasure's word.
+
+    Args:
+        erasure: The row of the client.
+        ids: Ids by kind.
+        alias: The database.
+        removed: The rows of a session that had been stored as another client's, and are gone now.
+    """
+    told = {"erased_at": erasure.erased_at, "actor": erasure.actor, "reason": erasure.reason}
+    if removed is not None:
+        moved = "Moved to this client upstream, and removed when that was seen."
+        told = {"actor": "refresh", "reason": f"{erasure.reason} {moved}".strip()}
+    rows = [
+        Erasure(
+            account=erasure.account,
+            kind=kind,
+            digest=digest(kind, value),
+            client_digest=erasure.digest,
+            key_fingerprint=key_fingerprint(),
+            removed=dict(removed or {}) if kind == SESSION else {},
+            **told,
+        )
+        for kind, values in ids.items()
+        for value in sorted(set(values))
+    ]
+    for some in chunks(rows):
+        upsert(some, unique=["account", "kind", "digest"], alias=alias)
+
+
+def of_client(account: str | None, client_id: str) -> QuerySet[Erasure]:
+    """Return all that the erasure of a client left in an account, or in any (None)."""
+    hashes = list(digests(CLIENT, [client_id]))
+    named = Q(kind=CLIENT, digest__in=hashes) | Q(client_digest__in=hashes)
+    rows = _rows().filter(named)
+    return rows if account is None else rows.filter(account=account)
+
+
+def of_session(account: str | None, session_id: str) -> QuerySet[Erasure]:
+    """
+    Return the hashes of a session in an account, or in any (None), with those of its erasure's checks.
+
+    Which of the checks are the session's is not kept. One that is not its own costs a request when an
+    event names it, and is then refused by its client, whose hash stays.
+    """
+    rows = _rows() if account is None else _rows().filter(account=account)
+    own = rows.filter(kind=SESSION, digest__in=list(digests(SESSION, [session_id])))
+    clients = list(own.values_list("client_digest", flat=True))
+    found = Q(pk__in=list(own.values_list("pk", flat=True)))
+    return rows.filter(found | Q(kind=CHECK, client_digest__in=clients))
+
+
+def redact_erased(account: str, errors: Mapping[str, str]) -> dict[str, str]:
+    """Return errors by id without those of erased ids, and with such ids blotted out of the reasons."""
+    words = {word for pair in errors.items() for text in pair for word in words_of(text)}
+    found = find(account, clients=words, sessions=words, checks=words)
+    if not found:
+        return dict(errors)
+    return without_ids(errors, found.clients | found.sessions | found.checks)
+
+
+def without_ids(errors: Mapping[str, str], ids: frozenset[str]) -> dict[str, str]:
+    """Return errors by id without those of the ids, and with the ids blotted out of the reasons."""
+    return {
+        name: redact(text, ids)
+        for name, text in errors.items()
+        if not any(word in ids for word in words_of(name))
+    }
+
+
+def redact(text: str, ids: frozenset[str]) -> str:
+    """Return a text in which each of the ids is replaced by a mark."""
+    if not any(word in ids for word in words_of(text)):
+        return text
+
+    def replaced(match: re.Match[str]) -> str:
+        word = match[0]
+        bare = word.rstrip(".:")
+        if word in ids:
+            return ERASED_ID
+        return ERASED_ID + word[len(bare) :] if bare in ids else word
+
+    return _WORD.sub(replaced, text)
+
+
+def words_of(text: str) -> Iterator[str]:
+    """Yield all that may be an id in a text."""
+    for word in _WORD.findall(text):
+        yield word
+        if word[-1] in ".:":
+            yield word.rstrip(".:")
+
+
+def skip_erased(
+    account: str, jobs: Iterable[Value], id_of: Callable[[Value], str]
+) -> Iterator[Value]:
+    """Yield jobs but those of erased sessions, looking shortly before each is begun."""
+    for some in chunks(jobs, 50):
+        erased = find(account, sessions=map(id_of, some)).sessions
+        yield from (job for job in some if id_of(job) not in erased)
+
+
+def chunks(values: Iterable[Value], size: int = AT_ONCE) -> Iterator[list[Value]]:
+    """Yield the values in lists of up to ``size``."""
+    rest = iter(values)
+    while some := list(islice(rest, size)):
+        yield some
+
+
+def _make_lock_row(account: str, alias: str) -> bool:
+    """Make and share the gate on MySQL; True: nobody was before us, so nobody was erased."""
+    connection = connections[alias]
+    table = connection.ops.quote_name(ErasureGate._meta.db_table)
+    with connection.cursor() as cursor:
+        cursor.execute(f"INSERT IGNORE INTO {table} (account) VALUES (%s)", [account])  # noqa: S608 - our own names
+        return bool(cursor.rowcount)
+
+
+def _rows() -> QuerySet[Erasure]:
+    return Erasure.objects.using(write_alias())
+
+
+def _rows_for(account: str) -> QuerySet[Erasure]:
+    """Return the hashes that count in an account."""
+    return _rows().filter(account__in=[account, ANY_ACCOUNT])
+
+
+def _erased(account: str, kind: str, ids: Iterable[str]) -> Iterator[str]:
+    for some in chunks(digests(kind, ids).items()):
+        by_digest = dict(some)
+        rows = _rows_for(account).filter(kind=kind, digest__in=list(by_digest))
+        for found in rows.values_list("digest", flat=True):
+            yield from by_digest[found]
+
+
+def _hashers(kind: str) -> Sequence[hmac.HMAC]:
+    """Return a hash for each key that has taken in the key: a copy of it costs a microsecond."""
+    salt = f"complycube_sessions.erasure.{kind}"
+    return [salted_hmac(salt, b"", secret=key, algorithm="sha256") for key in conf.hash_keys]
+
+
+def _hash(hasher: Any, value: str) -> str:
+    own = hasher.copy()
+    own.update(value.encode())
+    return str(own.hexdigest())

@@ -1,0 +1,342 @@
+"""
+The figures of single days: counted once, kept, and counted again when a session of the day was written.
+
+The store names the days that it writes to in its own transaction (``ChangedDay``). What is kept of a day
+is used only while no such name stands against it, so that figures and lists agree at every moment; a
+sweep counts anew what changed when it ends. A day that is not kept is counted when it is asked for.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, time, timedelta
+from itertools import chain
+from threading import Lock
+from typing import Any, Final
+from uuid import uuid4
+from zoneinfo import ZoneInfo
+
+from django.db import connections, router, transaction
+from django.db.models import CharField, Count, F, Q, Value
+from django.db.models.functions import TruncDate
+from django.utils import timezone
+
+from complycube_sessions.db import keyset
+from complycube_sessions.db.bulk import upsert
+from complycube_sessions.db.connections import retry_transient, write_alias
+from complycube_sessions.models import ChangedDay, DayFigures, RelatedCheck, WorkflowSession
+
+KEPT_DAYS: Final = 90
+COUNTED_AT_ONCE: Final = 10
+# A page takes few queries, a run little memory.
+SHOWN_AT_ONCE: Final = 10_000
+KEPT_AT_ONCE: Final = 2_000
+DELETED_AT_ONCE: Final = 500
+
+# Of more than one time zone; a day of a thousand sessions takes 50 KB.
+PARSED_DAYS: Final = 2 * KEPT_DAYS
+
+_NO_MARK: Final = Value(None, output_field=CharField())
+
+Key = tuple[str, ...]
+
+
+@dataclass
+class Template:
+    """The completed sessions of one workflow template, with how long they took in seconds."""
+
+    name: str = ""
+    count: int = 0
+    lengths: list[int] = field(default_factory=list)
+
+    def add(self, other: Template) -> None:
+        self.name = max(self.name, other.name)
+        self.count += other.count
+        self.lengths += other.lengths
+
+    def rank(self, part: int, whole: int) -> timedelta | None:
+        """Return the length at a share of the ranks (nearest rank), or None where none is known."""
+        if not self.lengths:
+            return None
+        self.lengths.sort()
+        return timedelta(seconds=self.lengths[-(-len(self.lengths) * part // whole) - 1])
+
+
+@dataclass
+class Day:
+    """What is counted of the sessions created on one day."""
+
+    sessions: Counter[Key] = field(default_factory=Counter)  # status, outcome
+    checks: Counter[Key] = field(default_factory=Counter)  # type, outcome, status
+    templates: dict[str, Template] = field(default_factory=dict)
+
+    def plain(self) -> dict[str, Any]:
+        """Return the figures as JSON."""
+        return {
+            "sessions": [[*key, count] for key, count in self.sessions.items()],
+            "checks": [[*key, count] for key, count in self.checks.items()],
+            "templates": [
+                [template_id, found.name, found.count, sorted(found.lengths)]
+                for template_id, found in self.templates.items()
+            ],
+        }
+
+    @classmethod
+    def from_plain(cls, plain: dict[str, Any]) -> Day:
+        """Return the figures of what ``plain`` returned."""
+        return cls(
+            Counter({tuple(key): count for *key, count in plain["sessions"]}),
+            Counter({tuple(key): count for *key, count in plain["checks"]}),
+            {
+                template_id: Template(name, count, lengths)
+                for template_id, name, count, lengths in plain["templates"]
+            },
+        )
+
+
+# Nobody changes what is in it: a day's figures are added to others, never the other way round.
+_parsed: Final[dict[str, Day]] = {}
+_parsed_lock: Final = Lock()
+
+
+def day_bounds(first: date | None, last: date | None) -> tuple[datetime | None, datetime | None]:
+    """Return the first moment of one day and the first moment after another, of the current zone."""
+    zone = timezone.get_current_timezone()
+    start = datetime.combine(first, time.min, zone) if first else None
+    end = datetime.combine(last + timedelta(days=1), time.min, zone) if last else None
+    return start, end
+
+
+def days_between(first: date, last: date) -> list[date]:
+    """Return all days from one to another, both included."""
+    return [first + timedelta(days=number) for number in range((last - first).days + 1)]
+
+
+def statistics_by_day(first: date, last: date) -> dict[date, Day]:
+    """Return the figures of each day of a period, kept or counted, in the current time zone."""
+    found = kept_by_day(first, last)
+    missing = [day for day in days_between(first, last) if day not in found]
+    return dict(sorted({**found, **count_days(missing, at_once=SHOWN_AT_ONCE)}.items()))
+
+
+def kept_by_day(first: date, last: date) -> dict[date, Day]:
+    """Return the figures of those days of a period that are kept and still true."""
+    kept = DayFigures.objects.filter(
+        zone=timezone.get_current_timezone_name(), day__gte=first, day__lte=last
+    )
+    named = ChangedDay.objects.values_list("day", _NO_MARK).distinct()
+    # In one statement, so that no figures are older than the names that stand against them.
+    rows: list[tuple[date, str | None]] = list(
+        kept.values_list("day", "mark").union(named, all=True)
+    )
+    changed = {day for day, mark in rows if mark is None}
+    marks = {
+        day: mark
+        for day, mark in rows
+        if mark is not None and not changed.intersection(_utc_days(day))
+    }
+    remembered = {day: _parsed.get(mark) for day, mark in marks.items()}
+    found = {day: figures for day, figures in remembered.items() if figures is not None}
+    if unread := marks.keys() - found:
+        # Those that were written since then are newer than the names, which does no harm.
+        for day, mark, figures in kept.filter(day__in=unread).values_list("day", "mark", "figures"):
+            found[day] = Day.from_plain(figures)
+            _remember(mark, found[day])
+    return found
+
+
+def _remember(mark: str, figures: Day) -> None:
+    """Keep figures in this process by the mark of their counting, so that a page reads few of 90 days again."""
+    if not mark:  # kept by a version that gave none
+        return
+    with _parsed_lock:
+        while len(_parsed) >= PARSED_DAYS:
+            del _parsed[next(iter(_parsed))]
+        _parsed[mark] = figures
+
+
+def kept_count(
+    first: date, last: date, *, status: str | None = None, outcome: str | None = None
+) -> int | None:
+    """
+    Return how many sessions were created in a period, with this status and outcome.
+
+    Returns:
+        None where that would have to be counted first.
+    """
+    length = (last - first).days + 1
+    if not 0 < length <= KEPT_DAYS:
+        return None
+    days = kept_by_day(first, last)
+    if len(days) < length:
+        return None
+    return sum(
+        count
+        for day in days.values()
+        for (its_status, its_outcome), count in day.sessions.items()
+        if status in (None, its_status) and outcome in (None, its_outcome)
+    )
+
+
+def count_days(days: Sequence[date], *, alias: str | None = None, at_once: int) -> dict[date, Day]:
+    """
+    Count the figures of days of the current time zone, in a query for all checks and some for the sessions.
+
+    Args:
+        days: The days, each once.
+        at_once: How many sessions are read at once.
+        alias: The database, or None for the one that the project reads from.
+    """
+    counted = {day: Day() for day in days}
+    if not days:
+        return counted
+    zone = timezone.get_current_timezone()
+    columns = ("pk", "created_at", "completed_at", "status", "outcome", *_TEMPLATE)
+    for _pk, created_at, completed_at, status, outcome, template_id, name in _sessions_of(
+        days, columns, alias, at_once
+    ):
+        day = counted[created_at.astimezone(zone).date()]
+        day.sessions[status, outcome] += 1
+        if status == WorkflowSession.Status.COMPLETE:
+            length = completed_at - created_at if completed_at else None
+            day.templates.setdefault(template_id, Template()).add(_one(name, length))
+    checks = (
+        RelatedCheck.objects.using(alias)
+        .filter(_created_on(days, "session__"))
+        .annotate(on=_day_of_check(alias))
+        .values_list("on", "type", "outcome", "status")
+        .annotate(count=Count("pk"))
+        .order_by()
+    )
+    for on, *key, count in checks:
+        day = counted[on.astimezone(zone).date() if isinstance(on, datetime) else on]
+        day.checks[tuple(key)] += count
+    return counted
+
+
+def _sessions_of(
+    days: Sequence[date], columns: Sequence[str], alias: str | None, at_once: int
+) -> Iterator[Any]:
+    """
+    Yield columns of the sessions of days, in the order of their creation and in short queries.
+
+    A cursor that stays open needs a connection of one's own, which a pooler may not give.
+    """
+    start, end = day_bounds(min(days), max(days))
+    # Where they begin is the position of the walk alone: SQLite would begin each query at any other bound.
+    sessions = WorkflowSession.objects.using(alias).filter(created_at__lt=end)
+    if len(days) <= (max(days) - min(days)).days:
+        sessions = sessions.filter(_created_on(days))
+    in_order = keyset.keys_of(WorkflowSession, ["created_at", "pk"])
+    rows = sessions.values_list(*columns, named=True)
+    return chain.from_iterable(keyset.walk(rows, in_order, size=at_once, after=[start, ""]))
+
+
+def mark_changed(created: Iterable[datetime | None], *, alias: str) -> None:
+    """
+    Name the days of creation whose figures are no longer those of the lists, in one statement.
+
+    Call it in the transaction that writes, moves or deletes the sessions.
+
+    Args:
+        created: The vendor's times of creation of these sessions, before and after.
+        alias: The database of the transaction.
+    """
+    days = sorted({moment.astimezone(UTC).date() for moment in created if moment is not None})
+    upsert([ChangedDay(day=day) for day in days], alias=alias)
+
+
+def store_day_statistics() -> int:
+    """
+    Count and keep the last 90 days where they are not kept, and return how many days were counted.
+
+    Two processes may do so at once: of two that counted the same day only the first is believed.
+    """
+    alias = write_alias()
+    zone = timezone.get_default_timezone_name()
+    with timezone.override(ZoneInfo(zone)):
+        last = timezone.localdate()
+        first = last - timedelta(days=KEPT_DAYS - 1)
+        named = list(ChangedDay.objects.using(alias).values_list("day", flat=True).distinct())
+        kept = DayFigures.objects.using(alias).filter(zone=zone, day__gte=first)
+        known = {
+            day
+            for day in kept.values_list("day", flat=True)
+            if not set(named).intersection(_utc_days(day))
+        }
+        due = [day for day in days_between(first, last) if day not in known]
+        if not due and not named:
+            return 0
+        # So that every day that is counted here bears a name, by which another process is noticed.
+        own = [datetime.combine(day, time(12), UTC) for day in due]
+        retry_transient(lambda: mark_changed(own, alias=alias), alias=alias)
+        names = list(ChangedDay.objects.using(alias).values_list("pk", flat=True))
+        rows: list[DayFigures] = []
+        for number in range(0, len(due), COUNTED_AT_ONCE):
+            counted = count_days(
+                due[number : number + COUNTED_AT_ONCE], alias=alias, at_once=KEPT_AT_ONCE
+            )
+            rows += [
+                DayFigures(zone=zone, day=day, figures=figures.plain(), mark=uuid4().hex)
+                for day, figures in counted.items()
+            ]
+        retry_transient(lambda: _keep(rows, names, first, alias), alias=alias)
+    return len(due)
+
+
+def _keep(rows: list[DayFigures], names: list[int], first: date, alias: str) -> None:
+    """Write what was counted, unless another process has counted some of it meanwhile."""
+    with transaction.atomic(using=alias, durable=True):
+        gone = 0
+        for number in range(0, len(names), DELETED_AT_ONCE):
+            part = ChangedDay.objects.using(alias).filter(
+                pk__in=names[number : number + DELETED_AT_ONCE]
+            )
+            gone += part.delete()[0]
+        if gone < len(names):
+            transaction.set_rollback(True, using=alias)
+            return
+        DayFigures.objects.using(alias).filter(day__lt=first).delete()
+        upsert(rows, unique=["zone", "day"], update=["figures", "mark"], alias=alias)
+
+
+_TEMPLATE: Final = ("workflow_template_id", "workflow_template_name")
+
+
+def _one(name: str, length: timedelta | None) -> Template:
+    if length is None or length < timedelta(0):
+        return Template(name, 1)
+    return Template(name, 1, [round(length.total_seconds())])
+
+
+def _day_of_check(alias: str | None) -> Any:
+    """Return the day of creation; MySQL and MariaDB know days of UTC only where zones were loaded."""
+    if connections[alias or router.db_for_read(RelatedCheck)].vendor == "mysql":
+        return F("session__created_at")
+    return TruncDate("session__created_at")
+
+
+def _created_on(days: Sequence[date], path: str = "") -> Q:
+    """Return the condition of being created on one of the days, as few stretches of time."""
+    condition = Q()
+    for start, end in _stretches(sorted(days)):
+        condition |= Q(**{f"{path}created_at__gte": start, f"{path}created_at__lt": end})
+    return condition
+
+
+def _stretches(days: Sequence[date]) -> Iterator[tuple[datetime | None, datetime | None]]:
+    first = 0
+    for number in range(1, len(days) + 1):
+        if number == len(days) or days[number] - days[number - 1] > timedelta(days=1):
+            yield day_bounds(days[first], days[number - 1])
+            first = number
+
+
+def _utc_days(day: date) -> set[date]:
+    """Return the days of UTC that a day of the current time zone has a part of."""
+    start, end = day_bounds(day, day)
+    assert start is not None and end is not None  # noqa: S101, PT018 - both were given
+    last = (end - timedelta(microseconds=1)).astimezone(UTC).date()
+    return {start.astimezone(UTC).date(), last}

@@ -1,0 +1,240 @@
+"""
+The figures of the overview and of the freshness line.
+
+Days are the days of the current time zone. Each figure counts what a list of the admin shows when it is
+asked with the same words and days, so that figure and list agree.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from functools import lru_cache
+from typing import Any, Final
+
+from django.db import connections, router
+from django.db.models import Count, Q, QuerySet, Subquery, Value
+from django.utils import timezone
+
+from complycube_sessions.conf import account_names, conf
+from complycube_sessions.db.clocks import is_believable
+from complycube_sessions.models import PendingRefresh, RefreshLease, RefreshRun, WorkflowSession
+from complycube_sessions.statistics.by_day import Day, Key, Template, day_bounds, statistics_by_day
+
+# By how many days ago a session was created: from, to.
+AGE_BANDS: Final[tuple[tuple[int, int | None], ...]] = ((0, 0), (1, 2), (3, 6), (7, None))
+TEMPLATES_SHOWN: Final = 20
+ACCOUNTS_SHOWN: Final = 20
+MOST_WAITING: Final = 500
+
+
+@dataclass(frozen=True)
+class AgeBand:
+    """Sessions that need a review, by the days on which they were created; None is unbounded."""
+
+    days: tuple[int, int | None] | None
+    created_from: date | None
+    created_to: date | None
+    count: int
+
+
+@dataclass(frozen=True)
+class Completion:
+    """How long the completed sessions of a workflow template took; None where no times are known."""
+
+    template_id: str
+    template_name: str
+    count: int
+    median: timedelta | None
+    ninetieth: timedelta | None
+
+
+@dataclass(frozen=True)
+class CheckCount:
+    """How many checks of a type have this outcome and status."""
+
+    type: str
+    outcome: str
+    status: str
+    count: int
+
+
+@dataclass(frozen=True)
+class Activity:
+    """The sessions created in a period."""
+
+    by_day: dict[date, Counter[str]]
+    by_status: Counter[str]
+    by_outcome: Counter[str]
+
+    @property
+    def total(self) -> int:
+        return self.by_status.total()
+
+
+@dataclass(frozen=True)
+class Freshness:
+    """How far the copy can be trusted to be fresh."""
+
+    last_run: RefreshRun | None
+    # Of the account of the last run, and of any.
+    its_last_success_at: datetime | None
+    last_success_at: datetime | None
+    late_accounts: Sequence[str]
+    failing: int
+    # Those that are due and never failed, counted no further than one above ``MOST_WAITING``.
+    waiting: int
+
+
+def review_ages() -> list[AgeBand]:
+    """Return how many sessions wait for a review, by age; those of unknown age only if there are any."""
+    today = timezone.localdate()
+    bands: list[tuple[tuple[int, int | None], date | None, date | None]] = []
+    counts = {"unknown": Count("pk", filter=Q(created_at=None))}
+    for number, (youngest, oldest) in enumerate(AGE_BANDS):
+        first = None if oldest is None else today - timedelta(days=oldest)
+        # A clock that runs ahead makes sessions of tomorrow; they belong to the youngest.
+        last = None if youngest == 0 else today - timedelta(days=youngest)
+        start, end = day_bounds(first, last)
+        within = Q(created_at__isnull=False)
+        within &= Q(created_at__gte=start) if start else Q()
+        within &= Q(created_at__lt=end) if end else Q()
+        counts[f"band_{number}"] = Count("pk", filter=within)
+        bands.append(((youngest, oldest), first, last))
+    found = WorkflowSession.objects.needs_review().aggregate(**counts)
+    ages = [
+        AgeBand(days, first, last, found[f"band_{number}"])
+        for number, (days, first, last) in enumerate(bands)
+    ]
+    if found["unknown"]:
+        ages.append(AgeBand(None, None, None, found["unknown"]))
+    return ages
+
+
+@dataclass(frozen=True)
+class Period:
+    """The figures of the sessions created from one day to another."""
+
+    activity: Activity
+    completions: Sequence[Completion]
+    check_counts: Sequence[CheckCount]
+
+
+def period(first: date, last: date) -> Period:
+    """Return all figures of a period, from what is kept of its days where it is."""
+    days = statistics_by_day(first, last)
+    return Period(_activity(days), _completions(days), _check_counts(days))
+
+
+def completions(first: date, last: date) -> list[Completion]:
+    """Return the time to complete of sessions created in a period, for the 20 most used templates."""
+    return _completions(statistics_by_day(first, last))
+
+
+def _activity(days: dict[date, Day]) -> Activity:
+    by_day: dict[date, Counter[str]] = {}
+    by_status, by_outcome = Counter[str](), Counter[str]()
+    for day, figures in days.items():
+        by_day[day] = Counter()
+        for (status, outcome), count in figures.sessions.items():
+            by_day[day][outcome] += count
+            by_status[status] += count
+            by_outcome[outcome] += count
+    return Activity(by_day, by_status, by_outcome)
+
+
+def _completions(days: dict[date, Day]) -> list[Completion]:
+    templates: dict[str, Template] = {}
+    for figures in days.values():
+        for template_id, found in figures.templates.items():
+            templates.setdefault(template_id, Template()).add(found)
+    most_used = sorted(templates.items(), key=lambda entry: (-entry[1].count, entry[0]))
+    return [
+        Completion(
+            template_id=template_id,
+            template_name=found.name,
+            count=found.count,
+            median=found.rank(1, 2),
+            ninetieth=found.rank(9, 10),
+        )
+        for template_id, found in most_used[:TEMPLATES_SHOWN]
+    ]
+
+
+def _check_counts(days: dict[date, Day]) -> list[CheckCount]:
+    counts: Counter[Key] = Counter()
+    for figures in days.values():
+        counts.update(figures.checks)
+    return [
+        CheckCount(check_type, outcome, status, count)
+        for (check_type, outcome, status), count in sorted(counts.items())
+    ]
+
+
+def _newest_sweeps(accounts: Sequence[str]) -> tuple[list[int], int]:
+    """
+    Return the newest sweep and the newest successful one of each account, and how many sessions fail.
+
+    All in one query, each by an index.
+    """
+    alias = router.db_for_read(RefreshRun)
+    sql, parameters = _sweeps_statement(tuple(accounts), alias)
+    with connections[alias].cursor() as cursor:
+        cursor.execute(sql, parameters)
+        row = cursor.fetchone()
+    if row is None:
+        return [], PendingRefresh.objects.filter(attempts__gt=0).count()
+    *pks, count = row
+    return sorted({pk for pk in pks if pk is not None}), count or 0
+
+
+@lru_cache(maxsize=100)
+def _sweeps_statement(accounts: tuple[str, ...], alias: str) -> tuple[str, tuple[Any, ...]]:
+    """Return the query of the newest sweeps; to put it together takes Django many times as long as the database."""
+    newest = []
+    for account in accounts:
+        for mode in RefreshRun.SWEEPING_MODES:
+            sweeps = RefreshRun.objects.filter(account=account, mode=mode).order_by("-pk")
+            succeeded = sweeps.filter(state=RefreshRun.State.SUCCEEDED)
+            newest += [Subquery(rows.values("pk")[:1]) for rows in (sweeps, succeeded)]
+    failing = PendingRefresh.objects.filter(attempts__gt=0)
+    one_group = failing.order_by().annotate(group=Value(1)).values("group")
+    asked = {f"n{i}": sub for i, sub in enumerate(newest)}
+    asked["failing"] = Subquery(one_group.annotate(count=Count("pk")).values("count"))
+    found = RefreshRun.objects.order_by().annotate(**asked).values_list(*asked)[:1]
+    sql, parameters = found.query.get_compiler(alias).as_sql()
+    return sql, tuple(parameters)
+
+
+def freshness() -> Freshness:
+    """Return when the accounts were last swept, what fails, and which of them are late."""
+    names = account_names() or list(
+        RefreshLease.objects.order_by("account").values_list("account", flat=True)[:ACCOUNTS_SHOWN]
+    )
+    newest, failing = _newest_sweeps(names)
+    rows = RefreshRun.objects.filter(pk__in=newest).order_by("-pk").defer("errors")
+    runs = list(rows)
+    successes: dict[str, datetime] = {}
+    for run in runs:
+        if run.state == RefreshRun.State.SUCCEEDED:
+            # The newest of each mode is among them; any of them is news of the whole account.
+            ended = run.finished_at or run.started_at
+            if not is_believable(ended, timezone.now()):
+                continue
+            successes[run.account] = max(ended, successes.get(run.account, ended))
+    expected_after = timezone.now() - conf.COMPLYCUBE_EXPECTED_REFRESH_INTERVAL
+    late = [name for name in names if name not in successes or successes[name] < expected_after]
+    return Freshness(
+        last_run=runs[0] if runs else None,
+        its_last_success_at=successes.get(runs[0].account) if runs else None,
+        last_success_at=max(successes.values(), default=None),
+        late_accounts=late,
+        failing=failing,
+        waiting=len(_never_tried()[: MOST_WAITING + 1]),
+    )
+
+
+def _never_tried() -> QuerySet[PendingRefresh, int]:
+    return PendingRefresh.objects.order_by().filter(attempts=0).values_list("pk", flat=True)

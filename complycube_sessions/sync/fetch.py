@@ -1,0 +1,223 @@
+"""Fetching one session with its checks: what runs in the threads, without a database."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Final
+
+from complycube_sessions.api.client import ComplyCubeClient
+from complycube_sessions.api.payloads import CheckPayload
+from complycube_sessions.conf import CheckResults
+from complycube_sessions.exceptions import (
+    ComplyCubeAuthenticationError,
+    ComplyCubeBusyError,
+    ComplyCubeError,
+    ComplyCubeInvalidIdError,
+    ComplyCubeNotFoundError,
+    ComplyCubePayloadError,
+    ComplyCubePaymentError,
+    ComplyCubeRateLimitError,
+)
+from complycube_sessions.mirror.merge import FetchedCheck, FetchedSession
+from complycube_sessions.mirror.queries import KnownCheck, wants_result
+from complycube_sessions.sync.listing import endless, most_pages
+from complycube_sessions.sync.seen import SeenIndex
+
+# Real workflows run some ten; what names more is a fault or an attack, and each costs a request.
+MAX_CHECK_REQUESTS: Final = 500
+PAST_THE_LIMIT: Final = "past the limit"
+# The answer to the next request would be the same, whatever it asks for.
+STOP_ERRORS: Final = (
+    ComplyCubeAuthenticationError,
+    ComplyCubeBusyError,
+    ComplyCubePaymentError,
+    ComplyCubeRateLimitError,
+)
+
+
+@dataclass(slots=True)
+class FetchResult:
+    """
+    What fetching one session brought.
+
+    ``session`` is None where the API answered 404 to a request that began at ``missing_at``.
+    ``problems`` has a reason for each check that could not be fetched; the session is good without.
+    """
+
+    session: FetchedSession | None
+    missing_at: datetime | None = None
+    missing_reason: str = ""
+    size_bytes: int = 0
+    check_errors: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class CheckSource:
+    """
+    Where the statuses and outcomes of checks come from.
+
+    Args:
+        ledger: Checks of list pages that were read already.
+        by_client: Whether the ledger lacks the checks of clients that were not asked for yet.
+        results: ``COMPLYCUBE_CHECK_RESULTS``.
+    """
+
+    ledger: SeenIndex
+    by_client: bool
+    results: CheckResults
+
+
+def too_many_checks(number: int) -> str:
+    """Return the named reason of a session of which not every check was asked for."""
+    return (
+        f"The session has at least {number} checks that cost a request each; no more than {MAX_CHECK_REQUESTS} "
+        "of one session are asked for in a run."
+    )
+
+
+class Allowance:
+    """How many checks of one session may cost a request of their own."""
+
+    def __init__(self) -> None:
+        self._asked = 0
+
+    def take(self) -> bool:
+        """Return whether one more request may be sent, and count it."""
+        self._asked += 1
+        return self._asked <= MAX_CHECK_REQUESTS
+
+    def note(self, copy: FetchResult) -> None:
+        """Name it as a failure where the bound was reached."""
+        if self._asked > MAX_CHECK_REQUESTS:
+            copy.check_errors[PAST_THE_LIMIT] = too_many_checks(self._asked)
+
+
+def fetch_session(
+    client: ComplyCubeClient, session_id: str, source: CheckSource, known: Mapping[str, KnownCheck]
+) -> FetchResult:
+    """
+    Fetch a session, and of its checks what the list pages do not tell.
+
+    Args:
+        client: Sends the requests.
+        session_id: A safe id.
+        source: The checks that were listed.
+        known: The checks of this session that the copy holds with a status, by id.
+
+    Raises:
+        ComplyCubeError: The session could not be fetched, for another reason than a 404.
+    """
+    began_at = datetime.now(UTC)
+    try:
+        answer = client.get_session(session_id)
+    except ComplyCubeNotFoundError as error:
+        return FetchResult(None, missing_at=began_at, missing_reason=str(error))
+    payload, copy = answer.value, FetchResult(None, size_bytes=answer.size_bytes)
+    checks = []
+    with _tolerated(copy, payload.client_id):
+        if source.by_client and payload.client_id and payload.related_checks:
+            list_client_checks(client, source, payload.client_id)
+    allowance = Allowance()
+    for reference in payload.related_checks:
+        with _tolerated(copy, reference.check_id):
+            check = _fetch_check(client, reference.check_id, source, known, allowance)
+            checks.append(check)
+    allowance.note(copy)
+    found = tuple(check for check in checks if check is not None)
+    copy.session = FetchedSession(
+        session_id, payload, answer.began_at, found, is_whole=not copy.check_errors
+    )
+    return copy
+
+
+def fetch_session_with_all_results(
+    client: ComplyCubeClient, session_id: str, results: CheckResults
+) -> FetchResult:
+    """
+    Fetch a session and each of its checks with its breakdown, which is dropped where none is kept.
+
+    Raises:
+        ComplyCubeError: The session could not be fetched.
+    """
+    answer = client.get_session(session_id)
+    copy = FetchResult(None, size_bytes=answer.size_bytes)
+    checks: list[FetchedCheck] = []
+    allowance = Allowance()
+    for reference in answer.value.related_checks:
+        if allowance.take():
+            with _tolerated(copy, reference.check_id):
+                checks.append(_get_check(client, reference.check_id, keep_result=results != "none"))
+    allowance.note(copy)
+    copy.session = FetchedSession(
+        session_id, answer.value, answer.began_at, tuple(checks), is_whole=not copy.check_errors
+    )
+    return copy
+
+
+def fetch_moved_check(client: ComplyCubeClient, check: CheckPayload) -> FetchedCheck:
+    """Fetch a check whose list entry moved, with its breakdown."""
+    return _get_check(client, check.id, keep_result=True)
+
+
+def list_client_checks(client: ComplyCubeClient, source: CheckSource, client_id: str) -> None:
+    """Read the list of one client's checks into the ledger, once a run."""
+    with source.ledger.client_lock(client_id) as is_listed:
+        number = most = 0
+        while not is_listed:
+            number += 1
+            answer = client.list_checks(page=number, filters={"clientId": client_id})
+            for check in answer.value.items:
+                source.ledger.record_check(check, answer.began_at, 0)
+            is_listed = not answer.value.items or number >= answer.value.pages
+            most = most or most_pages(answer.value)
+            if not is_listed and number >= most:
+                raise ComplyCubePayloadError(
+                    endless(f"list of checks of the client {client_id}", most)
+                )
+
+
+@contextmanager
+def _tolerated(copy: FetchResult, subject: str) -> Iterator[None]:
+    """Note an error that is one check's; let those through that stop a run."""
+    try:
+        yield
+    except (ComplyCubeNotFoundError, ComplyCubeInvalidIdError):
+        pass  # a check that is named before it exists, or after it is gone
+    except STOP_ERRORS:
+        raise
+    except ComplyCubeError as error:
+        copy.check_errors[subject] = str(error)
+
+
+def _fetch_check(
+    client: ComplyCubeClient,
+    check_id: str,
+    source: CheckSource,
+    known: Mapping[str, KnownCheck],
+    allowance: Allowance,
+) -> FetchedCheck | None:
+    """Return a check as listed, with its breakdown where that is wanted, or None where it did not move."""
+    listed, stored = source.ledger.check(check_id), known.get(check_id)
+    if listed is None:
+        if stored is not None or not allowance.take():
+            return None
+        fetched = _get_check(client, check_id, keep_result=True)
+        if wants_result(source.results, fetched.payload):
+            return fetched
+        return FetchedCheck(replace(fetched.payload, result=None), fetched.fetched_at)
+    payload, fetched_at = listed
+    up_to_date = (
+        stored is not None and stored.has_result and stored.updated_at == payload.updated_at
+    )
+    if not wants_result(source.results, payload) or up_to_date or not allowance.take():
+        return FetchedCheck(payload, fetched_at)
+    return _get_check(client, check_id, keep_result=True)
+
+
+def _get_check(client: ComplyCubeClient, check_id: str, *, keep_result: bool) -> FetchedCheck:
+    answer = client.get_check(check_id)
+    payload = answer.value if keep_result else replace(answer.value, result=None)
+    return FetchedCheck(payload, answer.began_at)

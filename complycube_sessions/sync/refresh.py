@@ -1,0 +1,294 @@
+"""
+Keeping the copy fresh: one session, some sessions, or all that changed in an account.
+
+What a run over an account asks for is planned in ``sync/account_run.py``; here is what it shares
+with every other run: how it begins, how each error ends it, and what it leaves behind.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
+from typing import Final
+
+from django.db import DatabaseError, InterfaceError
+from django.utils import timezone
+
+from complycube_sessions.api.client import ComplyCubeClient
+from complycube_sessions.api.payloads import validate_id
+from complycube_sessions.api.throttle import Patience
+from complycube_sessions.conf import Account, conf, get_account
+from complycube_sessions.db.connections import (
+    ensure_no_open_transaction,
+    is_connected,
+    write_alias,
+)
+from complycube_sessions.exceptions import (
+    ComplyCubeAPIError,
+    ComplyCubeAuthenticationError,
+    ComplyCubeConfigurationError,
+    ComplyCubeConnectionError,
+    ComplyCubeErasedError,
+    ComplyCubeError,
+    ComplyCubeInvalidIdError,
+    ComplyCubeNotFoundError,
+    ComplyCubeOwnershipError,
+    ComplyCubePayloadError,
+    ComplyCubePaymentError,
+    ComplyCubePermissionError,
+    ComplyCubeRateLimitError,
+    ComplyCubeStorageError,
+)
+from complycube_sessions.mirror.environments import refuse_other_environment
+from complycube_sessions.mirror.write import mark_missing, ownership_reason, store_batch
+from complycube_sessions.models import RefreshRun, WorkflowSession
+from complycube_sessions.privacy import tombstones
+from complycube_sessions.statistics.by_day import store_day_statistics
+from complycube_sessions.sync.account_run import AccountRun, RunEnd
+from complycube_sessions.sync.fetch import fetch_session_with_all_results
+from complycube_sessions.sync.request_budget import shared_throttle
+from complycube_sessions.sync.run import LeaseLostError, RunRecord
+
+logger = logging.getLogger("complycube_sessions.refresh")
+
+# They end a run and reach the caller: the same would come of every other session.
+_RAISED: Final = (
+    ComplyCubeAuthenticationError,
+    ComplyCubePaymentError,
+    ComplyCubePermissionError,
+    ComplyCubeConfigurationError,
+)
+# Something else may stand where the API should.
+_NO_ANSWER: Final = (ComplyCubeConnectionError, ComplyCubeAPIError, ComplyCubePayloadError)
+Progress = Callable[[RefreshRun, int], None]
+
+
+def refresh_session(
+    session_id: str,
+    *,
+    account: str = "default",
+    source: str = "refresh",
+    patience: Patience | None = None,
+) -> WorkflowSession:
+    """
+    Fetch one session with all of its checks, store it and return the stored row.
+
+    Call it outside of a transaction: it sends requests, then stores in a transaction of its own.
+
+    Args:
+        session_id: The vendor's id, known here or not.
+        account: A name of ``COMPLYCUBE_ACCOUNTS``.
+        source: ``refresh``, ``webhook`` or ``admin``; it stands in the history.
+        patience: How long to wait for others' requests, where somebody waits for a page; without end by
+            default.
+
+    Raises:
+        ComplyCubeInvalidIdError: The id cannot be one; nothing was sent.
+        ComplyCubeBusyError: Others use the budget of requests for longer than the patience lasts; nothing
+            is stored.
+        ComplyCubeNotFoundError: The API does not know it; a stored row is now marked as missing.
+        ComplyCubeOwnershipError: The row belongs to another account or environment.
+        ComplyCubeErasedError: The person was erased; nothing is stored.
+        ComplyCubeError: Any other error of ``exceptions.py``; what was stored before stays.
+        ComplyCubeConfigurationError: The account's settings are missing or wrong.
+
+    Source:
+        API reference, "Get a workflow session" and "Get a check".
+    """
+    found = get_account(account)
+    validate_id(session_id)
+    ensure_no_open_transaction()
+    ensure_owned(found, session_id)
+    refuse_other_environment(found)
+    tombstones.ensure_not_erased(found.name, session_id)
+    throttle = shared_throttle(found, patience)
+    client = ComplyCubeClient(found, throttle)
+    began_at = datetime.now(UTC)
+    try:
+        copy = fetch_session_with_all_results(client, session_id, conf.COMPLYCUBE_CHECK_RESULTS)
+    except ComplyCubeNotFoundError:
+        mark_missing(found, {session_id: began_at})
+        raise
+    finally:
+        throttle.close()
+        client.close()
+    assert copy.session is not None  # noqa: S101 - a 404 was raised above
+    stored = store_batch(found, [copy.session], source=source)
+    if session_id in stored.erased:
+        raise ComplyCubeErasedError(tombstones.reason(session_id))
+    if session_id in stored.failed:
+        raise ComplyCubeStorageError(stored.failed[session_id])
+    if copy.check_errors:
+        check_id, reason = next(iter(copy.check_errors.items()))
+        raise ComplyCubeError(
+            f"{session_id} is stored, but {len(copy.check_errors)} of its checks could not be fetched: "
+            f"{check_id}: {reason}"
+        )
+    return WorkflowSession.objects.using(write_alias()).get(pk=session_id)
+
+
+def refresh_sessions(
+    account: str = "default",
+    full: bool = False,
+    since: datetime | None = None,
+    ids: Iterable[str] | None = None,
+    limit: int | None = None,
+    dry_run: bool = False,
+    *,
+    confirm_missing: bool = False,
+    source: str = "refresh",
+    on_progress: Progress | None = None,
+    hand_out: bool = False,
+    retry_failed: bool = False,
+) -> RefreshRun:
+    """
+    Fetch and store what changed upstream since the last run, or the sessions named by ``ids``.
+
+    Args:
+        account: A name of ``COMPLYCUBE_ACCOUNTS``.
+        full: Compare every session upstream with the copy, and mark those that are gone.
+        since: Fetch what changed since then (aware), in place of the last run's end.
+        ids: Only these sessions, known here or not; no lock is taken.
+        limit: Fetch at most so many sessions; the run ends as ``partial``.
+        dry_run: Only plan: the counts tell what would be done, nothing is stored.
+        confirm_missing: Let a full run mark more than 5 % of the copy as missing.
+        source: ``refresh``, ``webhook`` or ``admin``; it stands in the history.
+        on_progress: Called with the run and the number of sessions to expect, now and then.
+        hand_out: Only read the lists and make the sessions due, for other workers to fetch.
+        retry_failed: Try at once what failed before, in place of when its growing delay is over.
+
+    Returns:
+        The run, ended. Its ``errors`` name each session that failed; all others are stored.
+
+    Raises:
+        ComplyCubeConfigurationError: The account's settings are missing or wrong, or its copy was made
+            with a key of the other environment.
+        ComplyCubeInvalidIdError: None of the ids can be one.
+        ValueError: ``since`` is not aware.
+        ComplyCubeRefreshRunningError: Another run over the account is alive.
+        ComplyCubeAuthenticationError, ComplyCubePaymentError, ComplyCubePermissionError: The API
+            refuses the key; the run is recorded as failed.
+    """
+    found = get_account(account)
+    good_ids, bad_ids = _sort_ids(ids)
+    if since is not None and timezone.is_naive(since):
+        raise ValueError("since must be an aware time.")
+    ensure_no_open_transaction()
+    if ids is None:
+        refuse_other_environment(found)
+    mode = _mode(full=full, since=since, ids=ids)
+    record = RunRecord(found, mode, write=not dry_run)
+    record.begin(lease=ids is None)
+    record.run.listed = len(bad_ids)
+    for bad_id, reason in bad_ids.items():
+        record.fail(bad_id, reason, retry=False)
+    refresh = AccountRun(
+        found,
+        record,
+        throttle=shared_throttle(found),
+        results=conf.COMPLYCUBE_CHECK_RESULTS,
+        source=source,
+        limit=limit,
+        dry_run=dry_run,
+        on_progress=on_progress,
+        hand_out=hand_out,
+        retry_failed=retry_failed,
+    )
+    if ids is not None:
+        return _run_to_its_end(refresh, lambda: refresh.run_ids(good_ids))
+    run = _run_to_its_end(
+        refresh,
+        lambda: refresh.run_account(full=full, since=since, confirm_missing=confirm_missing),
+    )
+    if not dry_run:
+        _keep_figures()
+    return run
+
+
+def _keep_figures() -> None:
+    """Count the days that changed; what is not kept is counted when it is asked for, so no run fails."""
+    try:
+        store_day_statistics()
+    except (DatabaseError, InterfaceError) as error:
+        logger.warning("The figures of the overview were not kept (%s).", type(error).__name__)
+
+
+def _run_to_its_end(refresh: AccountRun, work: Callable[[], RunEnd]) -> RefreshRun:
+    """Do the work and record how it ended, whatever it ended in."""
+    try:
+        end = work()
+        return refresh.finish(end.state, end.watermark)
+    except _RAISED as error:
+        refresh.record.name_error(refresh.account.name, str(error))
+        refresh.finish(RefreshRun.State.FAILED)
+        raise
+    except ComplyCubeRateLimitError as error:
+        reason = f"{error} It does not go away: a monthly quota may be used up."
+        return refresh.finish_early(RefreshRun.State.PARTIAL, reason)
+    except ComplyCubeError as error:
+        state = refresh.state_after_fault()
+        return refresh.finish_early(state, _reason(error, refresh.account, state))
+    except LeaseLostError:
+        return refresh.finish_early(
+            RefreshRun.State.INTERRUPTED, "Another run took the account over."
+        )
+    except KeyboardInterrupt:
+        refresh.finish(RefreshRun.State.INTERRUPTED)
+        raise
+    except BaseException as error:
+        if is_connected(write_alias()):
+            reason = f"The run ended in {type(error).__name__}; what was stored is whole."
+            refresh.record.name_error(refresh.account.name, reason)
+            refresh.record.finish(RefreshRun.State.FAILED, refresh.requests)
+        raise
+    finally:
+        refresh.close()
+
+
+def _reason(error: ComplyCubeError, account: Account, state: str) -> str:
+    """Say what ended a run, and what to look at where the API gave no answer that can be used."""
+    kind = "" if isinstance(error, ComplyCubeConnectionError) else f"{type(error).__name__}: "
+    if not isinstance(error, _NO_ANSWER):
+        return f"{kind}{error}"
+    read = "Nothing could" if state == RefreshRun.State.FAILED else "No more could"
+    return (
+        f"{kind}{error} {read} be read from {account.host}. Check BASE_URL and PROXIES of the account "
+        f"{account.name!r}, and that the API is up and this machine reaches it. The next run tries again."
+    )
+
+
+def _mode(*, full: bool, since: datetime | None, ids: Iterable[str] | None) -> str:
+    if ids is not None:
+        return RefreshRun.Mode.IDS
+    if full:
+        return RefreshRun.Mode.FULL
+    return RefreshRun.Mode.SINCE if since else RefreshRun.Mode.INCREMENTAL
+
+
+def _sort_ids(ids: Iterable[str] | None) -> tuple[list[str], dict[str, str]]:
+    """Return the distinct safe ids in their order, and a reason for each of the others."""
+    good: dict[str, None] = {}
+    bad: dict[str, str] = {}
+    for session_id in ids or ():
+        try:
+            good[validate_id(session_id)] = None
+        except ComplyCubeInvalidIdError as error:
+            bad[_name_of(session_id)] = str(error)
+    if bad and not good:
+        raise ComplyCubeInvalidIdError(" ".join(list(bad.values())[:3]))
+    return list(good), bad
+
+
+def _name_of(bad_id: object) -> str:
+    """Return an id as it was given where any database stores it so, else as Python writes it."""
+    plain = isinstance(bad_id, str) and bad_id.isascii() and bad_id.isprintable()
+    return (str(bad_id) if plain else ascii(bad_id))[:140]
+
+
+def ensure_owned(account: Account, session_id: str) -> None:
+    """Raise ``ComplyCubeOwnershipError`` for a row that is stored for another account or environment."""
+    rows = WorkflowSession.objects.using(write_alias()).filter(pk=session_id)
+    owner = rows.values_list("account", "environment").first()
+    if owner is not None and owner != (account.name, account.environment):
+        raise ComplyCubeOwnershipError(ownership_reason(session_id, *owner))

@@ -1,0 +1,132 @@
+"""The request budget of an API key, shared through the project's database."""
+
+from __future__ import annotations
+
+import time
+from datetime import datetime, timedelta
+from typing import Final
+
+from django.db import transaction
+from django.db.models import F
+from django.utils.crypto import salted_hmac
+
+from complycube_sessions.api.client import LONGEST_BACKOFF_SECONDS
+from complycube_sessions.api.throttle import SECONDS_AHEAD, NoSlotYetError, Patience, Throttle
+from complycube_sessions.conf import Account
+from complycube_sessions.db import clocks
+from complycube_sessions.db.connections import database_now, retry_transient, write_alias
+from complycube_sessions.models import RequestBudget
+
+# No slot is reserved further ahead than the longest pause lasts, so none that is can be waited for longer.
+FARTHEST: Final = timedelta(seconds=LONGEST_BACKOFF_SECONDS)
+# A block is a little longer than the time that it is for, and the clock of a database may be set by as much.
+BLOCK_ROOM: Final = timedelta(seconds=2 * SECONDS_AHEAD)
+ROOM: Final = timedelta(seconds=0.5)
+# How long reading the database's clock may take; what it takes is how wrong a block's moment can be.
+NEAR_SECONDS: Final = 0.004
+READINGS: Final = 5
+
+
+class DatabaseSlots:
+    """
+    Slots of one API key, handed out by a row of the database (a ``SlotSource``).
+
+    The row holds the next free slot by the database's clock. A reservation moves it on by a block
+    and tells how far from now the block begins, so machines whose clocks differ share it all the same.
+    """
+
+    def __init__(self, api_key: str) -> None:
+        self.digest = salted_hmac(
+            "complycube_sessions.budget", api_key, algorithm="sha256"
+        ).hexdigest()
+        del api_key  # an error page would show it, should the router below fail
+        self._alias = write_alias()
+        self._end: datetime | None = None
+        self._interval = timedelta()
+
+    def reserve(self, count: int, interval_seconds: float) -> float:
+        self._interval = timedelta(seconds=interval_seconds)
+        return self._advance(count * self._interval, timedelta())
+
+    def postpone(self, seconds: float) -> None:
+        self._advance(timedelta(), timedelta(seconds=seconds))
+
+    def give_back(self, count: int, interval_seconds: float) -> None:
+        if self._end is None:
+            return
+        rows = RequestBudget.objects.using(self._alias)
+        free_from = self._end - timedelta(seconds=count * interval_seconds)
+        retry_transient(
+            lambda: rows.filter(pk=self.digest, next_slot_at=self._end).update(
+                next_slot_at=free_from
+            ),
+            alias=self._alias,
+        )
+
+    def _advance(self, length: timedelta, delay: timedelta) -> float:
+        found: list[timedelta] = []
+
+        def move() -> tuple[datetime, datetime, float]:
+            found.clear()
+            with transaction.atomic(using=self._alias):
+                # The write comes first: it locks the row, on SQLite the whole file.
+                self._lock()
+                row = RequestBudget.objects.using(self._alias).get(pk=self.digest)
+                now, here = _both_clocks(self._alias)
+                taken_until = row.next_slot_at or now
+                if is_too_far(taken_until - now, self._interval):
+                    found.append(taken_until - now)
+                    taken_until = now
+                elif length and taken_until > now + FARTHEST:
+                    raise NoSlotYetError
+                first = max(taken_until, now + delay)
+                RequestBudget.objects.using(self._alias).filter(pk=self.digest).update(
+                    next_slot_at=first + length
+                )
+            return first, now, here
+
+        first, now, here = retry_transient(move, alias=self._alias)
+        if found:
+            ahead = round(found[0].total_seconds())
+            clocks.tell_reset(f"the next free request of a key lay {ahead} s ahead")
+        self._end = first + length
+        return here + (first - now) / timedelta(seconds=1)
+
+    def _lock(self) -> None:
+        rows = RequestBudget.objects.using(self._alias)
+        if not rows.filter(pk=self.digest).update(reservations=F("reservations") + 1):
+            rows.bulk_create([RequestBudget(pk=self.digest)], ignore_conflicts=True)
+            rows.filter(pk=self.digest).update(reservations=F("reservations") + 1)
+
+
+def _both_clocks(alias: str) -> tuple[datetime, float]:
+    """Return one moment by the database's clock and by ``time.monotonic()``, from the quickest reading."""
+    found: list[tuple[float, datetime, float]] = []
+    while len(found) < READINGS and not (found and found[-1][0] <= NEAR_SECONDS):
+        before = time.monotonic()
+        now = database_now(alias)
+        after = time.monotonic()
+        found.append((after - before, now, (before + after) / 2))
+    _, now, here = min(found)
+    return now, here
+
+
+def is_too_far(ahead: timedelta, interval: timedelta) -> bool:
+    """Return whether the next free slot lies further ahead than anybody can have reserved."""
+    return ahead > FARTHEST + max(BLOCK_ROOM, interval)
+
+
+def shared_throttle(account: Account, patience: Patience | None = None) -> Throttle:
+    """Return a throttle for this thread's run, whose slots all users of the key share."""
+    slots = DatabaseSlots(account.api_key)
+    return Throttle(account.requests_per_second, slots, patience=patience)
+
+
+def has_room(account: Account) -> bool:
+    """Return whether nobody has reserved the key's next slots, so that a request need not wait."""
+    alias = write_alias()
+    digest = DatabaseSlots(account.api_key).digest
+    rows = RequestBudget.objects.using(alias).filter(pk=digest)
+    next_slot_at = rows.values_list("next_slot_at", flat=True).first()
+    ahead = (next_slot_at - database_now(alias)) if next_slot_at else timedelta()
+    return ahead <= ROOM or is_too_far(ahead, timedelta(seconds=1 / account.requests_per_second))

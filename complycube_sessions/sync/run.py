@@ -1,0 +1,346 @@
+"""The record of a run while it lives: its lease, its counts, its failures and what is due again."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Final
+
+from django.db import transaction
+from django.db.models import F, Q, QuerySet
+from django.utils import timezone
+
+from complycube_sessions.conf import Account
+from complycube_sessions.db import clocks
+from complycube_sessions.db.bulk import upsert
+from complycube_sessions.db.clocks import FIRST_DELAY, MAX_DELAY
+from complycube_sessions.db.connections import database_now, retry_transient, write_alias
+from complycube_sessions.exceptions import ComplyCubeRefreshRunningError
+from complycube_sessions.mirror.write import StoredBatch
+from complycube_sessions.models import PendingRefresh, RefreshLease, RefreshRun
+from complycube_sessions.privacy import tombstones
+
+logger = logging.getLogger("complycube_sessions.refresh")
+
+LEASE: Final = timedelta(seconds=15)
+RENEW_SECONDS: Final = 4.0
+SAVE_SECONDS: Final = 2.0
+# The database's clock, by which a lease is kept, is slewed by less.
+LEASE_LEEWAY: Final = timedelta(seconds=1)
+_COUNTS: Final = (
+    "listed",
+    "fetched",
+    "created",
+    "updated",
+    "unchanged",
+    "missing",
+    "failed",
+    "kept_out",
+    "remaining",
+    "still_due",
+    "requests",
+    "errors",
+    "error_count",
+)
+
+
+_FALSE: Final = Q(watermark__gt=F("finished_at"))
+
+
+class LeaseLostError(Exception):
+    """Another run has taken the account over."""
+
+
+class RunRecord:
+    """
+    A ``RefreshRun`` that moves while it runs.
+
+    Args:
+        account: The account that is refreshed.
+        mode: One of ``RefreshRun.Mode``.
+        write: False for a dry run, which leaves no trace in the database.
+        keep: False for work that is no run: what fails becomes due again, but no run is recorded.
+    """
+
+    def __init__(
+        self, account: Account, mode: str, *, write: bool = True, keep: bool = True
+    ) -> None:
+        self.run = RefreshRun(account=account.name, environment=account.environment, mode=mode)
+        self.marked_missing: list[str] = []
+        # What became of each session since this was last set; None where nobody asks.
+        self.told: dict[str, str | None] | None = None
+        self._write = write
+        self._keep = write and keep
+        self._alias = write_alias()
+        self._leased = False
+        self._saved_at = self._renewed_at = 0.0
+        self._retry: dict[str, str] = {}
+        self._missing_of_listed = 0
+
+    def begin(self, *, lease: bool) -> None:
+        """
+        Record the start of the run and take the account's lease.
+
+        Raises:
+            ComplyCubeRefreshRunningError: Another run of the account holds the lease and lives.
+        """
+        if not self._keep:
+            return
+        retry_transient(lambda: self._begin(lease=lease), alias=self._alias)
+        self._leased = lease
+        self._saved_at = self._renewed_at = time.monotonic()
+
+    def tick(self, requests: int) -> None:
+        """
+        Renew the lease and save the counts when it is time.
+
+        Raises:
+            LeaseLostError: Another run took over; nothing that this one earned counts any more.
+        """
+        self.run.requests = requests
+        now = time.monotonic()
+        if self._leased and now - self._renewed_at >= RENEW_SECONDS:
+            self._renewed_at = now
+            if not retry_transient(self._renew, alias=self._alias):
+                raise LeaseLostError
+        if self._keep and now - self._saved_at >= SAVE_SECONDS:
+            self._saved_at = now
+            self._count_remaining()  # a kill leaves counts that add up
+            self._save(_COUNTS)
+
+    def add(
+        self, stored: StoredBatch, *, fetched: int, counted: Collection[str] = frozenset()
+    ) -> None:
+        """
+        Count what became of a batch.
+
+        Args:
+            stored: The batch.
+            fetched: Of how many of its sessions a whole copy was fetched.
+            counted: Those of its sessions that this run has counted before; so are those that failed.
+        """
+        for session_id, effect in stored.effects.items():
+            if session_id not in counted and session_id not in self._retry:
+                setattr(self.run, effect, getattr(self.run, effect) + 1)
+        self.run.fetched += fetched
+        if self.told is None:
+            self.run.kept_out += len(stored.erased)
+        else:  # what was due is counted where the list shows it
+            self.run.listed -= len(stored.erased)
+        for session_id, reason in stored.failed.items():
+            self.fail(session_id, reason, retry="Ownership" not in reason)
+
+    def fail(self, session_id: str, reason: str, *, retry: bool) -> None:
+        """
+        Name a session that failed.
+
+        Args:
+            session_id: The session, or a word for what failed in its place.
+            reason: The error's own text.
+            retry: Whether it becomes due again, later each time.
+        """
+        # It may have been erased since the request for it began, and is not to be named from then on.
+        if tombstones.find(self.run.account, sessions=[session_id]):
+            if self.told is not None:
+                self.told[session_id] = None
+            return
+        self.run.failed += 1
+        self.name_error(session_id, reason)
+        if self.told is not None:
+            self.told[session_id] = reason
+        if retry:
+            self._retry[session_id] = reason
+
+    def name_error(self, subject: str, reason: str) -> None:
+        """Name an error that concerns no session of its own."""
+        logger.info(
+            "%s: %s", subject, reason, extra={"account": self.run.account, "session_id": subject}
+        )
+        if subject not in self.run.errors:
+            self.run.error_count += 1
+            if len(self.run.errors) < RefreshRun.MAX_ERRORS:
+                self.run.errors[subject] = reason
+
+    def note_missing(self, session_ids: Sequence[str], *, listed: bool = False) -> None:
+        """
+        Count sessions that are stored and that the API does not know any more.
+
+        Args:
+            session_ids: The sessions.
+            listed: Whether they count as listed as well; those that a list left out do not.
+        """
+        self.run.missing += len(session_ids)
+        if listed:
+            self._missing_of_listed += len(session_ids)
+        room = RefreshRun.MAX_ERRORS - len(self.marked_missing)
+        self.marked_missing.extend(session_ids[:room])
+
+    def write_retries(self) -> None:
+        """Make the sessions that failed due again, each later than the time before."""
+        failed, self._retry = self._retry, {}
+        if failed and self._write:
+            retry_transient(
+                lambda: _postpone(self.run.account, failed, self._alias), alias=self._alias
+            )
+
+    def finish(self, state: str, requests: int, watermark: datetime | None = None) -> RefreshRun:
+        """Record the end of the run and give the lease back; a lost lease earns no watermark."""
+        self.run.requests = requests
+        self.run.finished_at = timezone.now()
+        self.run.state = state
+        if self._keep:
+            self.write_retries()
+        self._count_remaining()
+        rows = PendingRefresh.objects.using(self._alias).filter(account=self.run.account)
+        self.run.still_due = rows.count()
+        if not self._keep:
+            return self.run
+
+        def end() -> None:
+            with transaction.atomic(using=self._alias, durable=True):
+                holds = not self._leased or self._renew()
+                self.run.watermark = watermark if holds else None
+                if not holds:
+                    self.run.state = RefreshRun.State.INTERRUPTED
+                self._save([*_COUNTS, "finished_at", "state", "watermark"])
+                if self._leased and holds:
+                    leases = RefreshLease.objects.using(self._alias)
+                    leases.filter(run=self.run).update(run=None, expires_at=None)
+
+        retry_transient(end, alias=self._alias)
+        return self.run
+
+    def _begin(self, *, lease: bool) -> None:
+        self.run.pk = None
+        with transaction.atomic(using=self._alias, durable=True):
+            self.run.save(using=self._alias, force_insert=True)
+            if lease:
+                self._take_lease()
+
+    def _take_lease(self) -> None:
+        leases = RefreshLease.objects.using(self._alias)
+        upsert([RefreshLease(account=self.run.account)], unique=["account"], alias=self._alias)
+        holder = leases.select_for_update().get(pk=self.run.account)
+        now = database_now(self._alias)
+        ahead = (holder.expires_at - now) if holder.run_id and holder.expires_at else timedelta()
+        if timedelta() < ahead <= LEASE + LEASE_LEEWAY:
+            raise ComplyCubeRefreshRunningError(
+                f"Run {holder.run_id} of the account {self.run.account!r} is still going on. "
+                f"Wait for it; if it was killed, its lock ends by itself within {LEASE.seconds} seconds."
+            )
+        if ahead > LEASE:
+            # Its holder may live; then it notices at its next renewal, and writes no watermark.
+            seconds = round(ahead.total_seconds())
+            clocks.tell_reset(
+                f"the lease of run {holder.run_id} lay {seconds} s ahead", account=self.run.account
+            )
+        if holder.run_id:
+            abandoned = RefreshRun.objects.using(self._alias).filter(
+                pk=holder.run_id, state=RefreshRun.State.RUNNING
+            )
+            abandoned.update(state=RefreshRun.State.INTERRUPTED, finished_at=timezone.now())
+        holder.run = self.run
+        holder.expires_at = now + LEASE
+        holder.save(using=self._alias)
+
+    def _count_remaining(self) -> None:
+        run = self.run
+        done = run.created + run.updated + run.unchanged + run.failed + run.kept_out
+        done += self._missing_of_listed
+        run.remaining = max(0, run.listed - done)
+
+    def _renew(self) -> bool:
+        leases = RefreshLease.objects.using(self._alias).filter(run=self.run)
+        return bool(leases.update(expires_at=database_now(self._alias) + LEASE))
+
+    def _save(self, names: Sequence[str]) -> None:
+        # A run that was taken over is marked as interrupted: its counts may move, its state may not.
+        if not self.run.errors:
+            self.run.save(using=self._alias, update_fields=list(names))
+            return
+        # What it has named may have been erased since.
+        with transaction.atomic(using=self._alias):
+            tombstones.lock_shared(self.run.account, self._alias)
+            self.run.errors = tombstones.redact_erased(self.run.account, self.run.errors)
+            self.run.save(using=self._alias, update_fields=list(names))
+
+
+def last_watermark(account: Account) -> datetime | None:
+    """
+    Return up to when all changes are stored or pending, or None where that is not known.
+
+    It is that of the last run that earned one, for a later one may know better. It is not known where the
+    watermark lies in the future, or any was later than the end of its own run: a wrong clock made it,
+    and what rests on it is wrong as well.
+    """
+    runs = _earners(account)
+    mark = runs.order_by("-pk").values_list("watermark", flat=True).first()
+    if mark is None:
+        return None
+    if mark > timezone.now() or runs.filter(_FALSE).exists():
+        logger.warning(
+            "The watermark of the account %s rests on a clock that was wrong, so nothing is known of what "
+            "changed before it; the whole list is read.",
+            account.name,
+        )
+        return None
+    return mark
+
+
+def forget_false_watermarks(account: Account) -> None:
+    """Forget those that a wrong clock made, once a run has read the whole lists."""
+    _earners(account).filter(_FALSE).update(watermark=None)
+
+
+def not_yet_due(account: Account, session_ids: Sequence[str]) -> set[str]:
+    """Return those of the ids that failed lately and wait for a later run."""
+    now = timezone.now()
+    rows = PendingRefresh.objects.using(write_alias()).filter(
+        Q(next_try_at__gt=now), account=account.name, session_id__in=session_ids
+    )
+    rows = rows.exclude(clocks.waits_too_long(now))
+    return set(rows.values_list("session_id", flat=True))
+
+
+def delete_pending(account: Account, session_id: str) -> None:
+    """Forget that a session is due: the API does not know it, and neither does the copy."""
+    rows = PendingRefresh.objects.using(write_alias())
+    rows.filter(account=account.name, session_id=session_id).delete()
+
+
+def _earners(account: Account) -> QuerySet[RefreshRun]:
+    runs = RefreshRun.objects.using(write_alias()).exclude(watermark=None)
+    return runs.filter(account=account.name, environment=account.environment)
+
+
+def _postpone(account: str, failed: Mapping[str, str], alias: str) -> None:
+    with transaction.atomic(using=alias):
+        tombstones.lock_shared(account, alias)
+        _postpone_rest(account, tombstones.redact_erased(account, failed), alias)
+
+
+def _postpone_rest(account: str, failed: Mapping[str, str], alias: str) -> None:
+    now = timezone.now()
+    known = PendingRefresh.objects.using(alias).filter(account=account, session_id__in=list(failed))
+    attempts = dict(known.values_list("session_id", "attempts"))
+    rows = [
+        PendingRefresh(
+            account=account,
+            session_id=session_id,
+            reason="failed",
+            requested_at=now,
+            attempts=attempts.get(session_id, 0) + 1,
+            next_try_at=now
+            + min(MAX_DELAY, FIRST_DELAY * 2 ** min(attempts.get(session_id, 0), 20)),
+            error=reason,
+        )
+        for session_id, reason in failed.items()
+    ]
+    upsert(
+        rows,
+        unique=["account", "session_id"],
+        update=["attempts", "next_try_at", "error"],
+        alias=alias,
+    )

@@ -1,0 +1,455 @@
+"""
+The rows of the inbox: storing an event once, taking events in turn, telling what became of them.
+
+An event is taken by moving its ``next_try_at`` on, not by a lock: it costs one short transaction, works
+on every database, and the death of a worker delays what it held by a minute or two.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Final, TypeVar
+
+from django.db import connections, models, transaction
+from django.db.models import F, Q, QuerySet
+from django.utils import timezone
+
+from complycube_sessions.api.payloads import validate_id
+from complycube_sessions.conf import Account
+from complycube_sessions.db import clocks
+from complycube_sessions.db.bulk import upsert
+from complycube_sessions.db.clocks import FIRST_DELAY, LEEWAY, LONGEST_HOLD, retry_delay
+from complycube_sessions.db.connections import retry_transient, write_alias
+from complycube_sessions.exceptions import ComplyCubeInvalidIdError
+from complycube_sessions.mirror.queries import own_sessions
+from complycube_sessions.models import PendingRefresh, RelatedCheck, WebhookEvent
+from complycube_sessions.privacy import tombstones
+from complycube_sessions.webhooks.receive import (
+    CHECK_EVENT,
+    CLIENT_DELETED,
+    SESSION_EVENT,
+)
+
+# As often as the vendor itself tries; by then polling has long closed the gap.
+MAX_ATTEMPTS: Final = 10
+REASON_WEBHOOK: Final = "webhook"
+REASON_CHUNK: Final = "chunk"
+WRITTEN_AT_ONCE: Final = 500
+
+Row = TypeVar("Row", bound=models.Model)
+
+
+@dataclass(slots=True)
+class Plan:
+    """
+    What taken events ask for.
+
+    Args:
+        sessions: The sessions to fetch, in the order of their events.
+        unknown_checks: Events of checks that no stored session names, by check and client id.
+    """
+
+    sessions: dict[str, None] = field(default_factory=dict)
+    unknown_checks: dict[tuple[str, str], list[int]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimedEvents:
+    """Open events that were there before a fetch began, each with all the sessions that it concerns."""
+
+    sessions_of: dict[int, set[str]]
+
+    def settled_by(self, session_ids: Collection[str]) -> list[int]:
+        """Return the events of which every session is among those."""
+        return [pk for pk, sessions in self.sessions_of.items() if sessions <= set(session_ids)]
+
+    def concerned_by(self, session_id: str) -> list[int]:
+        """Return the events that a failure of this session leaves open."""
+        return [pk for pk, sessions in self.sessions_of.items() if session_id in sessions]
+
+
+def newest_event(account: Account) -> int:
+    """Return the primary key of the newest event of an account, or 0."""
+    rows = WebhookEvent.objects.using(write_alias()).filter(account=account.name)
+    return rows.order_by("-pk").values_list("pk", flat=True).first() or 0
+
+
+def claim_events(
+    account: Account, *, most: int, only: int | None = None, up_to: int | None = None
+) -> list[WebhookEvent]:
+    """
+    Take up to ``most`` events that are due, oldest first.
+
+    Args:
+        account: Whose events.
+        most: How many.
+        only: Only the event with this primary key.
+        up_to: Only events that were stored no later than the one with this primary key.
+    """
+
+    def take() -> list[WebhookEvent]:
+        is_due = Q(next_try_at=None) | Q(next_try_at__lte=timezone.now())
+        due = _open_events(account.name).filter(is_due)
+        if only is not None:
+            due = due.filter(pk=only)
+        if up_to is not None:
+            due = due.filter(pk__lte=up_to)
+        return _take(due.order_by("pk"), most)
+
+    # Looked for last, as that costs a query.
+    return take() or (take() if _reset_events(account) else [])
+
+
+def claim_pending(account: Account, *, most: int, reason: str | None = None) -> list[str]:
+    """Take up to ``most`` sessions that are due, those that wait longest first."""
+
+    def take() -> list[PendingRefresh]:
+        due = _pending(account).filter(next_try_at__lte=timezone.now())
+        if reason is not None:
+            due = due.filter(reason=reason)
+        return _take(due.order_by("next_try_at", "pk"), most)
+
+    taken = take()
+    now = timezone.now()
+    # What was asked for at a time that is still to come, no fetch would settle.
+    if not taken or any(not clocks.is_believable(row.requested_at, now) for row in taken):
+        is_reset = _reset_pending(account)
+        taken = taken or (take() if is_reset else [])
+    return [row.session_id for row in taken]
+
+
+def retry_failed_now(account: Account) -> None:
+    """Make sessions and events due at once that failed and wait for their next try."""
+    now = timezone.now()
+    _failed(_pending(account), now).update(next_try_at=now)
+    _failed(_open_events(account.name), now).update(next_try_at=None)
+
+
+def due_sessions(account: Account, *, retry_failed: bool) -> list[str]:
+    """Return the sessions that are due, by themselves or by an event that names them, taking none."""
+    now = timezone.now()
+    is_due = Q(next_try_at=None) | Q(next_try_at__lte=now)
+    if retry_failed:
+        is_due |= ~Q(error="")
+    pending = _pending(account).filter(is_due)
+    named = _open_events(account.name).filter(is_due, type__startswith=SESSION_EVENT).order_by("pk")
+    ids = [
+        *pending.order_by("next_try_at", "pk").values_list("session_id", flat=True),
+        *named.values_list("resource_id", flat=True),
+    ]
+    return [session_id for session_id in dict.fromkeys(ids) if _is_safe(session_id)]
+
+
+def due_among(account: Account, session_ids: Sequence[str], *, up_to: int) -> set[str]:
+    """Return those of the sessions that are due, by themselves or by an event no later than that one."""
+    is_due = Q(next_try_at=None) | Q(next_try_at__lte=timezone.now())
+    pending = _pending(account).filter(is_due, session_id__in=session_ids)
+    named = _open_events(account.name).filter(
+        is_due, pk__lte=up_to, type__startswith=SESSION_EVENT, resource_id__in=session_ids
+    )
+    return {
+        *pending.values_list("session_id", flat=True),
+        *named.values_list("resource_id", flat=True),
+    }
+
+
+def release_pending(account: Account, session_ids: Sequence[str]) -> None:
+    """Let others take sessions that were taken and not asked for."""
+    _pending(account).filter(session_id__in=session_ids).update(next_try_at=timezone.now())
+
+
+def count_pending(account: Account, reason: str) -> int:
+    """Return how many sessions wait to be fetched for that reason, due or not."""
+    return _pending(account).filter(reason=reason).count()
+
+
+def count_waiting(account: Account) -> int:
+    """Return how many events are not processed, due or not."""
+    return _open_events(account.name).count()
+
+
+def enqueue_sessions(account: Account, session_ids: Iterable[str], reason: str) -> None:
+    """
+    Make sessions due for a fetch by whoever takes them first; those that wait are due at once.
+
+    Sessions of erased persons are left out.
+    """
+    alias = write_alias()
+    now = timezone.now()
+    rows = [
+        PendingRefresh(
+            account=account.name,
+            session_id=session_id,
+            reason=reason,
+            requested_at=now,
+            next_try_at=now,
+        )
+        for session_id in sorted(session_ids)
+    ]
+    for some in tombstones.chunks(rows, WRITTEN_AT_ONCE):
+        with transaction.atomic(using=alias):
+            tombstones.lock_shared(account.name, alias)
+            erased = tombstones.find(
+                account.name, sessions=[row.session_id for row in some]
+            ).sessions
+            upsert(
+                [row for row in some if row.session_id not in erased],
+                unique=["account", "session_id"],
+                update=["reason", "requested_at", "next_try_at"],
+                alias=alias,
+            )
+
+
+def plan(account: Account, events: Sequence[WebhookEvent]) -> Plan:
+    """
+    Return what events ask for, and finish those that ask for nothing.
+
+    ``client.deleted`` makes each session of the client due: only their own 404 marks them.
+    """
+    planned = Plan()
+    known = _sessions_of_checks(account, [e.resource_id for e in events if _is_check(e)])
+    done: list[int] = []
+    for event in events:
+        if event.type == CLIENT_DELETED and event.resource_id:
+            enqueue_client_sessions(account, event.resource_id, [event.pk])
+        elif not event.type.startswith((SESSION_EVENT, CHECK_EVENT)):
+            done.append(event.pk)
+        elif not _is_safe(event.resource_id):
+            abandon([event.pk], "The event names no possible id.")
+        elif event.resource_id in known:
+            planned.sessions.update(dict.fromkeys(sorted(known[event.resource_id])))
+        elif _is_check(event):
+            key = (event.resource_id, event.client_id)
+            planned.unknown_checks.setdefault(key, []).append(event.pk)
+        else:
+            planned.sessions[event.resource_id] = None
+    mark_processed(done)
+    return planned
+
+
+def enqueue_client_sessions(
+    account: Account, client_id: str, events: Sequence[int], also: Iterable[str] = ()
+) -> int:
+    """
+    Make all sessions of a client due, and finish the events that asked for it, both or neither.
+
+    Args:
+        account: Whose sessions.
+        client_id: The vendor's id of the client.
+        events: Primary keys of the events.
+        also: Sessions of that client that are not stored here.
+
+    Returns:
+        How many sessions are due.
+    """
+    alias = write_alias()
+
+    def write() -> int:
+        stored = own_sessions(account).filter(client_id=client_id).values_list("pk", flat=True)
+        ids = {*stored, *also}
+        with transaction.atomic(using=alias):
+            enqueue_sessions(account, ids, REASON_WEBHOOK)
+            mark_processed(events)
+        return len(ids)
+
+    return retry_transient(write, alias=alias)
+
+
+def claim_for_sessions(account: Account, session_ids: Sequence[str]) -> ClaimedEvents:
+    """
+    Return all open events of sessions that are about to be fetched, taken so that no other fetches them.
+
+    What arrives after this call is not in it, and so not settled by the fetch that follows.
+    """
+    concerned: dict[str, set[str]] = {session_id: {session_id} for session_id in session_ids}
+    named = _checks_of_sessions(session_ids)
+    for check_id, sessions in _sessions_of_checks(account, named).items():
+        concerned.setdefault(check_id, set()).update(sessions)
+    of_kind = Q(type__startswith=SESSION_EVENT) | Q(type__startswith=CHECK_EVENT)
+    found: dict[int, set[str]] = {}
+    ids = list(concerned)
+    for start in range(0, len(ids), WRITTEN_AT_ONCE):
+        rows = _open_events(account.name).filter(
+            of_kind, resource_id__in=ids[start : start + WRITTEN_AT_ONCE]
+        )
+        found |= {pk: concerned[key] for pk, key in rows.values_list("pk", "resource_id")}
+    _events(found).filter(next_try_at=None).update(
+        next_try_at=timezone.now() + visibility_timeout(len(session_ids))
+    )
+    return ClaimedEvents(found)
+
+
+def delete_events_of_erased_client(
+    account: Account, client_id: str, check_id: str, events: Iterable[int]
+) -> None:
+    """
+    Remove events of a check that is an erased client's by the word of the API, and know it from now on.
+
+    Where an event alone says whose the check is, ``delete_events`` is enough: it may say what it likes.
+    """
+    alias = write_alias()
+
+    def write() -> None:
+        with transaction.atomic(using=alias):
+            tombstones.lock_shared(account.name, alias)
+            if erasure := tombstones.erasure_of(account.name, client_id):
+                named = {tombstones.CHECK: [check_id]}
+                tombstones.add_tombstones_of_client(erasure, named, alias=alias)
+            delete_events(events)
+
+    retry_transient(write, alias=alias)
+
+
+def mark_processed(events: Iterable[int]) -> None:
+    """Note that events are processed."""
+    _update(events, processed_at=timezone.now(), next_try_at=None, error="")
+
+
+def delete_events(events: Iterable[int]) -> None:
+    """Remove events of erased persons."""
+    _events(events).delete()
+
+
+def abandon(events: Iterable[int], reason: str) -> None:
+    """Note that events will not be tried again; the reason stays with them."""
+    _update(events, processed_at=timezone.now(), next_try_at=None, error=reason)
+
+
+def record_failure(events: Iterable[int], reason: str) -> None:
+    """Let events wait for another try, later each time, and give those up that had ten."""
+    now = timezone.now()
+    attempts: dict[int, list[int]] = {}
+    for pk, tried in _events(events).values_list("pk", "attempts"):
+        attempts.setdefault(tried, []).append(pk)
+    for tried, pks in attempts.items():
+        if tried + 1 >= MAX_ATTEMPTS:
+            abandon(pks, reason)
+        else:
+            _update(pks, next_try_at=now + retry_delay(tried + 1), error=reason)
+
+
+def defer(events: Iterable[int], reason: str) -> None:
+    """Let events wait a little for what is no fault of theirs: a refused key, a used-up quota."""
+    # It names the session that met the fault, which may be another's than the events'.
+    account = _events(events).values_list("account", flat=True).first()
+    reason = tombstones.redact_erased(account or "", {"": reason})[""]
+    _events(events).update(next_try_at=timezone.now() + FIRST_DELAY, error=reason)
+
+
+def release(events: Iterable[int]) -> None:
+    """Let others take events that were taken and not looked at."""
+    _events(events).update(next_try_at=None)
+
+
+def process_again(events: QuerySet[WebhookEvent]) -> int:
+    """Make events due at once, whatever became of them before; return how many."""
+    return events.using(write_alias()).update(
+        processed_at=None, next_try_at=None, attempts=0, error=""
+    )
+
+
+def visibility_timeout(sessions: int) -> timedelta:
+    """Return for how long a worker may hold so many sessions before others take them."""
+    return min(LONGEST_HOLD, timedelta(seconds=60 + 2 * sessions))
+
+
+def _reset_events(account: Account) -> int:
+    """Make events due that wait for a time that no right clock has set; return how many."""
+    wrong = _open_events(account.name).filter(clocks.waits_too_long(timezone.now()))
+    pks = list(wrong.values_list("pk", flat=True))
+    return _tell_reset(account, "event", _events(pks).update(next_try_at=None) if pks else 0)
+
+
+def _reset_pending(account: Account) -> int:
+    """
+    Make sessions due that wait for a time that no right clock has set, and return how many rows were wrong.
+
+    What was asked for at a time that is still to come was asked for now at the latest: a fetch that begins
+    from here on settles it.
+    """
+    now = timezone.now()
+    waiting, asked = clocks.waits_too_long(now), Q(requested_at__gt=now + LEEWAY)
+    wrong = _pending(account).filter(waiting | asked)
+    pks = list(wrong.values_list("pk", flat=True))
+    if pks:
+        rows = _pending(account).filter(pk__in=pks)
+        rows.filter(waiting).update(next_try_at=now)
+        rows.filter(asked).update(requested_at=now)
+    return _tell_reset(account, "session", len(pks))
+
+
+def _tell_reset(account: Account, what: str, count: int) -> int:
+    if count:
+        text = f"{count} waiting {what}{'s' if count > 1 else ''} lay further ahead than can be"
+        clocks.tell_reset(text, account=account.name)
+    return count
+
+
+def _take(due: QuerySet[Row], most: int) -> list[Row]:
+    alias = write_alias()
+    skip = connections[alias].features.has_select_for_update_skip_locked
+
+    def take() -> list[Row]:
+        with transaction.atomic(using=alias):
+            rows = list(due.using(alias).select_for_update(skip_locked=skip)[:most])
+            taken = due.model._default_manager.using(alias).filter(pk__in=[row.pk for row in rows])
+            if rows:
+                taken.update(next_try_at=timezone.now() + visibility_timeout(len(rows)))
+        return rows
+
+    return retry_transient(take, alias=alias)
+
+
+def _update(events: Iterable[int], **values: object) -> None:
+    _events(events).update(attempts=F("attempts") + 1, **values)
+
+
+def _failed(rows: QuerySet[Row], now: datetime) -> QuerySet[Row]:
+    """Narrow rows to those that wait because something failed, not because a worker has them."""
+    return rows.filter(next_try_at__gt=now).exclude(error="")
+
+
+def _events(pks: Iterable[int]) -> QuerySet[WebhookEvent]:
+    rows = WebhookEvent.objects.using(write_alias())
+    return rows.filter(pk__in=list(pks), processed_at=None)
+
+
+def _open_events(account: str) -> QuerySet[WebhookEvent]:
+    return WebhookEvent.objects.using(write_alias()).filter(account=account, processed_at=None)
+
+
+def _pending(account: Account) -> QuerySet[PendingRefresh]:
+    return PendingRefresh.objects.using(write_alias()).filter(account=account.name)
+
+
+def _checks_of_sessions(session_ids: Sequence[str]) -> list[str]:
+    rows = RelatedCheck.objects.using(write_alias()).filter(session__in=session_ids)
+    return list(rows.values_list("check_id", flat=True))
+
+
+def _sessions_of_checks(account: Account, check_ids: Sequence[str]) -> dict[str, set[str]]:
+    """Return the sessions that name each check, for those that any does."""
+    found: dict[str, set[str]] = {}
+    for start in range(0, len(check_ids), WRITTEN_AT_ONCE):
+        rows = RelatedCheck.objects.using(write_alias()).filter(
+            check_id__in=check_ids[start : start + WRITTEN_AT_ONCE],
+            session__account=account.name,
+            session__environment=account.environment,
+        )
+        for check_id, session_id in rows.values_list("check_id", "session_id"):
+            found.setdefault(check_id, set()).add(session_id)
+    return found
+
+
+def _is_check(event: WebhookEvent) -> bool:
+    return str(event.type).startswith(CHECK_EVENT)
+
+
+def _is_safe(resource_id: str) -> bool:
+    try:
+        validate_id(resource_id)
+    except ComplyCubeInvalidIdError:
+        return False
+    return True

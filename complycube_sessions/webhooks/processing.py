@@ -1,0 +1,247 @@
+"""
+Working off the inbox: what the vendor's events ask for is fetched, each session once for all its events.
+
+How events are taken and settled is in ``webhooks/inbox.py``, how sessions are fetched in
+``sync/account_run.py``; a refresh run works off the inbox by the same way.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from typing import Final
+
+from django.db import DatabaseError, InterfaceError, connections, transaction
+
+from complycube_sessions.conf import Account, conf, get_account
+from complycube_sessions.db.connections import ensure_no_open_transaction, write_alias
+from complycube_sessions.exceptions import ComplyCubeConfigurationError, ComplyCubeError
+from complycube_sessions.models import RefreshRun, WebhookEvent
+from complycube_sessions.sync.account_run import AccountRun
+from complycube_sessions.sync.request_budget import has_room, shared_throttle
+from complycube_sessions.sync.run import RunRecord, logger
+from complycube_sessions.webhooks import inbox
+
+AT_ONCE: Final = 50
+CHUNK_SIZE: Final = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Processed:
+    """
+    What one call has done, and how many events it left.
+
+    ``errors`` has a reason for each session that failed; ``waiting`` counts the events that are not
+    processed, due or not.
+    """
+
+    taken: int
+    stored: int
+    missing: int
+    requests: int
+    errors: dict[str, str]
+    waiting: int = 0
+
+
+def process_webhook_events(
+    account: str = "default", *, go_on: Callable[[], bool] = lambda: True
+) -> Processed:
+    """
+    Work off all events of an account that are due, and the sessions that earlier events made due.
+
+    Call it outside of a transaction. Any number of processes may do so at the same time.
+
+    Args:
+        account: A name of ``COMPLYCUBE_ACCOUNTS``.
+        go_on: Asked now and then whether to take more.
+
+    Raises:
+        ComplyCubeConfigurationError: The account's settings are missing or wrong.
+        ComplyCubeError: The API refuses the key, has used up its quota or does not answer; the
+            events wait.
+    """
+    return _process(
+        get_account(account),
+        lambda r: r.run_due(most=AT_ONCE, reason=inbox.REASON_WEBHOOK, go_on=go_on),
+    )
+
+
+def process_webhook_event(event: int) -> Processed:
+    """
+    Work off one stored event, with all others of the same session.
+
+    An event that is processed, waits for a later try or is in the hands of another costs one query.
+
+    Args:
+        event: The primary key of a ``WebhookEvent``.
+
+    Raises:
+        ComplyCubeError: As for ``process_webhook_events``.
+    """
+    names = WebhookEvent.objects.using(write_alias()).filter(pk=event, processed_at=None)
+    name = names.values_list("account", flat=True).first()
+    if name is None:
+        return Processed(0, 0, 0, 0, {})
+    account = get_account(name)
+
+    def work(refresh: AccountRun) -> int:
+        taken = refresh.run_due(most=1, only=event)
+        # What an event has queued for its client belongs to it.
+        if taken:
+            taken += refresh.run_due(most=AT_ONCE, reason=inbox.REASON_WEBHOOK, pending_only=True)
+        return taken
+
+    return _process(account, work, one_at_a_time=True)
+
+
+def process_chunk(account: str = "default") -> Processed:
+    """
+    Fetch some of the sessions that a refresh has handed out to many workers.
+
+    Raises:
+        ComplyCubeError: As for ``process_webhook_events``.
+    """
+    steps = iter([True])
+    return _process(
+        get_account(account),
+        lambda r: r.run_due(
+            most=CHUNK_SIZE,
+            reason=inbox.REASON_CHUNK,
+            pending_only=True,
+            go_on=lambda: next(steps, False),
+        ),
+        source="refresh",
+    )
+
+
+def hand_out(account: str, session_ids: Iterable[str]) -> int:
+    """
+    Make sessions due for whoever works next: a worker by ``process_chunk``, or else the next refresh run.
+
+    Returns:
+        How many calls of ``process_chunk`` all sessions need that are handed out.
+
+    Raises:
+        ComplyCubeConfigurationError: The account's settings are missing or wrong.
+    """
+    inbox.enqueue_sessions(get_account(account), session_ids, inbox.REASON_CHUNK)
+    return count_chunks(account)
+
+
+def count_chunks(account: str = "default") -> int:
+    """Return how many calls of ``process_chunk`` the sessions need that are handed out."""
+    return -(-inbox.count_pending(get_account(account), inbox.REASON_CHUNK) // CHUNK_SIZE)
+
+
+def process_here(account: str) -> None:
+    """
+    Let this process work off the inbox in the background, once the open transaction is committed.
+
+    One thread serves all accounts, sends one request at a time, without retries, and only while nobody
+    else needs the key's budget. What it leaves, the next refresh run or ``process_webhook_events`` takes.
+    """
+    transaction.on_commit(lambda: _background.wake(account), using=write_alias())
+
+
+class Background:
+    """A thread that lives while there is something to do, and closes its connections when it ends."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._wanted: set[str] = set()
+        self._thread: threading.Thread | None = None
+
+    def wake(self, account: str) -> None:
+        """Make sure that a thread looks at the account's inbox after this call."""
+        with self._lock:
+            self._wanted.add(account)
+            if self._thread is None:
+                self._thread = threading.Thread(
+                    target=self._work, name="complycube-inbox", daemon=True
+                )
+                self._thread.start()
+
+    def wait(self, timeout_seconds: float) -> bool:
+        """Return whether the thread has ended within that time."""
+        thread = self._thread
+        if thread is not None:
+            thread.join(timeout_seconds)
+        return self._thread is None
+
+    def _work(self) -> None:
+        try:
+            while (account := self._next()) is not None:
+                work_in_background(account)
+        finally:
+            connections.close_all()
+
+    def _next(self) -> str | None:
+        with self._lock:
+            if self._wanted:
+                return self._wanted.pop()
+            self._thread = None
+            return None
+
+
+def work_in_background(name: str) -> None:
+    """Work off an account's inbox within the room that its budget has, and log what stops it."""
+    try:
+        account = replace(get_account(name), max_retries=0)
+        _process(
+            account,
+            lambda r: r.run_due(
+                most=1,
+                reason=inbox.REASON_WEBHOOK,
+                go_on=lambda: r.is_answered and has_room(account),
+            ),
+            one_at_a_time=True,
+        )
+    except (ComplyCubeError, ComplyCubeConfigurationError) as error:
+        logger.warning("The inbox waits: %s", error, extra={"account": name})
+    except (DatabaseError, InterfaceError) as error:
+        # Its own words may quote a row.
+        logger.warning("The inbox waits: %s", type(error).__name__, extra={"account": name})
+
+
+def _process(
+    account: Account,
+    work: Callable[[AccountRun], int],
+    *,
+    source: str = "webhook",
+    one_at_a_time: bool = False,
+) -> Processed:
+    ensure_no_open_transaction()
+    record = RunRecord(account, RefreshRun.Mode.IDS, keep=False)
+    refresh = AccountRun(
+        account,
+        record,
+        throttle=shared_throttle(account),
+        results=conf.COMPLYCUBE_CHECK_RESULTS,
+        source=source,
+        limit=None,
+        dry_run=False,
+        on_progress=None,
+        one_at_a_time=one_at_a_time,
+    )
+    try:
+        taken = work(refresh)
+    finally:
+        refresh.close()
+    run = record.run
+    stored = run.created + run.updated + run.unchanged
+    waiting = inbox.count_waiting(account)
+    return Processed(taken, stored, run.missing, refresh.requests, run.errors, waiting)
+
+
+_background = Background()
+
+
+def _forget_thread() -> None:
+    global _background
+    _background = Background()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_thread)

@@ -1,9 +1,0 @@
-"""A host of which a middleware opens a transaction on every database around each request."""
-
-from __future__ import annotations
-
-from tests.guests import host
-from tests.guests.host import *  # noqa: F403 - a variant of it
-
-MIDDLEWARE = [*host.MIDDLEWARE, "tests.middleware.open_transactions"]
-HOLDS_TRANSACTIONS = True
