@@ -15,7 +15,6 @@ import os
 import re
 import socket
 import threading
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final, Self
@@ -364,7 +363,6 @@ class _Watchdog:
 
     def __init__(self, connection: HTTPConnection) -> None:
         self._connection = connection
-        self._began = time.monotonic()
         self._timer = threading.Timer(TOTAL_SECONDS, self._bite)
         self._timer.daemon = True
         self.has_bitten = False

@@ -69,7 +69,6 @@ class StoredBatch:
 
     effects: dict[str, Effect] = field(default_factory=dict)
     failed: dict[str, str] = field(default_factory=dict)
-    changes: int = 0
     erased: set[str] = field(default_factory=set)
 
 
@@ -189,7 +188,6 @@ def _store_halves(
         part = store_batch(account, half, source=source, on_signal=on_signal)
         whole.effects |= part.effects
         whole.failed |= part.failed
-        whole.changes += part.changes
         whole.erased |= part.erased
     return whole
 
@@ -211,9 +209,7 @@ def _write(
         _write_sessions(merged, alias)
         _write_checks(merged, alias)
         _write_name_words([m for m in merged if "entity_name" in m.changed_fields], alias)
-        changes = [change for m in merged for change in m.changes]
-        upsert(changes, alias=alias)
-        stored.changes = len(changes)
+        upsert([change for m in merged for change in m.changes], alias=alias)
         stored.erased = erased.sessions
         stored.failed |= erased.failed
         counted = [m.row for m in merged if m.effect != "unchanged"]
