@@ -20,6 +20,7 @@ from django.http import HttpRequest
 from django.utils.functional import cached_property
 
 from complycube_sessions.db import keyset
+from complycube_sessions.models.session_queries import read_plan
 
 COUNTED: Final = 500
 AFTER_VAR: Final = "after"
@@ -56,14 +57,14 @@ class BoundedPaginator(Paginator):
     def first_keys(self) -> list[Any]:
         """Return the primary keys of the first rows, one more than are counted."""
         keys = self._all_keys
-        if getattr(self.object_list, "is_gathered", False):
+        if read_plan(self.object_list).is_gathered:
             # With a limit PostgreSQL may rather walk all rows in their order than look up these few.
             return list(keys)[: COUNTED + 1]
         return list(keys[: COUNTED + 1])
 
     @cached_property
     def count(self) -> int:
-        is_long = getattr(self.object_list, "is_long", False)
+        is_long = read_plan(self.object_list).is_long
         return COUNTED + 1 if is_long else len(self.first_keys)
 
     @property
@@ -161,7 +162,7 @@ class BoundedChangeList(ChangeList):
             size=size + 1,
             after=after,
             backwards=backwards,
-            is_short=getattr(self.queryset, "is_gathered", False),
+            is_short=read_plan(self.queryset).is_gathered,
         )
         is_cut = len(keys) > size
         shown = self.rows(keys[-size:] if backwards else keys[:size])

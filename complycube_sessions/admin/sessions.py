@@ -136,8 +136,9 @@ class SessionChangeList(BoundedChangeList):
         found = super().get_filters(request)
         specs: list[Any] = found[0]
         asked = sum(bool(spec.chosen_text()) for spec in specs) + len(found[2]) + bool(self.query)
-        sessions: Any = self.root_queryset
-        sessions.asks_once = asked == 1
+        if asked == 1:
+            sessions: Any = self.root_queryset
+            self.root_queryset = sessions.expecting_one_question()
         return found
 
     def _get_default_ordering(self) -> list[str]:

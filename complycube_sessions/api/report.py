@@ -15,7 +15,6 @@ import os
 import re
 import socket
 import threading
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final, Self
@@ -38,6 +37,7 @@ MAX_BYTES: Final = 50 * 1024 * 1024
 TOTAL_SECONDS: Final = 180.0
 READ_BYTES: Final = 64 * 1024
 MAX_URL_LENGTH: Final = 8_192
+HTTP_PORT: Final = 80
 HTTPS_PORT: Final = 443
 PDF_START: Final = b"%PDF-"
 USER_AGENT: Final = "django-complycube-sessions"
@@ -222,6 +222,23 @@ def _size(response: urllib3.BaseHTTPResponse) -> int | None:
 
 
 def _checked_target(url: str, account: Account) -> _Target:
+    parts = _split(url)
+    host = parts.hostname or ""
+    path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+    if _is_of_local_stand_in(parts, account.base_url):
+        port = parts.port or HTTP_PORT
+        address = _addresses(host, port)[0]
+        if address.is_loopback:
+            return _Target(host, port, path, str(address), is_https=False)
+    _check_is_https(parts)
+    addresses = _addresses(host, HTTPS_PORT)
+    if not all(is_public(address) for address in addresses):
+        raise _refused("its host is not on the public internet")
+    return _Target(host, HTTPS_PORT, path, str(addresses[0]), is_https=True)
+
+
+def _split(url: str) -> SplitResult:
+    """Return the parts of an address that can be asked at all."""
     if len(url) > MAX_URL_LENGTH or not re.fullmatch(r"[!-\[\]-~]+", url):
         raise _refused("it is too long, or has characters that no address has")
     try:
@@ -233,23 +250,19 @@ def _checked_target(url: str, account: Account) -> _Target:
         raise _refused("it has a login in it")
     if port == 0:
         raise _refused("it is on port 0, at which nobody can be asked")
-    host = parts.hostname or ""
-    path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-    if _is_of_local_stand_in(parts, account.base_url):
-        address = _addresses(host, port or 80)[0]
-        if address.is_loopback:
-            return _Target(host, port or 80, path, str(address), is_https=False)
+    return parts
+
+
+def _check_is_https(parts: SplitResult) -> None:
+    """Raise unless the address is https on port 443 of a well-formed host."""
     if parts.scheme != "https":
         raise _refused("it is not https")
-    if (port or HTTPS_PORT) != HTTPS_PORT:
+    if (parts.port or HTTPS_PORT) != HTTPS_PORT:
         raise _refused("it is on another port than 443")
+    host = parts.hostname or ""
     # Square brackets are for addresses of version 6 alone, and these stand in no other way.
     if not (_is_ipv6(host) if "[" in parts.netloc else _HOST.fullmatch(host)):
         raise _refused("its host has characters that no host has")
-    addresses = _addresses(host, HTTPS_PORT)
-    if not all(is_public(address) for address in addresses):
-        raise _refused("its host is not on the public internet")
-    return _Target(host, HTTPS_PORT, path, str(addresses[0]), is_https=True)
 
 
 def _is_of_local_stand_in(parts: SplitResult, base_url: str) -> bool:
@@ -315,7 +328,7 @@ def _connection(target: _Target, account: Account) -> HTTPConnection:
     proxy_url = _proxy_url(proxy) if proxy else None
     connection = HTTPSConnection(
         str(proxy_url.host) if proxy_url else target.address,
-        port=(proxy_url.port or 80) if proxy_url else target.port,
+        port=(proxy_url.port or HTTP_PORT) if proxy_url else target.port,
         timeout=timeout,
         # The name that TLS verifies, whatever address is behind it.
         server_hostname=target.host,
@@ -350,7 +363,6 @@ class _Watchdog:
 
     def __init__(self, connection: HTTPConnection) -> None:
         self._connection = connection
-        self._began = time.monotonic()
         self._timer = threading.Timer(TOTAL_SECONDS, self._bite)
         self._timer.daemon = True
         self.has_bitten = False

@@ -54,28 +54,36 @@ def read_rows(rows: QuerySet[Row]) -> Iterator[Row]:
     Yield the rows of a queryset without the signals of a new instance.
 
     Those, the constructor and Django's converters of each value cost several times what the row costs.
-    Annotations are what the driver returns.
 
     Args:
-        rows: Of a model whose columns are text, whole numbers, truths, times and documents.
+        rows: Of a model whose columns are text, whole numbers, booleans, times and JSON.
     """
+    return (row for row, _ in read_annotated_rows(rows))
+
+
+def read_annotated_rows(rows: QuerySet[Row]) -> Iterator[tuple[Row, dict[str, Any]]]:
+    """Yield the rows as ``read_rows`` does, each with its annotations as the driver returns them."""
     fields = rows.model._meta.concrete_fields
-    names = [*(field.attname for field in fields), *rows.query.annotations]
+    attnames = [field.attname for field in fields]
+    annotations = list(rows.query.annotations)
     connection = connections[rows.db]
     readers = list(_readers(fields, connection))
     try:
-        sql, parameters = rows.values_list(*names).query.get_compiler(rows.db).as_sql()
+        sql, parameters = (
+            rows.values_list(*attnames, *annotations).query.get_compiler(rows.db).as_sql()
+        )
     except EmptyResultSet:
         return
     with connection.cursor() as cursor:
         cursor.execute(sql, parameters)
         found = cursor.fetchall()
     for values in found:
-        columns = dict(zip(names, values, strict=True))
+        columns = dict(zip(attnames, values, strict=False))
         for name, read in readers:
             if columns[name] is not None:
                 columns[name] = read(columns[name])
-        yield build_row(rows.model, columns, rows.db)
+        told = dict(zip(annotations, values[len(attnames) :], strict=True))
+        yield build_row(rows.model, columns, rows.db), told
 
 
 def _readers(

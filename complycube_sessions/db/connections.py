@@ -1,4 +1,4 @@
-"""What the services need of a database beyond the ORM: its clock, its faults, one wide upsert."""
+"""Which database to write to, its open transactions, its clock and its faults."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from typing import Any, Final, TypeVar
 
 from django.apps import apps
 from django.db import DatabaseError, InterfaceError, connections, router, transaction
-from django.db.models.functions import Now
 
 TRIES: Final = 8
 FIRST_WAIT_SECONDS: Final = 0.02
@@ -23,17 +22,9 @@ _TRANSIENT_NUMBERS: Final = frozenset({1205, 1213, 1020})
 
 # MySQL and MariaDB: read_only is on; the transaction is read-only; innodb_read_only.
 _READ_ONLY_NUMBERS: Final = frozenset({1290, 1792, 1836, 1874})
-
 _give_up_at: ContextVar[float] = ContextVar("give_up_at", default=float("inf"))
 Result = TypeVar("Result")
 View = TypeVar("View", bound=Callable[..., Any])
-
-
-class DatabaseNow(Now):
-    """The database's own clock in UTC; ``Now`` is local time on MySQL and MariaDB."""
-
-    def as_mysql(self, compiler: Any, connection: Any, **context: Any) -> Any:
-        return self.as_sql(compiler, connection, template="UTC_TIMESTAMP(6)", **context)
 
 
 def write_alias() -> str:

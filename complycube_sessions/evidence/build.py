@@ -12,7 +12,6 @@ import io
 import json
 import re
 import zipfile
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -164,19 +163,6 @@ def export_evidence(
         alias=alias,
     )
     return beside_transactions(export, alias=alias)
-
-
-def forget_sessions(session_ids: Iterable[str]) -> int:
-    """
-    Take the ids of sessions out of the records of their evidence, for a person who is erased.
-
-    The hashes stay: a file that somebody keeps can still be verified.
-
-    Returns:
-        How many records were changed.
-    """
-    rows = SessionEvidence.objects.using(write_alias()).filter(session_id__in=list(session_ids))
-    return rows.exclude(session_id="").update(session_id="")
 
 
 def canonical(document: Any) -> bytes:

@@ -187,21 +187,16 @@ def _merge_session(
     seen: Observation,
 ) -> None:
     row = merged.row
-    if row.missing_since is not None and (
-        fetched_at >= row.missing_since or not is_believable(row.missing_since, seen.observed_at)
+    _clear_missing(merged, fetched_at, seen.observed_at)
+    is_stored = not merged.is_new or merged.is_filled
+    if is_stored and not supersedes(
+        updated_at=payload.updated_at,
+        fetched_at=fetched_at,
+        stored_updated_at=row.updated_at,
+        stored_fetched_at=row.fetched_at,
+        now=seen.observed_at,
     ):
-        row.missing_since = None
-        merged.moved = True
-    if not merged.is_new or merged.is_filled:
-        current = supersedes(
-            updated_at=payload.updated_at,
-            fetched_at=fetched_at,
-            stored_updated_at=row.updated_at,
-            stored_fetched_at=row.fetched_at,
-            now=seen.observed_at,
-        )
-        if not current:
-            return
+        return
     known = not merged.is_new
     if known:
         for name in FOLLOWED:
@@ -211,16 +206,28 @@ def _merge_session(
     if fetched_at != row.fetched_at:
         row.fetched_at = fetched_at
         merged.moved = True
-    for name in SESSION_CONTENT:
-        value = getattr(payload, name)
-        if getattr(row, name) != value:
-            setattr(row, name, value)
-            merged.changed_fields.add(name)
+    _take_content(merged, payload)
     if merged.is_new:
         merged.is_filled = True
         if row.outcome == "":
             row.announced_outcome = ""  # nothing to announce: what comes next is a change
     _merge_references(merged, payload, fetched_at, seen, known=known)
+
+
+def _clear_missing(merged: MergedSession, fetched_at: datetime, now: datetime) -> None:
+    """Take back the mark of a session that was fetched after the API had said that it is gone."""
+    since = merged.row.missing_since
+    if since is not None and (fetched_at >= since or not is_believable(since, now)):
+        merged.row.missing_since = None
+        merged.moved = True
+
+
+def _take_content(merged: MergedSession, payload: SessionPayload) -> None:
+    for name in SESSION_CONTENT:
+        value = getattr(payload, name)
+        if getattr(merged.row, name) != value:
+            setattr(merged.row, name, value)
+            merged.changed_fields.add(name)
 
 
 def _merge_references(

@@ -20,7 +20,14 @@ from django.utils import timezone
 
 from complycube_sessions import signals
 from complycube_sessions.conf import Account
-from complycube_sessions.db.bulk import build_row, no_collections, read_rows, update_rows, upsert
+from complycube_sessions.db.bulk import (
+    build_row,
+    no_collections,
+    read_annotated_rows,
+    read_rows,
+    update_rows,
+    upsert,
+)
 from complycube_sessions.db.clocks import is_believable
 from complycube_sessions.db.connections import (
     is_connected,
@@ -69,7 +76,6 @@ class StoredBatch:
 
     effects: dict[str, Effect] = field(default_factory=dict)
     failed: dict[str, str] = field(default_factory=dict)
-    changes: int = 0
     erased: set[str] = field(default_factory=set)
 
 
@@ -189,7 +195,6 @@ def _store_halves(
         part = store_batch(account, half, source=source, on_signal=on_signal)
         whole.effects |= part.effects
         whole.failed |= part.failed
-        whole.changes += part.changes
         whole.erased |= part.erased
     return whole
 
@@ -199,8 +204,11 @@ def _write(
 ) -> tuple[StoredBatch, list[MergedSession]]:
     seen = Observation(source=source, observed_at=timezone.now())
     with no_collections(), transaction.atomic(using=alias, durable=True):
-        rows, touches_erased = _lock_rows(account, fetched, alias)
-        erased = _refuse_erased(account, fetched, rows, alias) if touches_erased else _Refused()
+        locked = _lock_rows(account, fetched, alias)
+        rows = locked.rows
+        erased = _Refused()
+        if locked.touches_erased:
+            erased = _refuse_erased(account, fetched, rows, alias)
         created = {pk: found.row.created_at for pk, found in rows.items()}
         stored, merged = _merge_all(account, fetched, rows, seen)
         if not signals.session_outcome_changed.has_listeners(WorkflowSession):
@@ -211,35 +219,41 @@ def _write(
         _write_sessions(merged, alias)
         _write_checks(merged, alias)
         _write_name_words([m for m in merged if "entity_name" in m.changed_fields], alias)
-        changes = [change for m in merged for change in m.changes]
-        upsert(changes, alias=alias)
-        stored.changes = len(changes)
+        upsert([change for m in merged for change in m.changes], alias=alias)
         stored.erased = erased.sessions
         stored.failed |= erased.failed
         counted = [m.row for m in merged if m.effect != "unchanged"]
         moments = [row.created_at for row in counted]
         mark_changed([*moments, *(created[row.pk] for row in counted)], alias=alias)
-        # What became due since the rows were read was asked for after the fetch began.
-        due = {pk for pk, found in rows.items() if getattr(found.row, "is_due", False)}
         complete = [
             f
             for f in fetched
             if f.payload is not None and f.is_whole and f.session_id in stored.effects
         ]
-        if settled := [f.session_id for f in complete if f.session_id in due]:
+        # What became due since the rows were read was asked for after the fetch began.
+        if settled := [f.session_id for f in complete if f.session_id in locked.due]:
             _settle(account, settled, min(f.fetched_at for f in complete), alias)
     return stored, merged
 
 
-def _lock_rows(
-    account: Account, fetched: Sequence[FetchedSession], alias: str
-) -> tuple[dict[str, MergedSession], bool]:
+@dataclass(frozen=True, slots=True)
+class _Locked:
     """
-    Insert what is new, then lock all rows of the batch.
+    The locked rows of a batch, by session id.
 
-    Returns:
-        The rows with their checks, and whether anything of the batch is an erased person's.
+    Args:
+        rows: The sessions with their checks.
+        due: The sessions of which a refresh was pending when they were locked.
+        touches_erased: Whether anything of the batch is an erased person's.
     """
+
+    rows: dict[str, MergedSession]
+    due: set[str]
+    touches_erased: bool
+
+
+def _lock_rows(account: Account, fetched: Sequence[FetchedSession], alias: str) -> _Locked:
+    """Insert what is new, then lock all rows of the batch."""
     ids = sorted({f.session_id for f in fetched})
     new = sorted({f.session_id for f in fetched if f.payload is not None})
     # A write comes first: SQLite would refuse a transaction that reads and then finds others writing.
@@ -258,7 +272,15 @@ def _lock_rows(
         named = {tombstones.CLIENT: clients, tombstones.SESSION: new}
         any_erased = tombstones.erased_expression(account.name, alias, named)
         sessions = sessions.annotate(any_erased=any_erased)
-    found = {row.pk: row for row in read_rows(sessions.select_for_update())}
+    found: dict[str, WorkflowSession] = {}
+    due_ids: set[str] = set()
+    # It is the same for every row; a batch without anything new does not ask.
+    erased_answer: object = False
+    for row, answers in read_annotated_rows(sessions.select_for_update()):
+        found[row.pk] = row
+        erased_answer = answers.get("any_erased", False)
+        if answers["is_due"]:
+            due_ids.add(row.pk)
     checks: dict[str, dict[str, RelatedCheck]] = {pk: {} for pk in found}
     for check in read_rows(RelatedCheck.objects.using(alias).filter(session__in=list(found))):
         checks[check.session_id][check.check_id] = check
@@ -266,9 +288,8 @@ def _lock_rows(
         pk: MergedSession(row=row, checks=checks[pk], is_new=row.fetched_at == _NOT_FETCHED)
         for pk, row in found.items()
     }
-    # It is the same for every row; a batch without anything new has not asked.
-    answer = next((getattr(row, "any_erased", False) for row in found.values()), False)
-    return rows, tombstones.is_erased(answer, account.name, alias)
+    touches_erased = tombstones.is_erased(erased_answer, account.name, alias)
+    return _Locked(rows, due_ids, touches_erased)
 
 
 @dataclass(slots=True)

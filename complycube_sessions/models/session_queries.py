@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, Self
 
@@ -51,26 +52,50 @@ class _OneOf(In):
         return f"{column} = ANY(%s)", [*parameters, list(self.rhs)]
 
 
+@dataclass(frozen=True, slots=True)
+class ReadPlan:
+    """
+    What is known of a queryset before it is read; which rows it has does not depend on it.
+
+    Args:
+        is_long: It has more than ``LONG`` sessions: nothing but one frequent word was asked.
+        is_gathered: It has at most ``MANY`` sessions, which are named by their ids.
+        expects_one_question: One more question is asked of it, and the first rows in an index's order.
+    """
+
+    is_long: bool = False
+    is_gathered: bool = False
+    expects_one_question: bool = False
+
+
+def read_plan(rows: Any) -> ReadPlan:
+    """Return what is known of a queryset of any model; of others than sessions that is nothing."""
+    return rows._plan if isinstance(rows, WorkflowSessionQuerySet) else ReadPlan()
+
+
 class WorkflowSessionQuerySet(models.QuerySet["WorkflowSession"]):
     """Questions that a compliance desk or a host project asks of its sessions."""
 
-    # Whether more than ``LONG`` sessions are known to be in it, as nothing but one frequent word was asked.
-    is_long = False
-    # Whether it is known to hold no more than ``MANY`` sessions, which are named by their ids.
-    is_gathered = False
-    # Whether the next question is the only one, of which the first rows in the order of an index are wanted.
-    asks_once = False
+    _plan: ReadPlan = ReadPlan()
+
+    def expecting_one_question(self) -> Self:
+        """Return the same sessions, of which one more is asked and then the first rows in an index's order."""
+        return self._planned(expects_one_question=True)
+
+    def _planned(self, **known: bool) -> Self:
+        clone = self._clone()
+        clone._plan = replace(self._plan, **known)
+        return clone
 
     def _clone(self) -> Self:
         clone = super()._clone()  # type: ignore[misc]
-        clone.is_long = self.is_long
-        clone.asks_once = self.asks_once
-        clone.is_gathered = self.is_gathered
+        clone._plan = self._plan
         return clone  # type: ignore[no-any-return]
 
     def _filter_or_exclude(self, negate: bool, args: Any, kwargs: Any) -> Self:
         narrowed = super()._filter_or_exclude(negate, args, kwargs)  # type: ignore[misc]
-        narrowed.is_long = self.is_long and not any(args) and not kwargs
+        if any(args) or kwargs:
+            narrowed._plan = replace(self._plan, is_long=False)
         return narrowed  # type: ignore[no-any-return]
 
     def _of(self, rows: models.QuerySet[Any], others: Sequence[models.QuerySet[Any]]) -> Self:
@@ -89,17 +114,14 @@ class WorkflowSessionQuerySet(models.QuerySet["WorkflowSession"]):
         ids = list(rows.using(self.db).order_by().values_list("session_id", flat=True)[: MANY + 1])
         if len(ids) <= MANY:
             return self._gathered(ids)
-        if is_all and self.asks_once:
+        if is_all and self._plan.expects_one_question:
             found = self.filter(*(_has(other) for other in others))
         else:
             found = self.filter(*(Exists(o.filter(session=OuterRef("pk"))) for o in others))
-        found.is_long = is_all and len(set(ids)) > LONG
-        return found
+        return found._planned(is_long=is_all and len(set(ids)) > LONG)
 
     def _gathered(self, ids: Iterable[str]) -> Self:
-        found = self.filter(_OneOf(F("pk"), sorted(set(ids))))
-        found.is_gathered = True
-        return found
+        return self.filter(_OneOf(F("pk"), sorted(set(ids))))._planned(is_gathered=True)
 
     def for_client(self, client_id: str) -> WorkflowSessionQuerySet:
         """Return the sessions of one client, by the vendor's client id."""

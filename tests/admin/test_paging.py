@@ -147,8 +147,9 @@ def test_frequent__walked_without_a_count(viewer: Client, monkeypatch: pytest.Mo
     gathered = shown(viewer.get(f"{LIST}?q=john"))
     monkeypatch.setattr(session_queries, "MANY", 3)
     monkeypatch.setattr(session_queries, "LONG", 2)
-    assert WorkflowSession.objects.search("john").is_long
-    assert not WorkflowSession.objects.search("john").filter(outcome="clear").is_long
+    found = WorkflowSession.objects.search("john")
+    assert session_queries.read_plan(found).is_long
+    assert not session_queries.read_plan(found.filter(outcome="clear")).is_long
     assert shown(viewer.get(f"{LIST}?q=john")) == gathered
     assert shown(viewer.get(f"{LIST}?q=john+doe")) == gathered
     checked = viewer.get(f"{LIST}?check_type=document_check&check_outcome=clear")

@@ -16,7 +16,7 @@ from django.db import connection, transaction
 
 from complycube_sessions import __version__
 from complycube_sessions.evidence import build, html, verify
-from complycube_sessions.evidence.build import Content, canonical, export_evidence, forget_sessions
+from complycube_sessions.evidence.build import Content, canonical, export_evidence
 from complycube_sessions.evidence.verify import (
     EvidenceUnreadableError,
     is_as_exported,
@@ -28,6 +28,7 @@ from complycube_sessions.models import (
     SessionEvidence,
     WorkflowSession,
 )
+from complycube_sessions.privacy.erase import erase_client
 from tests.admin.builders import NOON, make_check, make_session
 from tests.builders import session_row
 
@@ -341,13 +342,13 @@ def test_verify__too_large(monkeypatch: pytest.MonkeyPatch) -> None:
             verify_evidence(data)
 
 
-def test_forget__keeps_the_hash() -> None:
+def test_verify__erased_person() -> None:
     """For an erased person the id goes out of the records; the file can still be verified."""
-    session, other = whole_session(), whole_session()
+    session, other = whole_session(), make_session(client_id="another")
     exported = export_evidence(session.pk)
     export_evidence(other.pk)
-    assert forget_sessions([session.pk, "unknown"]) == 1
-    assert forget_sessions([session.pk, ""]) == 0
+    removed = erase_client(session.client_id)
+    assert removed.rows["SessionEvidence.session_id"] == 1
     assert not SessionEvidence.objects.filter(session_id=session.pk).exists()
     assert SessionEvidence.objects.filter(session_id=other.pk).count() == 1
     (found,) = verify_evidence(exported.json)

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 from django.core.management import CommandError, call_command
 
-from complycube_sessions.evidence.build import export_evidence, forget_sessions
+from complycube_sessions.evidence.build import export_evidence
 from complycube_sessions.models import SessionEvidence, WorkflowSession
+from complycube_sessions.privacy.erase import erase_client
 from tests.admin.builders import make_check, make_session, make_staff
 
 pytestmark = pytest.mark.django_db
@@ -120,7 +121,7 @@ def test_verify__archive_of_a_person(session: WorkflowSession, tmp_path: Path) -
 def test_verify__erased_session(session: WorkflowSession, tmp_path: Path) -> None:
     """After an erasure the file is known, and its session is not named any more."""
     export(session.pk, tmp_path)
-    forget_sessions([session.pk])
+    erase_client(session.client_id)
     said = verify(next(tmp_path.glob("*.json")))
     assert "evidence of a session that was erased" in said
 

@@ -61,8 +61,13 @@ class Command(BaseCommand):
     def handle(
         self, *, client_id: str, account: str | None, lift: bool, dry_run: bool, **options: Any
     ) -> None:
-        reason, override = options["reason"], options["override"] or ""
-        if lift and (override or reason or options["block_unknown"]):
+        as_json = options["json"]
+        chosen: dict[str, Any] = {
+            "reason": options["reason"],
+            "override": options["override"] or "",
+            "block_unknown": options["block_unknown"],
+        }
+        if lift and any(chosen.values()):
             raise CommandError(
                 "Use --lift without --reason, --override and --block-unknown.",
                 returncode=COULD_NOT_RUN,
@@ -71,39 +76,43 @@ class Command(BaseCommand):
             _check_account(account)
             if lift:
                 count = lift_erasure(client_id, account=account, dry_run=dry_run)
-                self._print_lifted(count, dry_run=dry_run, as_json=options["json"])
-                return
-            removed = erase_client(
-                client_id,
-                account=account,
-                reason=reason,
-                override=override,
-                block_unknown=options["block_unknown"],
-                dry_run=dry_run,
-            )
+                self._print_lifted(count, dry_run=dry_run, as_json=as_json)
+            else:
+                removed = erase_client(client_id, account=account, dry_run=dry_run, **chosen)
+                self._report(removed, dry_run=dry_run, as_json=as_json)
         except (ComplyCubeInvalidIdError, ComplyCubeConfigurationError) as error:
             raise CommandError(str(error), returncode=COULD_NOT_RUN) from None
         except (DatabaseError, InterfaceError) as error:
             raise CommandError(fault_of(error), returncode=COULD_NOT_RUN) from None
-        except ComplyCubeClientNotFoundError as error:
-            if options["json"]:
-                self.stdout.write(json.dumps({"erased": False, "found": False, "near": error.near}))
-            raise CommandError(f"{error}{_advice(error.near)}", returncode=REFUSED) from None
-        except ComplyCubeProtectedError as error:
-            if options["json"]:
-                self.stdout.write(json.dumps({"erased": False, "protected": error.reasons}))
-            else:
-                for session_id, why in error.reasons.items():
-                    self.stderr.write(f"{session_id}: {why}")
-            raise CommandError(
-                f"{error} Use --override REASON to erase all the same.", returncode=REFUSED
-            ) from None
-        self._print(removed, dry_run=dry_run, as_json=options["json"])
+        except (ComplyCubeClientNotFoundError, ComplyCubeProtectedError) as error:
+            raise self._refused(error, as_json=as_json) from None
+
+    def _refused(
+        self, error: ComplyCubeClientNotFoundError | ComplyCubeProtectedError, *, as_json: bool
+    ) -> CommandError:
+        """Print what is known of a refused erasure and return the error to end with."""
+        if isinstance(error, ComplyCubeClientNotFoundError):
+            told: dict[str, Any] = {"erased": False, "found": False, "near": error.near}
+            advice, lines = _advice(error.near), []
+        else:
+            told = {"erased": False, "protected": error.reasons}
+            advice = " Use --override REASON to erase all the same."
+            lines = [f"{session_id}: {why}" for session_id, why in error.reasons.items()]
+        if as_json:
+            self.stdout.write(json.dumps(told))
+        else:
+            for line in lines:
+                self.stderr.write(line)
+        return CommandError(f"{error}{advice}", returncode=REFUSED)
+
+    def _report(self, removed: Removed, *, dry_run: bool, as_json: bool) -> None:
+        """Print what was removed; raise where sessions were left."""
+        self._print_removed(removed, dry_run=dry_run, as_json=as_json)
         if removed.left_count:
             verb = "would be left" if dry_run else "were left"
             raise CommandError(f"{removed.left_count} sessions {verb}.", returncode=REFUSED)
 
-    def _print(self, removed: Removed, *, dry_run: bool, as_json: bool) -> None:
+    def _print_removed(self, removed: Removed, *, dry_run: bool, as_json: bool) -> None:
         if as_json:
             said = {
                 "erased": not (dry_run or removed.left_count),
