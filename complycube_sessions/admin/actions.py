@@ -80,30 +80,30 @@ _REASONS: Final[tuple[tuple[type[Exception], Any], ...]] = (
     (
         ComplyCubeNotFoundError,
         gettext_lazy(
-            "ComplyCube does not know this session (404). A copy that is stored here stays."
+            "ComplyCube does not know this session (404). If it is stored here, it stays."
         ),
     ),
     (
         ComplyCubeRateLimitError,
-        gettext_lazy("ComplyCube takes no more requests at the moment (429). Try again later."),
+        gettext_lazy("ComplyCube accepts no more requests at the moment (429). Try again later."),
     ),
     (
         ComplyCubeAuthenticationError,
         gettext_lazy(
-            "ComplyCube refuses the API key (401). An operator has to look at the settings."
+            "ComplyCube rejects the API key (401). An operator has to check the settings."
         ),
     ),
     (
         ComplyCubeBusyError,
         gettext_lazy(
-            "Other requests to ComplyCube come first at the moment. Nothing was changed. Try again in a "
-            "minute."
+            "Other requests to ComplyCube take precedence at the moment. Nothing was changed. Try again "
+            "in a minute."
         ),
     ),
-    (ComplyCubePaymentError, gettext_lazy("ComplyCube asks for payment before it answers (402).")),
+    (ComplyCubePaymentError, gettext_lazy("ComplyCube requires payment before it answers (402).")),
     (
         ComplyCubePermissionError,
-        gettext_lazy("The API key may not read this session (403)."),
+        gettext_lazy("The API key has no permission to read this session (403)."),
     ),
     (
         ComplyCubeConnectionError,
@@ -111,17 +111,15 @@ _REASONS: Final[tuple[tuple[type[Exception], Any], ...]] = (
     ),
     (
         ComplyCubeServerError,
-        gettext_lazy("ComplyCube has a fault of its own. Nothing was changed. Try again later."),
+        gettext_lazy("ComplyCube had an internal error. Nothing was changed. Try again later."),
     ),
     (
         ComplyCubePayloadError,
-        gettext_lazy(
-            "ComplyCube answered with something that cannot be read. Nothing was changed."
-        ),
+        gettext_lazy("ComplyCube's answer could not be read. Nothing was changed."),
     ),
     (
         ComplyCubeInvalidIdError,
-        gettext_lazy("This cannot be the id of a session. Nothing was asked."),
+        gettext_lazy("This is not a valid session id. No request was sent."),
     ),
     (
         ComplyCubeOwnershipError,
@@ -131,24 +129,24 @@ _REASONS: Final[tuple[tuple[type[Exception], Any], ...]] = (
     ),
     (
         ComplyCubeErasedError,
-        gettext_lazy("This person was erased and is not stored again. Nothing was kept."),
+        gettext_lazy("This person's data was erased and is not stored again. Nothing was kept."),
     ),
     (
         ComplyCubeScrubberError,
         gettext_lazy(
-            "The scrubber of this site failed on the answer. Nothing of it was stored. "
-            "An operator has to look at it."
+            "This site's scrubber failed on the answer, so none of it was stored. An operator has to "
+            "look into it."
         ),
     ),
     (
         ComplyCubeConfigurationError,
-        gettext_lazy("The account has no usable API key. An operator has to look at the settings."),
+        gettext_lazy("The account has no usable API key. An operator has to check the settings."),
     ),
     (
         OpenTransactionError,
         gettext_lazy(
-            "A middleware of this site holds a database transaction open, in which ComplyCube cannot be "
-            "asked. An operator finds in the log which setting to change."
+            "A middleware of this site holds a database transaction open, so no request can be sent to "
+            "ComplyCube. The log tells operators which setting to change."
         ),
     ),
 )
@@ -175,7 +173,7 @@ def reason(error: Exception) -> str:
     for kind, text in _REASONS:
         if isinstance(error, kind):
             return str(text)
-    return _("The refresh did not succeed (%(error)s).") % {"error": type(error).__name__}
+    return _("The refresh failed (%(error)s).") % {"error": type(error).__name__}
 
 
 class FetchForm(forms.Form):
@@ -211,7 +209,7 @@ class RefreshActions(ReadOnlyAdmin):
         chosen = list(queryset.order_by("pk").values_list("pk", "account")[: most + 1])
         if len(chosen) > most:
             hint = _(
-                "At most %(count)d sessions can be refreshed here at once. Choose fewer, or ask an "
+                "At most %(count)d sessions can be refreshed here at once. Select fewer, or ask an "
                 "operator to run the command refresh_workflow_sessions."
             )
             messages.error(request, hint % {"count": most})
@@ -239,8 +237,8 @@ class RefreshActions(ReadOnlyAdmin):
             count = {"count": len(ids)}
             if is_taken:
                 text = ngettext(
-                    "%(count)d session is refreshed in the background.",
-                    "%(count)d sessions are refreshed in the background.",
+                    "%(count)d session is being refreshed in the background.",
+                    "%(count)d sessions are being refreshed in the background.",
                     len(ids),
                 )
                 messages.success(request, text % count)

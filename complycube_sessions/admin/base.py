@@ -64,7 +64,7 @@ def database_reason(error: Exception) -> str:
     name = type(error).__name__
     logger.warning("The database refused what a page asked for: %s.", name, extra={"error": name})
     text = _(
-        "The database did not take it (%(error)s); another process may be writing. Try again in a moment."
+        "The database refused this (%(error)s); another process may be writing. Try again in a moment."
     )
     return text % {"error": name}
 
@@ -198,7 +198,9 @@ class ReadOnlyAdmin(admin.ModelAdmin):
             raise PermissionDenied
         row = self.get_object(request, unquote(object_id))
         if row is None:
-            messages.warning(request, _("There is no row “%(id)s”.") % {"id": unquote(object_id)})
+            messages.warning(
+                request, _("There is no record “%(id)s”.") % {"id": unquote(object_id)}
+            )
             return HttpResponseRedirect(self.url("changelist"))
         context = {
             "title": capfirst(self.opts.verbose_name),

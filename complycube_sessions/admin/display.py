@@ -102,7 +102,7 @@ def check_appearance(check: RelatedCheck) -> Appearance:
         note = gettext_lazy("The check itself failed to run, so there is no result to rely on.")
         return Appearance("failed", "⚠", gettext_lazy("Failed to run"), note)
     if check.outcome == RelatedCheck.Outcome.NOT_PROCESSED:
-        note = gettext_lazy("The check ran, but what was handed in could not be processed.")
+        note = gettext_lazy("The check ran, but the submitted data could not be processed.")
         return Appearance("unprocessed", "∅", gettext_lazy("Not processed"), note)
     if check.status == RelatedCheck.Status.PENDING:
         return Appearance("waiting", "…", gettext_lazy("Pending"), gettext_lazy("Still running."))

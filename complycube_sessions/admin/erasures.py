@@ -111,7 +111,7 @@ class PruneRunAdmin(ReadOnlyAdmin):
     def page_context(self, request: HttpRequest, row: PruneRun) -> dict[str, Any]:
         return {
             "subtitle": _("Run %(id)s") % {"id": row.pk},
-            "heading": _("Run of the retention"),
+            "heading": _("Retention run"),
             "fields": [
                 (_("Started"), display.moment(row.started_at)),
                 (_("Finished"), display.moment(row.finished_at)),

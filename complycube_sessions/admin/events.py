@@ -88,16 +88,16 @@ class WebhookEventAdmin(ReadOnlyAdmin):
         is_taken = {process_soon(account) for account in accounts}
         if False not in is_taken:
             text = ngettext(
-                "%(count)d event is due again. It is processed in the background.",
-                "%(count)d events are due again. They are processed in the background.",
+                "%(count)d event is due again and is being processed in the background.",
+                "%(count)d events are due again and are being processed in the background.",
                 count,
             )
         else:
             text = ngettext(
-                "%(count)d event is due again. The next refresh run processes it, or the command "
-                "process_webhook_events.",
-                "%(count)d events are due again. The next refresh run processes them, or the command "
-                "process_webhook_events.",
+                "%(count)d event is due again. The next refresh run or the command "
+                "process_webhook_events processes it.",
+                "%(count)d events are due again. The next refresh run or the command "
+                "process_webhook_events processes them.",
                 count,
             )
         messages.success(request, text % {"count": count})

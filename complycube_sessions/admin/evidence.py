@@ -47,17 +47,16 @@ from complycube_sessions.models import SessionEvidence, WorkflowSession
 _REPORT_REASONS: Final[tuple[tuple[type[Exception], Any], ...]] = (
     (
         ComplyCubeNotFoundError,
-        gettext_lazy("ComplyCube does not know this session, or has no report of it (404)."),
+        gettext_lazy("ComplyCube does not know this session, or has no report on it (404)."),
     ),
     (
         ComplyCubePermissionError,
-        gettext_lazy("The API key may not have reports made (403)."),
+        gettext_lazy("The API key has no permission to create reports (403)."),
     ),
     (
         ComplyCubeReportError,
         gettext_lazy(
-            "What ComplyCube named as its report is no PDF that can be fetched safely. An operator finds "
-            "the reason in the log."
+            "ComplyCube's report is not a PDF that can be fetched safely. The log tells operators why."
         ),
     ),
     (

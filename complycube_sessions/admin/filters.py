@@ -233,7 +233,7 @@ class StaleListFilter(ChoiceListFilter):
     parameter_name = "stale"
 
     def lookups(self, request: HttpRequest, model_admin: admin.ModelAdmin) -> Choices:
-        return [(YES, _("Not heard of for longer than expected"))]
+        return [(YES, _("Not refreshed for longer than expected"))]
 
     def narrow(self, queryset: Any, value: str) -> QuerySet[Any]:
         older_than = conf.COMPLYCUBE_EXPECTED_REFRESH_INTERVAL

@@ -231,7 +231,7 @@ class PendingRefreshAdmin(ReadOnlyAdmin):
         session_url = self.url("change", row.session_id, model=WorkflowSession) if may_open else ""
         return {
             "subtitle": row.session_id,
-            "heading": _("A refresh that is due"),
+            "heading": _("Pending refresh"),
             "fields": [
                 (_("Session"), link(session_url, row.session_id)),
                 (_("Account"), row.account),

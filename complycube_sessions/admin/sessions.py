@@ -101,9 +101,9 @@ GROUPS: Final = (
             "last_completed_task_id",
         ),
     ),
-    Group(gettext_lazy("The vendor's times"), ("created_at", "completed_at", "updated_at")),
+    Group(gettext_lazy("Times at ComplyCube"), ("created_at", "completed_at", "updated_at")),
     Group(
-        gettext_lazy("This copy"),
+        gettext_lazy("Stored here"),
         ("first_seen_at", "fetched_at", "missing_since", "needs_review", "announced_outcome"),
     ),
 )
@@ -206,7 +206,7 @@ class WorkflowSessionAdmin(EvidenceActions, RefreshActions, ExportActions, Overv
     change_list_template = "complycube_sessions/session_list.html"
     search_fields = ["id"]  # Django shows the box only with one; the search itself is below
     search_help_text = gettext_lazy(
-        "A session, client or check id, or the beginning of any words of the name, accents or not."
+        "A session, client or check id, or the beginnings of words of the name, with or without accents."
     )
     page_template = "session.html"
 
@@ -518,10 +518,10 @@ def timeline(
     points: list[tuple[datetime | None, SafeString | str, str]] = [
         (session.created_at, _("Session created"), "vendor"),
         (session.completed_at, _("Session completed"), "vendor"),
-        (session.updated_at, _("Last updated by the vendor"), "vendor"),
+        (session.updated_at, _("Last updated by ComplyCube"), "vendor"),
         (session.first_seen_at, _("First stored here"), "copy"),
         (session.fetched_at, _("Last fetched"), "copy"),
-        (session.missing_since, _("No longer known to the vendor"), "copy"),
+        (session.missing_since, _("No longer known to ComplyCube"), "copy"),
     ]
     for entry in checks:
         text = format_html("<bdi>{}</bdi> {}", entry["label"], entry["look"].badge)

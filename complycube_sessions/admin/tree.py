@@ -96,7 +96,10 @@ class _Builder:
             return self._leaf(key, value, in_verdicts)
         node = Node(key, text=_size(value), kind="branch")
         if depth >= MAX_DEPTH:
-            node.kind, node.text = "text", _("%(size)s, too deep to be shown") % {"size": node.text}
+            node.kind, node.text = (
+                "text",
+                _("%(size)s, nested too deeply to be shown") % {"size": node.text},
+            )
             return node
         node.children = self.children(value, depth + 1, under=key)
         # The vendor lists possible matches of a screening only when there are any.

@@ -152,15 +152,13 @@ def _mark(word: str) -> tuple[str, str]:
 
 def _verdict(word: str) -> str:
     if not word:
-        return _("ComplyCube has given this session no outcome. That is no approval.")
+        return _("ComplyCube has given this session no outcome. This is not an approval.")
     label = _OUTCOME_LABELS.get(word) or visible(word)
     if word == WorkflowSession.Outcome.CLEAR:
-        return _("The outcome that ComplyCube gave this session is “%(outcome)s”.") % {
-            "outcome": label
-        }
-    return _(
-        "The outcome that ComplyCube gave this session is “%(outcome)s”. That is no approval."
-    ) % {"outcome": label}
+        return _("ComplyCube gave this session the outcome “%(outcome)s”.") % {"outcome": label}
+    return _("ComplyCube gave this session the outcome “%(outcome)s”. This is not an approval.") % {
+        "outcome": label
+    }
 
 
 def _is_clear(check: Mapping[str, Any]) -> bool:
@@ -217,26 +215,26 @@ def _left_out(entry: Mapping[str, Any]) -> str:
     count = {"count": entry.get("count", 0)}
     if entry["why"] == "permission":
         if entry["what"] == "history":
-            return _("The history is left out: who exported this may not see it.")
+            return _("The history is left out: the person who exported this may not see it.")
         return _(
-            "The results of the checks, the tasks and the answer as received are left out: who exported "
-            "this may not see them."
+            "The results of the checks, the tasks and the answer as received are left out: the person "
+            "who exported this may not see them."
         )
     if entry["what"] == "checks":
         text = ngettext(
-            "Too large to be kept: %(count)d more check is left out.",
-            "Too large to be kept: %(count)d more checks are left out.",
+            "Left out for size: %(count)d more check.",
+            "Left out for size: %(count)d more checks.",
             count["count"],
         )
         return text % count
     if entry["what"] == "check_results":
         text = ngettext(
-            "Too large to be kept: the result of %(count)d check is left out.",
-            "Too large to be kept: the results of %(count)d checks are left out.",
+            "Left out for size: the result of %(count)d check.",
+            "Left out for size: the results of %(count)d checks.",
             count["count"],
         )
         return text % count
-    return _("Too large to be kept: %(count)d older changes are left out.") % count
+    return _("Left out for size: %(count)d older changes.") % count
 
 
 def _rows_left_out(document: Mapping[str, Any]) -> int:
@@ -268,7 +266,7 @@ def _check(check: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _event(event: Mapping[str, Any]) -> dict[str, Any]:
-    by = "ComplyCube" if event["by"] == "vendor" else _("This copy")
+    by = "ComplyCube" if event["by"] == "vendor" else _("Stored here")
     if event["what"] == "change":
         return {"at": cell(event["at"]), "by": by, "text": _change_text(event)}
     text = str(_EVENTS.get(event["what"], event["what"]))

@@ -38,16 +38,16 @@ FETCH = "admin:complycube_sessions_workflowsession_fetch"
 
 ERRORS = [
     (ComplyCubeNotFoundError("x", status_code=404), "does not know this session (404)"),
-    (ComplyCubeRateLimitError("x"), "takes no more requests at the moment (429)"),
-    (ComplyCubeAuthenticationError("x", status_code=401), "refuses the API key (401)"),
-    (ComplyCubeBusyError("x"), "Other requests to ComplyCube come first at the moment"),
+    (ComplyCubeRateLimitError("x"), "accepts no more requests at the moment (429)"),
+    (ComplyCubeAuthenticationError("x", status_code=401), "rejects the API key (401)"),
+    (ComplyCubeBusyError("x"), "Other requests to ComplyCube take precedence at the moment"),
     (ComplyCubeConnectionError("x"), "could not be reached"),
-    (ComplyCubeServerError("x", status_code=503), "has a fault of its own"),
-    (ComplyCubePayloadError("x"), "cannot be read"),
-    (ComplyCubeInvalidIdError("x"), "cannot be the id of a session"),
+    (ComplyCubeServerError("x", status_code=503), "had an internal error"),
+    (ComplyCubePayloadError("x"), "answer could not be read"),
+    (ComplyCubeInvalidIdError("x"), "is not a valid session id"),
     (ComplyCubeOwnershipError("x"), "another account or environment"),
     (ComplyCubeConfigurationError("x"), "no usable API key"),
-    (ComplyCubeError("x"), "did not succeed (ComplyCubeError)"),
+    (ComplyCubeError("x"), "refresh failed (ComplyCubeError)"),
 ]
 
 
@@ -150,7 +150,7 @@ def test_fetch__unknown_id(lead: Client, api: FakeAPI, typed: str) -> None:
     """An id that the API does not know, or that cannot be one, is refused in words; it is not logged."""
     response = lead.post(reverse(FETCH), {"session_id": typed, "account": "default"})
     text = response.content.decode()
-    assert "does not know this session" in text or "cannot be the id" in text
+    assert "does not know this session" in text or "is not a valid session id" in text
     entry = LogEntry.objects.get()
     assert typed not in f"{entry.object_repr} {entry.change_message} {entry.object_id}"
 
@@ -219,7 +219,9 @@ def test_selection__large_goes_to_the_engine(
     assert handed == {"default": sorted(ids), "other": [other]}
     assert asked == []
     for words in ("20 sessions", "1 session"):
-        expected = f"{words} {'are' if words[0] == '2' else 'is'} refreshed in the background."
+        expected = (
+            f"{words} {'are' if words[0] == '2' else 'is'} being refreshed in the background."
+        )
         assert (expected in text) is is_taken
     assert ("The next refresh run fetches 20 sessions." in text) is not is_taken
     assert set(LogEntry.objects.values_list("object_id", flat=True)) == {*ids, other}
@@ -310,6 +312,6 @@ def test_refresh__never_waits_long_for_the_budget(api: FakeAPI, lead: Client, pa
     assert time.monotonic() - began < 30  # of a minute
     assert response.status_code == 200
     html = response.content.decode()
-    assert html.count("Other requests to ComplyCube come first at the moment") == 1
+    assert html.count("Other requests to ComplyCube take precedence at the moment") == 1
     assert ("2 other sessions were not tried" in html) == (page == "action")
     assert api.requests == []

@@ -15,7 +15,7 @@ from tests.fake_api import FakeAPI
 from tests.unwritable import unwritable
 
 pytestmark = pytest.mark.django_db(transaction=True)
-REFUSED = "The database did not take it"
+REFUSED = "The database refused this"
 
 
 @pytest.fixture

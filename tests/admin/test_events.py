@@ -103,7 +103,7 @@ def test_events__process_again(sign_in: SignIn, asked: list[str]) -> None:
     event = stored(1, processed_at=timezone.now(), error="Gone.", attempts=10)
     stored(2, processed_at=timezone.now())
     text = process_again(sign_in(*OPERATOR), event).text
-    assert "1 event is due again. It is processed in the background." in text
+    assert "1 event is due again and is being processed in the background." in text
     event.refresh_from_db()
     assert (event.processed_at, event.attempts, event.error) == (None, 0, "")
     assert asked == ["default"]
@@ -131,7 +131,7 @@ def test_events__process_again_where_nobody_does(
     """Where processing is off, the message names what processes the events, and nobody is woken."""
     settings.COMPLYCUBE_WEBHOOK_PROCESSING = "off"
     text = process_again(sign_in(*OPERATOR), stored(1), stored(2)).text
-    assert "2 events are due again. The next refresh run processes them" in text
+    assert "2 events are due again. The next refresh run or the command" in text
     assert "process_webhook_events" in text
     assert asked == []
 

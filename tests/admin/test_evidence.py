@@ -264,12 +264,12 @@ def test_report__connection_ends_with_the_response(
 @pytest.mark.parametrize(
     ("status", "said"),
     [
-        (401, "ComplyCube refuses the API key (401)."),
-        (402, "ComplyCube asks for payment before it answers (402)."),
-        (403, "The API key may not have reports made (403)."),
-        (404, "ComplyCube does not know this session, or has no report of it (404)."),
-        (429, "ComplyCube takes no more requests at the moment (429)."),
-        (503, "ComplyCube has a fault of its own."),
+        (401, "ComplyCube rejects the API key (401)."),
+        (402, "ComplyCube requires payment before it answers (402)."),
+        (403, "The API key has no permission to create reports (403)."),
+        (404, "ComplyCube does not know this session, or has no report on it (404)."),
+        (429, "ComplyCube accepts no more requests at the moment (429)."),
+        (503, "ComplyCube had an internal error."),
     ],
 )
 def test_report__api_refuses(
@@ -299,9 +299,9 @@ def test_report__api_is_down(lead: Client, session: WorkflowSession) -> None:
 @pytest.mark.parametrize(
     ("answer", "said"),
     [
-        (whole(status=403), "is no PDF that can be fetched safely"),
-        (whole(b"", 302, Location="https://10.0.0.1/"), "is no PDF that can be fetched safely"),
-        (whole(b"<html>"), "is no PDF that can be fetched safely"),
+        (whole(status=403), "is not a PDF that can be fetched safely"),
+        (whole(b"", 302, Location="https://10.0.0.1/"), "is not a PDF that can be fetched safely"),
+        (whole(b"<html>"), "is not a PDF that can be fetched safely"),
         (b"", "could not be fetched"),
     ],
 )

@@ -103,7 +103,7 @@ def test_line__failing(viewer: Client) -> None:
     run("succeeded", hours_ago=1)
     PendingRefresh.objects.create(account="default", session_id="a", reason="failed", attempts=2)
     PendingRefresh.objects.create(account="default", session_id="b", reason="webhook")
-    assert "1 session still fails to refresh" in line(viewer)
+    assert "1 session fails to refresh" in line(viewer)
 
 
 def test_line__events_have_stopped(reviewer: Client, settings: Settings) -> None:
@@ -135,7 +135,7 @@ def test_line__failing_is_a_link_for_operators(sign_in: SignIn) -> None:
     assert address not in line(sign_in("view_workflowsession"))
     client = sign_in("view_workflowsession", "view_pendingrefresh")
     text = line(client)
-    assert f'<a href="{address}">1 session still fails' in text
+    assert f'<a href="{address}">1 session fails' in text
     assert client.get(address).context["cl"].result_count == 1
 
 
@@ -145,10 +145,10 @@ def test_line__last_good_one_after_a_failure(viewer: Client, settings: Any) -> N
     settings.COMPLYCUBE_ACCOUNTS = {"default": key, "second": key}
     run("succeeded", hours_ago=3)
     run("succeeded", hours_ago=1, account="second")
-    assert "Last good one" not in line(viewer)
+    assert "Last successful one" not in line(viewer)
     for state in ("failed", "partial", "interrupted", "running"):
         run(state, hours_ago=0.5)
-        assert "Last good one" in line(viewer)
+        assert "Last successful one" in line(viewer)
         three_hours_ago = timezone.now() - timedelta(hours=3)
         assert f"{three_hours_ago:%H:%M}" in line(viewer)
 
@@ -161,7 +161,7 @@ def test_line__waiting_is_told_and_links(sign_in: SignIn) -> None:
     for number in range(3):
         PendingRefresh.objects.create(account="default", session_id=str(number), attempts=number)
     text = line(client)
-    assert f'<a href="{address}">1 session waits to be fetched' in text
-    assert "2 sessions still fail to refresh" in text
+    assert f'<a href="{address}">1 session is waiting to be fetched' in text
+    assert "2 sessions fail to refresh" in text
     assert client.get(address).context["cl"].result_count == 1
     assert address not in line(sign_in("view_workflowsession"))

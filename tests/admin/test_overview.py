@@ -115,8 +115,8 @@ def test_empty(viewer: Client) -> None:
     """Without any session each part says that there is nothing."""
     html = viewer.get(reverse(OVERVIEW), {"days": "nonsense"}).content.decode()
     assert "No session was created in this period." in html
-    assert "No session of this period is complete." in html
-    assert "No check belongs to a session of this period." in html
+    assert "No session from this period is complete." in html
+    assert "The sessions from this period have no checks." in html
     assert "No refresh has run yet." in html
 
 

@@ -103,7 +103,7 @@ def test_bounds__depth() -> None:
         value = [value]
     html = tree(value)
     assert "the end" not in html
-    assert "too deep to be shown" in html
+    assert "nested too deeply to be shown" in html
 
 
 def test_bounds__width_and_text() -> None:

@@ -207,7 +207,7 @@ def test_content__without_history() -> None:
     assert not [event for event in document["timeline"] if event["what"] == "change"]
     page = text_of(page_of(session, content=Content(history=False)))
     assert "The history is left out" in page
-    assert "No change was seen" not in page
+    assert "No change was observed" not in page
 
 
 def test_bounds__what_is_left_out_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -230,9 +230,9 @@ def test_bounds__what_is_left_out_is_named(monkeypatch: pytest.MonkeyPatch) -> N
     assert len(document["checks"]) == 3
     assert [change["source"] for change in document["history"]] == ["refresh", "webhook"]
     page = text_of(page_of(session))
-    assert "2 more checks are left out" in page
-    assert "the result of 1 check is left out" in page
-    assert "3 older changes are left out" in page
+    assert "Left out for size: 2 more checks." in page
+    assert "Left out for size: the result of 1 check." in page
+    assert "Left out for size: 3 older changes." in page
 
 
 @pytest.mark.parametrize("part", ["json", "page", "zip"])
@@ -426,9 +426,9 @@ def test_page__says_what_a_regulator_asks() -> None:
     page = text_of(exported.page.decode())
     for said in (
         "Ann Example",
-        "The outcome that ComplyCube gave this session is “Attention”. That is no approval.",
+        "ComplyCube gave this session the outcome “Attention”. This is not an approval.",
         "1 of 1 checks is not clear.",
-        "Test environment: this session verified no real person.",
+        "Test environment: no real person was verified in this session.",
         "lead (user:7)",
         "Last fetched from ComplyCube 2026-11-01 13:00:00 UTC",
         f"django-complycube-sessions {__version__}",
@@ -446,9 +446,9 @@ def test_page__says_what_a_regulator_asks() -> None:
 @pytest.mark.parametrize(
     ("outcome", "said"),
     [
-        ("clear", "The outcome that ComplyCube gave this session is “Clear”."),
-        ("", "ComplyCube has given this session no outcome. That is no approval."),
-        ("approved", "gave this session is “approved”. That is no approval."),
+        ("clear", "ComplyCube gave this session the outcome “Clear”."),
+        ("", "ComplyCube has given this session no outcome. This is not an approval."),
+        ("approved", "gave this session the outcome “approved”. This is not an approval."),
     ],
 )
 def test_page__only_clear_is_good(outcome: str, said: str) -> None:
@@ -456,14 +456,14 @@ def test_page__only_clear_is_good(outcome: str, said: str) -> None:
     html = page_of(whole_session(outcome=outcome))
     assert said in text_of(html)
     assert ('class="hero good"' in html) is (outcome == "clear")
-    assert ("no approval" in html) is (outcome != "clear")
+    assert ("not an approval" in html) is (outcome != "clear")
 
 
 def test_page__result_that_was_not_fetched() -> None:
     """A check without a stored result is counted, so that nobody takes it for one without a finding."""
     session = whole_session()
     make_check(session, result={})
-    assert "Of 1 check the result was not fetched; its outcome is above." in text_of(
+    assert "The result of 1 check was not fetched; its outcome is shown above." in text_of(
         page_of(session)
     )  # fmt: skip
 
@@ -473,7 +473,7 @@ def test_page__gone_or_failed_is_not_overlooked() -> None:
     session = whole_session(missing_since=NOON, environment="live")
     make_check(session, status="failed", outcome="")
     page = text_of(page_of(session))
-    assert "ComplyCube has not known this session any more since 2026-11-01 12:00:00 UTC." in page
+    assert "ComplyCube has not known this session since 2026-11-01 12:00:00 UTC." in page
     assert "Failed to run" in page
     assert "verified no real person" not in page
 

@@ -49,7 +49,7 @@ def test_command__works_off_the_inbox(api: FakeAPI) -> None:
     out, err = run()
     requests = len(api.requests)
     assert out == (
-        f"default: 3 taken, 3 sessions stored, 0 missing, 0 failed, {requests} requests.\n"
+        f"default: 3 events taken, 3 sessions stored, 0 missing, 0 failed, {requests} requests.\n"
     )
     assert err == ""
     assert not WebhookEvent.objects.filter(processed_at=None).exists()
@@ -58,7 +58,7 @@ def test_command__works_off_the_inbox(api: FakeAPI) -> None:
 def test_command__empty_inbox(api: FakeAPI) -> None:
     """An empty inbox costs no request."""
     out, _ = run("--account", "default")
-    assert out == "default: 0 taken, 0 sessions stored, 0 missing, 0 failed, 0 requests.\n"
+    assert out == "default: 0 events taken, 0 sessions stored, 0 missing, 0 failed, 0 requests.\n"
     assert api.requests == []
 
 
@@ -69,7 +69,7 @@ def test_command__names_what_failed(api: FakeAPI) -> None:
     received(bad)
     received(good)
     err = StringIO()
-    with pytest.raises(CommandError, match="1 session failed; what failed waits") as raised:
+    with pytest.raises(CommandError, match="1 session failed and will be retried") as raised:
         call_command("process_webhook_events", stdout=StringIO(), stderr=err)
     assert raised.value.returncode == 1
     assert bad in err.getvalue()

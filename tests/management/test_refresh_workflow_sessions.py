@@ -138,7 +138,7 @@ def test_command__missing(api: FakeAPI) -> None:
     del api.sessions[SESSION_ID]
     code, out, _ = run(SESSION_ID)
     assert code == 0
-    assert out.startswith(f"{SESSION_ID}: the API does not know it any more; marked as missing.\n")
+    assert out.startswith(f"{SESSION_ID}: no longer known to the API; marked as missing.\n")
 
 
 def test_command__limit_and_dry_run(api: FakeAPI) -> None:
@@ -261,7 +261,7 @@ def test_command__list_cannot_be_read(
     code, out, err = run()
     assert code == 1
     assert "Nothing could be read from 127.0.0.1:8123. Check BASE_URL and PROXIES" in err
-    assert err.endswith("Nothing was fetched; the copy is as it was.\n")
+    assert err.endswith("Nothing was fetched or changed.\n")
     assert KEY not in out + err
 
 

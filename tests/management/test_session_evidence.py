@@ -65,7 +65,7 @@ def test_export__account(session: WorkflowSession, tmp_path: Path) -> None:
     """A session of another account than the one that was named is refused."""
     export(session.pk, tmp_path, account="default")
     code, said = failure("export_session_evidence", session.pk, output=tmp_path, account="other")
-    assert (code, said) == (2, f"Session '{session.pk}' is of the account 'default'.")
+    assert (code, said) == (2, f"Session '{session.pk}' belongs to the account 'default'.")
 
 
 def test_export__cannot(session: WorkflowSession, tmp_path: Path) -> None:
@@ -73,7 +73,7 @@ def test_export__cannot(session: WorkflowSession, tmp_path: Path) -> None:
     code, said = failure("export_session_evidence", "5eb\u202e", output=tmp_path)
     assert (code, said) == (2, "No session '5eb\\u202e' is stored here.")
     code, said = failure("export_session_evidence", session.pk, output=tmp_path / "none")
-    assert (code, said) == (2, f"{tmp_path / 'none'} is no folder that can be written to.")
+    assert (code, said) == (2, f"{tmp_path / 'none'} is not a writable folder.")
     assert not SessionEvidence.objects.exists()
 
 
@@ -113,9 +113,9 @@ def test_verify__archive_of_a_person(session: WorkflowSession, tmp_path: Path) -
     path.write_bytes(exported.as_zip())
     assert f"by {user.get_username()} (user:{user.pk}) with" in verify(path)
     user.delete()
-    assert f"by {exported.record.actor}, an account that is gone with" in verify(path)
+    assert f"by {exported.record.actor}, an account that no longer exists with" in verify(path)
     SessionEvidence.objects.update(actor="user:not a number")
-    assert "user:not a number, an account that is gone" in verify(path)
+    assert "user:not a number, an account that no longer exists" in verify(path)
 
 
 def test_verify__erased_session(session: WorkflowSession, tmp_path: Path) -> None:
@@ -148,7 +148,7 @@ def test_verify__unknown(session: WorkflowSession, tmp_path: Path) -> None:
     path.write_bytes(exported.json)
     code, said = failure("verify_session_evidence", str(path))
     assert code == 1
-    assert f"of session {session.pk}, of which this database has exported nothing." in said
+    assert f"names session {session.pk}, of which nothing was exported from this database." in said
     path.write_bytes(b"%PDF-1.4")
     code, said = failure("verify_session_evidence", str(path))
     assert code == 1

@@ -90,7 +90,7 @@ def test_lift__in_all_accounts(person: Person) -> None:
     refresh_sessions("a")
     erase_client(person.client_id)
     assert run(ERASE, person.client_id, "--lift", "--account", "a").out == (
-        "This client is not erased; nothing was done.\n"
+        "This client was not erased. Nothing was changed.\n"
     )
     assert run(ERASE, person.client_id, "--lift").out.startswith("Lifted: 5 hashes")
     refresh_sessions("a", full=True)

@@ -127,7 +127,7 @@ def test_erase__output(person: Person) -> None:
         "Erased. Removed: 1 PendingRefresh, 1 RefreshRun.errors, 6 RelatedCheck, 2 SessionChange, "
         "1 SessionEvidence.session_id, 4 SessionNameWord, 5 WebhookEvent, 2 WorkflowSession, "
         "3 admin.LogEntry.\n"
-        "A hash stays, so that nothing of this client is stored again.\n"
+        "Keyed hashes are kept, so that nothing about this client is stored again.\n"
     )
 
 
@@ -338,7 +338,7 @@ def test_lift__brings_back_what_the_api_holds(person: Person, api: FakeAPI) -> N
     """After the erasure is lifted, a full refresh stores the person as before."""
     run(ERASE, person.client_id)
     dry = run(ERASE, person.client_id, "--lift", "--dry-run")
-    assert dry.out == "Dry run, nothing done; would remove 9 hashes.\n"
+    assert dry.out == "Dry run, nothing changed; would remove 9 hashes.\n"
     assert Erasure.objects.count() == 9
 
     said = run(ERASE, person.client_id, "--lift")
@@ -348,7 +348,7 @@ def test_lift__brings_back_what_the_api_holds(person: Person, api: FakeAPI) -> N
     refresh_sessions(full=True)
     assert WorkflowSession.objects.for_client(person.client_id).count() == 2
     again = run(ERASE, person.client_id, "--lift")
-    assert again.out == "This client is not erased; nothing was done.\n"
+    assert again.out == "This client was not erased. Nothing was changed.\n"
 
 
 def test_lift__of_one_of_two(api: FakeAPI) -> None:

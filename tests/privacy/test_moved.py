@@ -125,7 +125,7 @@ def test_moved__is_counted(person: Person) -> None:
     ended = refresh_sessions()
     assert (ended.kept_out, ended.failed) == (1, 0)
     said = run("refresh_workflow_sessions", "--full", "--no-progress")
-    assert "1 session is kept out, as the person was erased" in said.out
+    assert "1 session was not stored, as the person was erased" in said.out
     assert person.sessions[0] not in said.out + said.err
     assert json.loads(run("refresh_workflow_sessions", "--full", "--json").out)["kept_out"] == 1
 

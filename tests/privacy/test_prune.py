@@ -192,7 +192,7 @@ def test_prune__protected_sessions_are_left_by_name(retention: None, settings: S
     assert said.err.splitlines() == [
         "held: legal hold: tax audit",
         "held-without-reason: legal hold: yes",
-        "2 protected sessions were left.",
+        "2 protected sessions kept.",
     ]
     assert set(WorkflowSession.objects.values_list("pk", flat=True)) == {
         "held",

@@ -81,7 +81,7 @@ def test_clock__whole_run(open_database: OpenDatabase, kind: str, ahead: timedel
 
     assert (run.returncode, err.count("A clock ran ahead")) == (0, 1), err
     assert "2 updated, 0 unchanged, 1 missing" in out
-    assert f"{ids[3]}: the API does not know it any more; marked as missing." in out
+    assert f"{ids[3]}: no longer known to the API; marked as missing." in out
     assert seconds < USUAL_SECONDS
     assert_equals_source(api, without=[ids[3]], using=database.alias)
     gone = models.WorkflowSession.objects.using(database.alias).get(pk=ids[3])

@@ -387,7 +387,7 @@ def test_missing__of_a_copy_from_a_clock_that_was_set_back(
     else:
         ended = refresh(ids[3] if way == "id" else "--full")
         assert (ended.code, ended.run and ended.run.missing) == (0, 1)
-        assert f"{ids[3]}: the API does not know it any more; marked as missing." in ended.out
+        assert f"{ids[3]}: no longer known to the API; marked as missing." in ended.out
 
     assert WorkflowSession.objects.get(missing_since__isnull=False).pk == ids[3]
 

@@ -31,7 +31,7 @@ GROUPS: Final = {
 class Command(BaseCommand):
     help = (
         "Create the groups Compliance reviewer, Compliance lead and Operator, and add to each "
-        "the permissions that it is meant to have. Nothing is taken away."
+        "its permissions. No permission is removed."
     )
 
     def handle(self, *args: Any, **options: Any) -> None:

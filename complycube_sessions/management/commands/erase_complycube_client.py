@@ -18,12 +18,13 @@ from complycube_sessions.exceptions import (
 from complycube_sessions.mirror.accounts import known_accounts
 from complycube_sessions.privacy.erase import erase_client, lift_erasure
 from complycube_sessions.privacy.removal import Removed
+from complycube_sessions.wording import counted
 
 REFUSED, COULD_NOT_RUN = 1, 2
 
 
 class Command(BaseCommand):
-    help = "Remove a client from every table, and keep a hash so that nothing of the client comes back."
+    help = "Remove a client from every table, and keep keyed hashes so that nothing about the client comes back."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(
@@ -34,29 +35,31 @@ class Command(BaseCommand):
         parser.add_argument(
             "--account",
             metavar="NAME",
-            help="only there; by default in every account that is configured or has rows",
+            help="only this account; by default every account that is configured or has rows",
         )
         parser.add_argument(
-            "--dry-run", action="store_true", help="only tell what would be removed"
+            "--dry-run", action="store_true", help="only show what would be removed"
         )
-        parser.add_argument("--reason", default="", help="why; it is kept, so name nobody")
+        parser.add_argument(
+            "--reason", default="", help="the reason; it is kept, so do not name anyone"
+        )
         parser.add_argument(
             "--override",
             type=_text,
             metavar="REASON",
-            help="erase in spite of a legal hold or the minimum retention; the reason is kept",
+            help="erase despite a legal hold or the minimum retention; the reason is kept",
         )
         parser.add_argument(
             "--block-unknown",
             action="store_true",
-            help="leave a hash even where nothing is stored of the client, so that nothing ever is",
+            help="keep hashes even if nothing is stored about the client, so that nothing ever will be",
         )
         parser.add_argument(
             "--lift",
             action="store_true",
-            help="end the erasure of a client who has returned, or let in one session",
+            help="lift the erasure of a client who has returned, or of one session",
         )
-        parser.add_argument("--json", action="store_true", help="print one JSON object, no more")
+        parser.add_argument("--json", action="store_true", help="print a single JSON object")
 
     def handle(
         self, *, client_id: str, account: str | None, lift: bool, dry_run: bool, **options: Any
@@ -96,7 +99,7 @@ class Command(BaseCommand):
             advice, lines = _advice(error.near), []
         else:
             told = {"erased": False, "protected": error.reasons}
-            advice = " Use --override REASON to erase all the same."
+            advice = " Use --override REASON to erase anyway."
             lines = [f"{session_id}: {why}" for session_id, why in error.reasons.items()]
         if as_json:
             self.stdout.write(json.dumps(told))
@@ -109,8 +112,10 @@ class Command(BaseCommand):
         """Print what was removed; raise where sessions were left."""
         self._print_removed(removed, dry_run=dry_run, as_json=as_json)
         if removed.left_count:
-            verb = "would be left" if dry_run else "were left"
-            raise CommandError(f"{removed.left_count} sessions {verb}.", returncode=REFUSED)
+            verb = "would be kept" if dry_run else "kept"
+            raise CommandError(
+                f"{counted(removed.left_count, 'session')} {verb}.", returncode=REFUSED
+            )
 
     def _print_removed(self, removed: Removed, *, dry_run: bool, as_json: bool) -> None:
         if as_json:
@@ -130,18 +135,22 @@ class Command(BaseCommand):
         prefix = "Dry run, nothing removed; would be: " if dry_run else done
         self.stdout.write(f"{prefix}{removed.counts()}.")
         if not dry_run:
-            self.stdout.write("A hash stays, so that nothing of this client is stored again.")
+            self.stdout.write(
+                "Keyed hashes are kept, so that nothing about this client is stored again."
+            )
 
     def _print_lifted(self, count: int, *, dry_run: bool, as_json: bool) -> None:
         if as_json:
             self.stdout.write(json.dumps({"lifted": count, "dry_run": dry_run}))
         elif not count:
-            self.stdout.write("This client is not erased; nothing was done.")
+            self.stdout.write("This client was not erased. Nothing was changed.")
         elif dry_run:
-            self.stdout.write(f"Dry run, nothing done; would remove {count} hashes.")
+            self.stdout.write(
+                f"Dry run, nothing changed; would remove {counted(count, 'hash', 'hashes')}."
+            )
         else:
             self.stdout.write(
-                f"Lifted: {count} hashes removed. Run refresh_workflow_sessions --full to fetch what the "
+                f"Lifted: {counted(count, 'hash', 'hashes')} removed. Run refresh_workflow_sessions --full to fetch what the "
                 "API holds."
             )
 
@@ -162,10 +171,12 @@ def _check_account(account: str | None) -> None:
 def _advice(near: list[str]) -> str:
     if near:
         return f" Did you mean {' or '.join(printable_id(one) for one in near)}?"
-    return " Use --block-unknown to leave a hash all the same, so that nothing of such a client is stored."
+    return (
+        " Use --block-unknown to keep hashes anyway, so that nothing about such a client is stored."
+    )
 
 
 def _text(value: str) -> str:
     if not value.strip():
-        raise argparse.ArgumentTypeError("it must say why")
+        raise argparse.ArgumentTypeError("give a reason")
     return value.strip()

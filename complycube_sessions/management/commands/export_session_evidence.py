@@ -17,7 +17,7 @@ ONLY_MINE = 0o600
 class Command(BaseCommand):
     help = (
         "Write the evidence of a stored session: a JSON file, whose SHA-256 is kept in the database, and "
-        "an HTML file that shows it. Nothing is asked of ComplyCube."
+        "an HTML file that shows it. No request is sent to ComplyCube."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -26,7 +26,7 @@ class Command(BaseCommand):
             "--output", type=Path, default=Path(), metavar="DIR", help="an existing folder"
         )
         parser.add_argument(
-            "--account", help="refuse a session that is not of this account of COMPLYCUBE_ACCOUNTS"
+            "--account", help="refuse a session of another account of COMPLYCUBE_ACCOUNTS"
         )
         parser.add_argument(
             "--without-sensitive",
@@ -39,13 +39,13 @@ class Command(BaseCommand):
     ) -> None:
         session_id: str = options["id"]
         if not output.is_dir() or not os.access(output, os.W_OK):
-            raise _refused(f"{output} is no folder that can be written to.")
+            raise _refused(f"{output} is not a writable folder.")
         rows = WorkflowSession.objects.using(write_alias()).filter(pk=session_id)
         owner = rows.values_list("account", flat=True).first()
         if owner is None:
             raise _refused(f"No session {session_id!a} is stored here.")
         if account is not None and account != owner:
-            raise _refused(f"Session {session_id!a} is of the account {owner!a}.")
+            raise _refused(f"Session {session_id!a} belongs to the account {owner!a}.")
         try:
             evidence = export_evidence(session_id, content=Content(sensitive=not without_sensitive))
         except WorkflowSession.DoesNotExist:

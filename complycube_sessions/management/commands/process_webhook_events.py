@@ -24,19 +24,19 @@ SECONDS_AFTER_ERROR = 10.0
 
 
 class Command(BaseCommand):
-    help = "Fetch what the stored webhook events ask for."
+    help = "Process the stored webhook events: fetch the sessions that they are about."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--account", help="a name of COMPLYCUBE_ACCOUNTS; all by default")
         parser.add_argument(
-            "--follow", action="store_true", help="stay and process what comes, until Ctrl-C"
+            "--follow", action="store_true", help="keep processing new events until Ctrl-C"
         )
         parser.add_argument(
             "--interval",
             type=float,
             default=1.0,
             metavar="SECONDS",
-            help="with --follow: how often to look (default: 1)",
+            help="with --follow: how often to look for events (default: 1)",
         )
 
     def handle(self, *, account: str | None, follow: bool, interval: float, **options: Any) -> None:
@@ -61,12 +61,12 @@ class Command(BaseCommand):
                     self._print(name, done)
                     failed += len(done.errors)
             if stop.is_set():
-                raise CommandError("Interrupted; the rest waits.", returncode=INTERRUPTED)
+                raise CommandError("Interrupted. The other events wait.", returncode=INTERRUPTED)
             if refused:
                 raise CommandError("\n".join(refused), returncode=COULD_NOT_RUN)
             if failed:
                 raise CommandError(
-                    f"{counted(failed, 'session')} failed; what failed waits for its next try.",
+                    f"{counted(failed, 'session')} failed and will be retried.",
                     returncode=SOME_FAILED,
                 )
 
@@ -110,11 +110,9 @@ class Command(BaseCommand):
     def _print(self, name: str, done: Processed) -> None:
         for subject, reason in done.errors.items():
             self.stderr.write(line(subject, reason))
-        waiting = (
-            f" {counted(done.waiting, 'event')} still to be processed." if done.waiting else ""
-        )
+        waiting = f" {counted(done.waiting, 'event')} still waiting." if done.waiting else ""
         self.stdout.write(
-            f"{name}: {done.taken} taken, {counted(done.stored, 'session')} stored, {done.missing} missing, "
+            f"{name}: {counted(done.taken, 'event')} taken, {counted(done.stored, 'session')} stored, {done.missing} missing, "
             f"{len(done.errors)} failed, {counted(done.requests, 'request')}.{waiting}"
         )
 

@@ -11,24 +11,25 @@ from complycube_sessions.db.connections import fault_of
 from complycube_sessions.exceptions import ComplyCubeConfigurationError
 from complycube_sessions.privacy.pruning import prune
 from complycube_sessions.privacy.removal import Removed
+from complycube_sessions.wording import counted
 
 REFUSED, COULD_NOT_RUN = 1, 2
 
 
 class Command(BaseCommand):
-    help = "Remove what is older than COMPLYCUBE_RETENTION allows. It can be stopped and run again."
+    help = "Remove what is older than COMPLYCUBE_RETENTION allows. May be stopped and run again."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(
-            "--dry-run", action="store_true", help="only tell what would be removed"
+            "--dry-run", action="store_true", help="only show what would be removed"
         )
         parser.add_argument(
             "--override",
             type=_text,
             metavar="REASON",
-            help="prune in spite of legal holds and the minimum retention; the reason is kept",
+            help="prune despite legal holds and the minimum retention; the reason is kept",
         )
-        parser.add_argument("--json", action="store_true", help="print one JSON object, no more")
+        parser.add_argument("--json", action="store_true", help="print a single JSON object")
 
     def handle(self, *, dry_run: bool, override: str | None, **options: Any) -> None:
         try:
@@ -40,8 +41,8 @@ class Command(BaseCommand):
         self._print(removed, dry_run=dry_run, override=bool(override), as_json=options["json"])
         count = removed.left_count + (0 if override else removed.protected_count)
         if count:
-            verb = "would be left" if dry_run else "were left"
-            raise CommandError(f"{count} protected sessions {verb}.", returncode=REFUSED)
+            verb = "would be kept" if dry_run else "kept"
+            raise CommandError(f"{counted(count, 'protected session')} {verb}.", returncode=REFUSED)
 
     def _print(self, removed: Removed, *, dry_run: bool, override: bool, as_json: bool) -> None:
         if as_json:
@@ -64,5 +65,5 @@ class Command(BaseCommand):
 
 def _text(value: str) -> str:
     if not value.strip():
-        raise argparse.ArgumentTypeError("it must say why")
+        raise argparse.ArgumentTypeError("give a reason")
     return value.strip()

@@ -52,30 +52,28 @@ class Command(BaseCommand):
         parser.add_argument(
             "--full",
             action="store_true",
-            help="compare every session upstream with the copy, and mark what is gone",
+            help="compare every session at ComplyCube with the mirror, and mark those that are gone",
         )
         parser.add_argument(
             "--since", type=_time_or_age, metavar="WHEN", help="an ISO 8601 time, or an age: 2d, 6h"
         )
+        parser.add_argument("--limit", type=_count, metavar="N", help="fetch at most N sessions")
         parser.add_argument(
-            "--limit", type=_count, metavar="N", help="fetch at most so many sessions"
-        )
-        parser.add_argument(
-            "--dry-run", action="store_true", help="only tell what would be fetched"
+            "--dry-run", action="store_true", help="only show what would be fetched"
         )
         parser.add_argument(
             "--confirm-missing",
             action="store_true",
-            help="with --full: mark missing sessions even when they are more than 5 %% of the copy",
+            help="with --full: mark missing sessions even when they are more than 5 %% of the mirror",
         )
         parser.add_argument(
             "--retry-failed",
             action=argparse.BooleanOptionalAction,
-            help="try at once what failed before, in place of when its growing delay is over "
-            "(default: on a terminal, as whoever mended the cause wants to see it)",
+            help="retry at once what failed before, without waiting for its growing delay "
+            "(default: only on a terminal)",
         )
-        parser.add_argument("--json", action="store_true", help="print one JSON object, no more")
-        parser.add_argument("--no-progress", action="store_true", help="show no progress bar")
+        parser.add_argument("--json", action="store_true", help="print a single JSON object")
+        parser.add_argument("--no-progress", action="store_true", help="show no progress")
 
     def handle(
         self,
@@ -132,12 +130,12 @@ class Command(BaseCommand):
             raise CommandError(_refused(error, account), returncode=COULD_NOT_RUN) from None
         except KeyboardInterrupt:
             raise CommandError(
-                "Interrupted; what was fetched is stored.", returncode=INTERRUPTED
+                "Interrupted. What was fetched is stored.", returncode=INTERRUPTED
             ) from None
         except (DatabaseError, InterfaceError) as error:
             name = type(error).__name__
             raise CommandError(
-                f"The database failed ({name}). What was stored is whole; run again for the rest.",
+                f"The database failed ({name}). What was stored is complete; run the command again for the rest.",
                 returncode=SOME_FAILED,
             ) from None
 
@@ -149,9 +147,7 @@ class Command(BaseCommand):
         for subject, reason in run.errors.items():
             self.stderr.write(line(subject, reason))
         for session_id in missing:
-            self.stdout.write(
-                f"{session_id}: the API does not know it any more; marked as missing."
-            )
+            self.stdout.write(f"{session_id}: no longer known to the API; marked as missing.")
         self.stdout.write(_summary(run, dry_run=dry_run))
         if run.kept_out:
             self.stdout.write(_kept_out(run.kept_out))
@@ -175,19 +171,19 @@ def _still_due(run: RefreshRun) -> str:
 
 def _kept_out(count: int) -> str:
     kept = (
-        "1 session is kept out, as the person was"
+        "1 session was not stored, as the person was"
         if count == 1
-        else (f"{count} sessions are kept out, as the persons were")
+        else (f"{count} sessions were not stored, as the persons were")
     )
     return (
-        f"{kept} erased. If one should be stored: erase_complycube_client --lift, with the id of the client "
-        "or of the session."
+        f"{kept} erased. To store one, run erase_complycube_client --lift with the id of the client or of the "
+        "session."
     )
 
 
 def _failure(run: RefreshRun) -> str:
     if run.state == RefreshRun.State.FAILED:
-        return "Nothing was fetched; the copy is as it was."
+        return "Nothing was fetched or changed."
     if run.failed:
         kept = "what was fetched is stored" if run.remaining else "all others are stored"
         return f"{counted(run.failed, 'session')} failed; {kept}."

@@ -22,8 +22,8 @@ CHANGED, UNREADABLE = 1, 2
 
 class Command(BaseCommand):
     help = (
-        "Say whether a file of evidence (the JSON, the HTML, or the archive of both) is as it was "
-        "exported. Exit code 0: it is; 1: it was changed, or is not from here; 2: it cannot be read."
+        "Tell whether an evidence file (the JSON, the HTML, or the archive of both) is as it was "
+        "exported. Exit code 0: it is; 1: it was changed or exported elsewhere; 2: it cannot be read."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -65,7 +65,9 @@ def _actor(actor: str) -> str:
         user = users.filter(pk=pk).first()
     except (ValueError, ValidationError):
         user = None
-    return f"{user.get_username()} ({actor})" if user else f"{actor}, an account that is gone"
+    return (
+        f"{user.get_username()} ({actor})" if user else f"{actor}, an account that no longer exists"
+    )
 
 
 def _why(found: list[Verification]) -> str:
@@ -78,8 +80,8 @@ def _why(found: list[Verification]) -> str:
         return f"{hashed} It was changed, or was not exported here."
     if not wrong.known:
         return (
-            f"{hashed} It says to be of session {wrong.claimed}, "
-            "of which this database has exported nothing."
+            f"{hashed} The file names session {wrong.claimed}, "
+            "of which nothing was exported from this database."
         )
     times = "once" if wrong.known == 1 else f"{wrong.known} times"
     return (
