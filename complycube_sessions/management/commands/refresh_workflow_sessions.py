@@ -38,9 +38,9 @@ SOME_FAILED, COULD_NOT_RUN, LOCKED, INTERRUPTED = 1, 2, 3, 130
 AGES = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 SECONDS_BETWEEN_LINES = 10
 Progress = Callable[[RefreshRun, int], None]
-COUNTS = ("listed", "fetched", "created", "updated", "unchanged", "missing", "failed", "requests")
 # Told only where there is any.
 REMAINDER = ("remaining", "still_due")
+COUNTS = tuple(n for n in RefreshRun.COUNTS if n not in {"kept_out", *REMAINDER})
 
 
 class Command(BaseCommand):
