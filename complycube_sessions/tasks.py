@@ -24,17 +24,7 @@ from complycube_sessions.webhooks import processing
 
 logger = logging.getLogger("complycube_sessions.tasks")
 
-_COUNTS: Final = (
-    "listed",
-    "fetched",
-    "created",
-    "updated",
-    "unchanged",
-    "missing",
-    "failed",
-    "remaining",
-    "still_due",
-)
+_COUNTS: Final = tuple(n for n in RefreshRun.COUNTS if n not in {"kept_out", "requests"})
 
 
 def _load_framework() -> Any:

@@ -57,6 +57,7 @@ from complycube_sessions.models import WorkflowSession
 from complycube_sessions.models.lengths import ID_LENGTH
 from complycube_sessions.privacy import tombstones
 from complycube_sessions.services import refresh_session
+from complycube_sessions.sync.errors import STOP_ERRORS
 
 logger = logging.getLogger("complycube_sessions.admin")
 
@@ -66,10 +67,7 @@ MAX_HANDED_OVER: Final = 10_000
 
 # What the next session of a selection would run into as well.
 _STOPS: Final = (
-    ComplyCubeAuthenticationError,
-    ComplyCubeBusyError,
-    ComplyCubePaymentError,
-    ComplyCubeRateLimitError,
+    *STOP_ERRORS,
     ComplyCubeConnectionError,
     ComplyCubeServerError,
     ComplyCubeConfigurationError,

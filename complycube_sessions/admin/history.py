@@ -17,20 +17,6 @@ from complycube_sessions.admin.base import ReadOnlyAdmin, allowed, column
 from complycube_sessions.models import PendingRefresh, RefreshRun, SessionChange, WorkflowSession
 from complycube_sessions.wording import beside
 
-COUNTS = (
-    "listed",
-    "fetched",
-    "created",
-    "updated",
-    "unchanged",
-    "missing",
-    "failed",
-    "kept_out",
-    "remaining",
-    "still_due",
-    "requests",
-)
-
 
 class SessionChangeAdmin(ReadOnlyAdmin):
     list_display = [
@@ -176,7 +162,7 @@ class RefreshRunAdmin(ReadOnlyAdmin):
                 (pgettext("complycube", "Duration"), self.took(row)),
                 (_("Watermark"), display.moment(row.watermark)),
             ],
-            "counts": [(label(RefreshRun, name), getattr(row, name)) for name in COUNTS],
+            "counts": [(label(RefreshRun, name), getattr(row, name)) for name in RefreshRun.COUNTS],
             "error_count": row.error_count,
             "errors": [
                 (

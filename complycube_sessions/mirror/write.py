@@ -72,10 +72,15 @@ _CHECK_MOVES: Final = ("fetched_at", "result_fetched_at")
 
 @dataclass(slots=True)
 class StoredBatch:
-    """What became of the sessions of a batch, by session id."""
+    """
+    What became of the sessions of a batch, by session id.
+
+    ``foreign`` are those of ``failed`` that are another account's, which no retry changes.
+    """
 
     effects: dict[str, Effect] = field(default_factory=dict)
     failed: dict[str, str] = field(default_factory=dict)
+    foreign: set[str] = field(default_factory=set)
     erased: set[str] = field(default_factory=set)
 
 
@@ -195,6 +200,7 @@ def _store_halves(
         part = store_batch(account, half, source=source, on_signal=on_signal)
         whole.effects |= part.effects
         whole.failed |= part.failed
+        whole.foreign |= part.foreign
         whole.erased |= part.erased
     return whole
 
@@ -392,6 +398,7 @@ def _merge_all(
         owner = (merged.row.account, merged.row.environment)
         if owner != (account.name, account.environment):
             stored.failed[copy.session_id] = ownership_reason(copy.session_id, *owner)
+            stored.foreign.add(copy.session_id)
             continue
         merge(merged, copy, seen)
         touched[copy.session_id] = merged

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.db import models
 from django.utils import timezone
+from django.utils.functional import cached_property
 from django.utils.translation import gettext_lazy as _
 
 from complycube_sessions.db.fields import ExactCharField
@@ -29,6 +30,20 @@ class RefreshRun(models.Model):
 
     SWEEPING_MODES = (Mode.INCREMENTAL, Mode.FULL)
     MAX_ERRORS = 1000
+    # What a run counts, in the order in which it is told.
+    COUNTS = (
+        "listed",
+        "fetched",
+        "created",
+        "updated",
+        "unchanged",
+        "missing",
+        "failed",
+        "kept_out",
+        "remaining",
+        "still_due",
+        "requests",
+    )
 
     id = models.BigAutoField(primary_key=True)
     account = ExactCharField(_("account"), max_length=ACCOUNT_LENGTH)
@@ -72,6 +87,11 @@ class RefreshRun(models.Model):
 
     def __str__(self) -> str:
         return str(self.pk)
+
+    @cached_property
+    def marked_missing(self) -> list[str]:
+        """Return the sessions that this run has found gone upstream, up to ``MAX_ERRORS``; not stored."""
+        return []
 
 
 class RefreshLease(models.Model):

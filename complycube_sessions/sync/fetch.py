@@ -12,30 +12,20 @@ from complycube_sessions.api.client import ComplyCubeClient
 from complycube_sessions.api.payloads import CheckPayload
 from complycube_sessions.conf import CheckResults
 from complycube_sessions.exceptions import (
-    ComplyCubeAuthenticationError,
-    ComplyCubeBusyError,
     ComplyCubeError,
     ComplyCubeInvalidIdError,
     ComplyCubeNotFoundError,
     ComplyCubePayloadError,
-    ComplyCubePaymentError,
-    ComplyCubeRateLimitError,
 )
 from complycube_sessions.mirror.merge import FetchedCheck, FetchedSession
 from complycube_sessions.mirror.queries import KnownCheck, wants_result
+from complycube_sessions.sync.errors import STOP_ERRORS
 from complycube_sessions.sync.listing import endless, most_pages
 from complycube_sessions.sync.seen import SeenIndex
 
 # Real workflows run some ten; what names more is a fault or an attack, and each costs a request.
 MAX_CHECK_REQUESTS: Final = 500
 PAST_THE_LIMIT: Final = "past the limit"
-# The answer to the next request would be the same, whatever it asks for.
-STOP_ERRORS: Final = (
-    ComplyCubeAuthenticationError,
-    ComplyCubeBusyError,
-    ComplyCubePaymentError,
-    ComplyCubeRateLimitError,
-)
 
 
 @dataclass(slots=True)

@@ -10,7 +10,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
-from typing import Final
 
 from django.db import DatabaseError, InterfaceError
 from django.utils import timezone
@@ -25,18 +24,11 @@ from complycube_sessions.db.connections import (
     write_alias,
 )
 from complycube_sessions.exceptions import (
-    ComplyCubeAPIError,
-    ComplyCubeAuthenticationError,
-    ComplyCubeConfigurationError,
-    ComplyCubeConnectionError,
     ComplyCubeErasedError,
     ComplyCubeError,
     ComplyCubeInvalidIdError,
     ComplyCubeNotFoundError,
     ComplyCubeOwnershipError,
-    ComplyCubePayloadError,
-    ComplyCubePaymentError,
-    ComplyCubePermissionError,
     ComplyCubeRateLimitError,
     ComplyCubeStorageError,
 )
@@ -45,23 +37,15 @@ from complycube_sessions.mirror.write import mark_missing, ownership_reason, sto
 from complycube_sessions.models import RefreshRun, WorkflowSession
 from complycube_sessions.privacy import tombstones
 from complycube_sessions.statistics.by_day import store_day_statistics
-from complycube_sessions.sync.account_run import AccountRun, RunEnd
+from complycube_sessions.sync.account_run import AccountRun, Progress, RunEnd
+from complycube_sessions.sync.errors import RAISED_ERRORS, explain_end
 from complycube_sessions.sync.fetch import fetch_session_with_all_results
+from complycube_sessions.sync.lease import LeaseLostError
+from complycube_sessions.sync.options import RunOptions
 from complycube_sessions.sync.request_budget import shared_throttle
-from complycube_sessions.sync.run import LeaseLostError, RunRecord
+from complycube_sessions.sync.run import RunRecord
 
 logger = logging.getLogger("complycube_sessions.refresh")
-
-# They end a run and reach the caller: the same would come of every other session.
-_RAISED: Final = (
-    ComplyCubeAuthenticationError,
-    ComplyCubePaymentError,
-    ComplyCubePermissionError,
-    ComplyCubeConfigurationError,
-)
-# Something else may stand where the API should.
-_NO_ANSWER: Final = (ComplyCubeConnectionError, ComplyCubeAPIError, ComplyCubePayloadError)
-Progress = Callable[[RefreshRun, int], None]
 
 
 def refresh_session(
@@ -183,24 +167,21 @@ def refresh_sessions(
     record.run.listed = len(bad_ids)
     for bad_id, reason in bad_ids.items():
         record.fail(bad_id, reason, retry=False)
-    refresh = AccountRun(
-        found,
-        record,
-        throttle=shared_throttle(found),
-        results=conf.COMPLYCUBE_CHECK_RESULTS,
+    options = RunOptions(
+        conf.COMPLYCUBE_CHECK_RESULTS,
         source=source,
+        full=full,
+        since=since,
         limit=limit,
         dry_run=dry_run,
-        on_progress=on_progress,
+        confirm_missing=confirm_missing,
         hand_out=hand_out,
         retry_failed=retry_failed,
     )
+    refresh = AccountRun(found, record, shared_throttle(found), options, on_progress)
     if ids is not None:
         return _run_to_its_end(refresh, lambda: refresh.run_ids(good_ids))
-    run = _run_to_its_end(
-        refresh,
-        lambda: refresh.run_account(full=full, since=since, confirm_missing=confirm_missing),
-    )
+    run = _run_to_its_end(refresh, refresh.run_account)
     if not dry_run:
         _keep_figures()
     return run
@@ -219,7 +200,7 @@ def _run_to_its_end(refresh: AccountRun, work: Callable[[], RunEnd]) -> RefreshR
     try:
         end = work()
         return refresh.finish(end.state, end.watermark)
-    except _RAISED as error:
+    except RAISED_ERRORS as error:
         refresh.record.name_error(refresh.account.name, str(error))
         refresh.finish(RefreshRun.State.FAILED)
         raise
@@ -228,7 +209,7 @@ def _run_to_its_end(refresh: AccountRun, work: Callable[[], RunEnd]) -> RefreshR
         return refresh.finish_early(RefreshRun.State.PARTIAL, reason)
     except ComplyCubeError as error:
         state = refresh.state_after_fault()
-        return refresh.finish_early(state, _reason(error, refresh.account, state))
+        return refresh.finish_early(state, explain_end(error, refresh.account, state))
     except LeaseLostError:
         return refresh.finish_early(
             RefreshRun.State.INTERRUPTED, "Another run took the account over."
@@ -244,18 +225,6 @@ def _run_to_its_end(refresh: AccountRun, work: Callable[[], RunEnd]) -> RefreshR
         raise
     finally:
         refresh.close()
-
-
-def _reason(error: ComplyCubeError, account: Account, state: str) -> str:
-    """Say what ended a run, and what to look at where the API gave no answer that can be used."""
-    kind = "" if isinstance(error, ComplyCubeConnectionError) else f"{type(error).__name__}: "
-    if not isinstance(error, _NO_ANSWER):
-        return f"{kind}{error}"
-    read = "Nothing could" if state == RefreshRun.State.FAILED else "No more could"
-    return (
-        f"{kind}{error} {read} be read from {account.host}. Check BASE_URL and PROXIES of the account "
-        f"{account.name!r}, and that the API is up and this machine reaches it. The next run tries again."
-    )
 
 
 def _mode(*, full: bool, since: datetime | None, ids: Iterable[str] | None) -> str:

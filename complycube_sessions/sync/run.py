@@ -1,11 +1,11 @@
-"""The record of a run while it lives: its lease, its counts, its failures and what is due again."""
+"""The record of a run while it lives: its counts, its failures and what is due again."""
 
 from __future__ import annotations
 
 import logging
 import time
 from collections.abc import Collection, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Final
 
 from django.db import transaction
@@ -16,41 +16,23 @@ from complycube_sessions.conf import Account
 from complycube_sessions.db import clocks
 from complycube_sessions.db.bulk import upsert
 from complycube_sessions.db.clocks import FIRST_DELAY, MAX_DELAY
-from complycube_sessions.db.connections import database_now, retry_transient, write_alias
-from complycube_sessions.exceptions import ComplyCubeRefreshRunningError
+from complycube_sessions.db.connections import retry_transient, write_alias
 from complycube_sessions.mirror.write import StoredBatch
-from complycube_sessions.models import PendingRefresh, RefreshLease, RefreshRun
+from complycube_sessions.models import PendingRefresh, RefreshRun
 from complycube_sessions.privacy import tombstones
+from complycube_sessions.sync.lease import (
+    LeaseLostError,
+    release_lease,
+    renew_lease,
+    take_lease,
+)
 
 logger = logging.getLogger("complycube_sessions.refresh")
 
-LEASE: Final = timedelta(seconds=15)
 RENEW_SECONDS: Final = 4.0
 SAVE_SECONDS: Final = 2.0
-# The database's clock, by which a lease is kept, is slewed by less.
-LEASE_LEEWAY: Final = timedelta(seconds=1)
-_COUNTS: Final = (
-    "listed",
-    "fetched",
-    "created",
-    "updated",
-    "unchanged",
-    "missing",
-    "failed",
-    "kept_out",
-    "remaining",
-    "still_due",
-    "requests",
-    "errors",
-    "error_count",
-)
-
-
+_SAVED: Final = (*RefreshRun.COUNTS, "errors", "error_count")
 _FALSE: Final = Q(watermark__gt=F("finished_at"))
-
-
-class LeaseLostError(Exception):
-    """Another run has taken the account over."""
 
 
 class RunRecord:
@@ -68,9 +50,8 @@ class RunRecord:
         self, account: Account, mode: str, *, write: bool = True, keep: bool = True
     ) -> None:
         self.run = RefreshRun(account=account.name, environment=account.environment, mode=mode)
-        self.marked_missing: list[str] = []
-        # What became of each session since this was last set; None where nobody asks.
-        self.told: dict[str, str | None] | None = None
+        # The most sessions that the lists have promised.
+        self.expected = 0
         self._write = write
         self._keep = write and keep
         self._alias = write_alias()
@@ -108,10 +89,19 @@ class RunRecord:
         if self._keep and now - self._saved_at >= SAVE_SECONDS:
             self._saved_at = now
             self._count_remaining()  # a kill leaves counts that add up
-            self._save(_COUNTS)
+            self._save(_SAVED)
+
+    def expect(self, sessions: int) -> None:
+        """Note how many sessions a list promises."""
+        self.expected = max(self.expected, sessions)
 
     def add(
-        self, stored: StoredBatch, *, fetched: int, counted: Collection[str] = frozenset()
+        self,
+        stored: StoredBatch,
+        *,
+        fetched: int,
+        counted: Collection[str] = frozenset(),
+        outcomes: dict[str, str | None] | None = None,
     ) -> None:
         """
         Count what became of a batch.
@@ -120,19 +110,28 @@ class RunRecord:
             stored: The batch.
             fetched: Of how many of its sessions a whole copy was fetched.
             counted: Those of its sessions that this run has counted before; so are those that failed.
+            outcomes: Where to note what became of each session that was due; None where a list showed them.
         """
         for session_id, effect in stored.effects.items():
             if session_id not in counted and session_id not in self._retry:
                 setattr(self.run, effect, getattr(self.run, effect) + 1)
         self.run.fetched += fetched
-        if self.told is None:
+        if outcomes is None:
             self.run.kept_out += len(stored.erased)
         else:  # what was due is counted where the list shows it
             self.run.listed -= len(stored.erased)
         for session_id, reason in stored.failed.items():
-            self.fail(session_id, reason, retry="Ownership" not in reason)
+            retry = session_id not in stored.foreign
+            self.fail(session_id, reason, retry=retry, outcomes=outcomes)
 
-    def fail(self, session_id: str, reason: str, *, retry: bool) -> None:
+    def fail(
+        self,
+        session_id: str,
+        reason: str,
+        *,
+        retry: bool,
+        outcomes: dict[str, str | None] | None = None,
+    ) -> None:
         """
         Name a session that failed.
 
@@ -140,16 +139,17 @@ class RunRecord:
             session_id: The session, or a word for what failed in its place.
             reason: The error's own text.
             retry: Whether it becomes due again, later each time.
+            outcomes: Where to note it for whoever asked for the session.
         """
         # It may have been erased since the request for it began, and is not to be named from then on.
         if tombstones.find(self.run.account, sessions=[session_id]):
-            if self.told is not None:
-                self.told[session_id] = None
+            if outcomes is not None:
+                outcomes[session_id] = None
             return
         self.run.failed += 1
         self.name_error(session_id, reason)
-        if self.told is not None:
-            self.told[session_id] = reason
+        if outcomes is not None:
+            outcomes[session_id] = reason
         if retry:
             self._retry[session_id] = reason
 
@@ -174,8 +174,8 @@ class RunRecord:
         self.run.missing += len(session_ids)
         if listed:
             self._missing_of_listed += len(session_ids)
-        room = RefreshRun.MAX_ERRORS - len(self.marked_missing)
-        self.marked_missing.extend(session_ids[:room])
+        room = RefreshRun.MAX_ERRORS - len(self.run.marked_missing)
+        self.run.marked_missing.extend(session_ids[:room])
 
     def write_retries(self) -> None:
         """Make the sessions that failed due again, each later than the time before."""
@@ -204,10 +204,9 @@ class RunRecord:
                 self.run.watermark = watermark if holds else None
                 if not holds:
                     self.run.state = RefreshRun.State.INTERRUPTED
-                self._save([*_COUNTS, "finished_at", "state", "watermark"])
+                self._save([*_SAVED, "finished_at", "state", "watermark"])
                 if self._leased and holds:
-                    leases = RefreshLease.objects.using(self._alias)
-                    leases.filter(run=self.run).update(run=None, expires_at=None)
+                    release_lease(self.run, self._alias)
 
         retry_transient(end, alias=self._alias)
         return self.run
@@ -217,33 +216,7 @@ class RunRecord:
         with transaction.atomic(using=self._alias, durable=True):
             self.run.save(using=self._alias, force_insert=True)
             if lease:
-                self._take_lease()
-
-    def _take_lease(self) -> None:
-        leases = RefreshLease.objects.using(self._alias)
-        upsert([RefreshLease(account=self.run.account)], unique=["account"], alias=self._alias)
-        holder = leases.select_for_update().get(pk=self.run.account)
-        now = database_now(self._alias)
-        ahead = (holder.expires_at - now) if holder.run_id and holder.expires_at else timedelta()
-        if timedelta() < ahead <= LEASE + LEASE_LEEWAY:
-            raise ComplyCubeRefreshRunningError(
-                f"Run {holder.run_id} of the account {self.run.account!r} is still going on. "
-                f"Wait for it; if it was killed, its lock ends by itself within {LEASE.seconds} seconds."
-            )
-        if ahead > LEASE:
-            # Its holder may live; then it notices at its next renewal, and writes no watermark.
-            seconds = round(ahead.total_seconds())
-            clocks.tell_reset(
-                f"the lease of run {holder.run_id} lay {seconds} s ahead", account=self.run.account
-            )
-        if holder.run_id:
-            abandoned = RefreshRun.objects.using(self._alias).filter(
-                pk=holder.run_id, state=RefreshRun.State.RUNNING
-            )
-            abandoned.update(state=RefreshRun.State.INTERRUPTED, finished_at=timezone.now())
-        holder.run = self.run
-        holder.expires_at = now + LEASE
-        holder.save(using=self._alias)
+                take_lease(self.run, self._alias)
 
     def _count_remaining(self) -> None:
         run = self.run
@@ -252,8 +225,7 @@ class RunRecord:
         run.remaining = max(0, run.listed - done)
 
     def _renew(self) -> bool:
-        leases = RefreshLease.objects.using(self._alias).filter(run=self.run)
-        return bool(leases.update(expires_at=database_now(self._alias) + LEASE))
+        return renew_lease(self.run, self._alias)
 
     def _save(self, names: Sequence[str]) -> None:
         # A run that was taken over is marked as interrupted: its counts may move, its state may not.

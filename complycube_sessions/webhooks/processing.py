@@ -1,8 +1,8 @@
 """
-Working off the inbox: what the vendor's events ask for is fetched, each session once for all its events.
+Processing the inbox: what the vendor's events ask for is fetched, each session once for all its events.
 
-How events are taken and settled is in ``webhooks/inbox.py``, how sessions are fetched in
-``sync/account_run.py``; a refresh run works off the inbox by the same way.
+How events are claimed is in ``webhooks/inbox.py``. How what is due is fetched is in ``sync/due.py``, by which a
+refresh run processes the inbox too.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from complycube_sessions.db.connections import ensure_no_open_transaction, write
 from complycube_sessions.exceptions import ComplyCubeConfigurationError, ComplyCubeError
 from complycube_sessions.models import RefreshRun, WebhookEvent
 from complycube_sessions.sync.account_run import AccountRun
+from complycube_sessions.sync.options import RunOptions
 from complycube_sessions.sync.request_budget import has_room, shared_throttle
 from complycube_sessions.sync.run import RunRecord, logger
 from complycube_sessions.webhooks import inbox
@@ -49,7 +50,7 @@ def process_webhook_events(
     account: str = "default", *, go_on: Callable[[], bool] = lambda: True
 ) -> Processed:
     """
-    Work off all events of an account that are due, and the sessions that earlier events made due.
+    Process all events of an account that are due, and the sessions that earlier events made due.
 
     Call it outside of a transaction. Any number of processes may do so at the same time.
 
@@ -64,13 +65,13 @@ def process_webhook_events(
     """
     return _process(
         get_account(account),
-        lambda r: r.run_due(most=AT_ONCE, reason=inbox.REASON_WEBHOOK, go_on=go_on),
+        lambda r: r.due.process(most=AT_ONCE, reason=inbox.REASON_WEBHOOK, go_on=go_on),
     )
 
 
 def process_webhook_event(event: int) -> Processed:
     """
-    Work off one stored event, with all others of the same session.
+    Process one stored event, with all others of the same session.
 
     An event that is processed, waits for a later try or is in the hands of another costs one query.
 
@@ -87,10 +88,12 @@ def process_webhook_event(event: int) -> Processed:
     account = get_account(name)
 
     def work(refresh: AccountRun) -> int:
-        taken = refresh.run_due(most=1, only=event)
+        taken = refresh.due.process(most=1, only=event)
         # What an event has queued for its client belongs to it.
         if taken:
-            taken += refresh.run_due(most=AT_ONCE, reason=inbox.REASON_WEBHOOK, pending_only=True)
+            taken += refresh.due.process(
+                most=AT_ONCE, reason=inbox.REASON_WEBHOOK, pending_only=True
+            )
         return taken
 
     return _process(account, work, one_at_a_time=True)
@@ -106,7 +109,7 @@ def process_chunk(account: str = "default") -> Processed:
     steps = iter([True])
     return _process(
         get_account(account),
-        lambda r: r.run_due(
+        lambda r: r.due.process(
             most=CHUNK_SIZE,
             reason=inbox.REASON_CHUNK,
             pending_only=True,
@@ -137,7 +140,7 @@ def count_chunks(account: str = "default") -> int:
 
 def process_here(account: str) -> None:
     """
-    Let this process work off the inbox in the background, once the open transaction is committed.
+    Let this process handle the inbox in the background, once the open transaction is committed.
 
     One thread serves all accounts, sends one request at a time, without retries, and only while nobody
     else needs the key's budget. What it leaves, the next refresh run or ``process_webhook_events`` takes.
@@ -186,12 +189,12 @@ class Background:
 
 
 def work_in_background(name: str) -> None:
-    """Work off an account's inbox within the room that its budget has, and log what stops it."""
+    """Process an account's inbox within the room that its budget has, and log what stops it."""
     try:
         account = replace(get_account(name), max_retries=0)
         _process(
             account,
-            lambda r: r.run_due(
+            lambda r: r.due.process(
                 most=1,
                 reason=inbox.REASON_WEBHOOK,
                 go_on=lambda: r.is_answered and has_room(account),
@@ -214,17 +217,8 @@ def _process(
 ) -> Processed:
     ensure_no_open_transaction()
     record = RunRecord(account, RefreshRun.Mode.IDS, keep=False)
-    refresh = AccountRun(
-        account,
-        record,
-        throttle=shared_throttle(account),
-        results=conf.COMPLYCUBE_CHECK_RESULTS,
-        source=source,
-        limit=None,
-        dry_run=False,
-        on_progress=None,
-        one_at_a_time=one_at_a_time,
-    )
+    options = RunOptions(conf.COMPLYCUBE_CHECK_RESULTS, source=source, one_at_a_time=one_at_a_time)
+    refresh = AccountRun(account, record, shared_throttle(account), options)
     try:
         taken = work(refresh)
     finally:

@@ -26,7 +26,7 @@ from complycube_sessions.models import (
 from complycube_sessions.privacy.erase import erase_client
 from complycube_sessions.privacy.removal import Removal
 from complycube_sessions.services import refresh_session, refresh_sessions
-from complycube_sessions.sync import account_run
+from complycube_sessions.sync import batch
 from complycube_sessions.sync.run import RunRecord
 from complycube_sessions.webhooks import inbox, processing
 from tests.admin.builders import make_staff
@@ -283,8 +283,8 @@ def test_run_under_way__does_not_bring_back(
             erase_client(person.client_id)
         return store_batch(account, batch, **kwargs)
 
-    monkeypatch.setattr(account_run, "store_batch", store_late)
-    monkeypatch.setattr(account_run, "SMALLEST_BATCH", 500)
+    monkeypatch.setattr(batch, "store_batch", store_late)
+    monkeypatch.setattr(batch, "SMALLEST_BATCH", 500)
     caplog.set_level(logging.DEBUG)
 
     ended = refresh_sessions()

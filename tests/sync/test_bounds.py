@@ -13,7 +13,7 @@ from pytest_django import Settings
 from complycube_sessions.exceptions import ComplyCubeError
 from complycube_sessions.models import RelatedCheck, WebhookEvent, WorkflowSession
 from complycube_sessions.services import refresh_session, refresh_sessions
-from complycube_sessions.sync import account_run, fetch, listing
+from complycube_sessions.sync import checks, due, fetch, listing
 from tests.builders import UNKNOWN_ID
 from tests.fake_api import KEY, FakeAPI, Reply
 
@@ -27,9 +27,9 @@ def bounds(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
         "default": {"API_KEY": KEY, "REQUESTS_PER_SECOND": 10_000, "MAX_RETRIES": 0}
     }
     monkeypatch.setattr(fetch, "MAX_CHECK_REQUESTS", 20)
-    monkeypatch.setattr(account_run, "MAX_CHECK_REQUESTS", 20)
+    monkeypatch.setattr(checks, "MAX_CHECK_REQUESTS", 20)
     monkeypatch.setattr(listing, "MORE_PAGES", 10)
-    monkeypatch.setattr(account_run, "DUE_SHARE", 5)
+    monkeypatch.setattr(due, "DUE_SHARE", 5)
 
 
 def event(number: int, resource_id: str) -> WebhookEvent:

@@ -30,7 +30,7 @@ from complycube_sessions.models import (
 )
 from complycube_sessions.services import refresh_session, refresh_sessions
 from complycube_sessions.signals import session_outcome_changed
-from complycube_sessions.sync import account_run, run
+from complycube_sessions.sync import checks, missing, run
 from tests.builders import (
     CHECK_IDS,
     SESSION_ID,
@@ -601,7 +601,7 @@ def test_full_run__differs_at_the_same_time(api: FakeAPI, field: str) -> None:
 
 def many_foreign_checks(api: FakeAPI, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Return sessions of an account whose checks are listed client by client."""
-    monkeypatch.setattr(account_run, "PAGE_SIZE", 1)
+    monkeypatch.setattr(checks, "PAGE_SIZE", 1)
     ids = [api.add_session(number) for number in (1, 2)]
     for number in range(200):
         api.checks[f"other{number}"] = check_payload(f"other{number}", clientId="nobody")
@@ -662,8 +662,8 @@ def test_full_run__tells_that_it_lives(api: FakeAPI, monkeypatch: pytest.MonkeyP
     for number in range(30):
         api.add_session(number)
     refresh_sessions()
-    monkeypatch.setattr(account_run, "BATCH_SIZE", 5)  # 90 checks
-    monkeypatch.setattr(account_run, "PAGE_SIZE", 3)  # 30 sessions
+    monkeypatch.setattr(checks, "BATCH_SIZE", 5)  # 90 checks
+    monkeypatch.setattr(missing, "PAGE_SIZE", 3)  # 30 sessions
     told: list[int] = []
     refresh_sessions(full=True, on_progress=lambda run, expected: told.append(run.listed))
     assert len(told) >= 18 + 10

@@ -38,9 +38,9 @@ SOME_FAILED, COULD_NOT_RUN, LOCKED, INTERRUPTED = 1, 2, 3, 130
 AGES = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 SECONDS_BETWEEN_LINES = 10
 Progress = Callable[[RefreshRun, int], None]
-COUNTS = ("listed", "fetched", "created", "updated", "unchanged", "missing", "failed", "requests")
 # Told only where there is any.
 REMAINDER = ("remaining", "still_due")
+COUNTS = tuple(n for n in RefreshRun.COUNTS if n not in {"kept_out", *REMAINDER})
 
 
 class Command(BaseCommand):
@@ -140,13 +140,12 @@ class Command(BaseCommand):
             ) from None
 
     def _print(self, run: RefreshRun, *, as_json: bool, dry_run: bool) -> None:
-        missing: list[str] = getattr(run, "marked_missing", [])
         if as_json:
-            self.stdout.write(json.dumps(_as_dict(run, missing, dry_run=dry_run)))
+            self.stdout.write(json.dumps(_as_dict(run, dry_run=dry_run)))
             return
         for subject, reason in run.errors.items():
             self.stderr.write(line(subject, reason))
-        for session_id in missing:
+        for session_id in run.marked_missing:
             self.stdout.write(f"{session_id}: no longer known to the API; marked as missing.")
         self.stdout.write(_summary(run, dry_run=dry_run))
         if run.kept_out:
@@ -220,7 +219,7 @@ def _refusal(account: str, error: CommandError) -> dict[str, Any]:
     }
 
 
-def _as_dict(run: RefreshRun, missing: list[str], *, dry_run: bool) -> dict[str, Any]:
+def _as_dict(run: RefreshRun, *, dry_run: bool) -> dict[str, Any]:
     times = {
         name: value.isoformat() if (value := getattr(run, name)) else None
         for name in ("started_at", "finished_at", "watermark")
@@ -237,7 +236,7 @@ def _as_dict(run: RefreshRun, missing: list[str], *, dry_run: bool) -> dict[str,
         "kept_out": run.kept_out,
         "errors": run.errors,
         "error_count": run.error_count,
-        "marked_missing": missing,
+        "marked_missing": run.marked_missing,
     }
 
 

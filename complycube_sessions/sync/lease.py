@@ -1,0 +1,66 @@
+"""The lease of an account: one run at a time reads its lists."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Final
+
+from django.utils import timezone
+
+from complycube_sessions.db import clocks
+from complycube_sessions.db.bulk import upsert
+from complycube_sessions.db.connections import database_now
+from complycube_sessions.exceptions import ComplyCubeRefreshRunningError
+from complycube_sessions.models import RefreshLease, RefreshRun
+
+LEASE: Final = timedelta(seconds=15)
+# The database's clock, by which a lease is kept, is slewed by less.
+LEASE_LEEWAY: Final = timedelta(seconds=1)
+
+
+class LeaseLostError(Exception):
+    """Another run has taken the account over."""
+
+
+def take_lease(run: RefreshRun, alias: str) -> None:
+    """
+    Let a run hold the lease of its account; call it in a transaction.
+
+    Raises:
+        ComplyCubeRefreshRunningError: Another run of the account holds the lease and lives.
+    """
+    leases = RefreshLease.objects.using(alias)
+    upsert([RefreshLease(account=run.account)], unique=["account"], alias=alias)
+    holder = leases.select_for_update().get(pk=run.account)
+    now = database_now(alias)
+    ahead = (holder.expires_at - now) if holder.run_id and holder.expires_at else timedelta()
+    if timedelta() < ahead <= LEASE + LEASE_LEEWAY:
+        raise ComplyCubeRefreshRunningError(
+            f"Run {holder.run_id} of the account {run.account!r} is still going on. "
+            f"Wait for it; if it was killed, its lock ends by itself within {LEASE.seconds} seconds."
+        )
+    if ahead > LEASE:
+        # Its holder may live; then it notices at its next renewal, and writes no watermark.
+        seconds = round(ahead.total_seconds())
+        clocks.tell_reset(
+            f"the lease of run {holder.run_id} lay {seconds} s ahead", account=run.account
+        )
+    if holder.run_id:
+        abandoned = RefreshRun.objects.using(alias).filter(
+            pk=holder.run_id, state=RefreshRun.State.RUNNING
+        )
+        abandoned.update(state=RefreshRun.State.INTERRUPTED, finished_at=timezone.now())
+    holder.run = run
+    holder.expires_at = now + LEASE
+    holder.save(using=alias)
+
+
+def renew_lease(run: RefreshRun, alias: str) -> bool:
+    """Keep the lease for longer; return whether the run still holds it."""
+    leases = RefreshLease.objects.using(alias).filter(run=run)
+    return bool(leases.update(expires_at=database_now(alias) + LEASE))
+
+
+def release_lease(run: RefreshRun, alias: str) -> None:
+    """Let the next run take the account."""
+    RefreshLease.objects.using(alias).filter(run=run).update(run=None, expires_at=None)
