@@ -24,6 +24,8 @@ from django.db.models import QuerySet
 from django.db.models.base import ModelState
 from django.utils import timezone
 
+from complycube_sessions.db.batches import chunks
+
 _PLAIN: Final = frozenset({str, int, bool, type(None)})
 _DONE: Final = (models.JSONField, models.DateTimeField)
 _decode: Final = json.JSONDecoder().raw_decode
@@ -227,9 +229,9 @@ def _joins_values(connection: Any) -> bool:
     return bool(connection.vendor == "postgresql")
 
 
-def _parts(rows: Sequence[Row], columns: int, connection: Any) -> Iterator[Sequence[Row]]:
+def _parts(rows: Sequence[Row], columns: int, connection: Any) -> Iterator[list[Row]]:
     """
-    Yield the rows in as many parts as there must be statements: one, but for the limits of SQLite.
+    Return the rows in as many parts as there must be statements: one, but for the limits of SQLite.
 
     Never ``executemany``: whoever wraps cursors, as debug toolbars do, may take its list of rows for
     the parameters of one.
@@ -238,8 +240,7 @@ def _parts(rows: Sequence[Row], columns: int, connection: Any) -> Iterator[Seque
     if connection.vendor == "sqlite":
         limit = connection.connection.getlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER)
         size = max(1, limit // columns)
-    for start in range(0, len(rows), size):
-        yield rows[start : start + size]
+    return chunks(rows, size)
 
 
 def _values_list(rows: Sequence[models.Model], fields: Sequence[AnyField]) -> str:

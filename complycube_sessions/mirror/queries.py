@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from django.db.models import Q, QuerySet
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from complycube_sessions.api.payloads import CheckPayload, SessionSummary
 from complycube_sessions.conf import Account, CheckResults, conf
+from complycube_sessions.db import keyset
+from complycube_sessions.db.batches import BATCH_SIZE, chunks, pages
 from complycube_sessions.db.connections import write_alias
 from complycube_sessions.mirror.merge import is_of_the_future, supersedes
 from complycube_sessions.models import RefreshRun, RelatedCheck, WorkflowSession
@@ -191,14 +193,10 @@ def count_clients(account: Account, *, most: int) -> int:
 
 def client_ids(account: Account) -> Iterator[str]:
     """Yield the ids of all clients with sessions here, each once."""
-    last = ""
-    while True:
-        rows = own_sessions(account).filter(client_id__gt=last).order_by("client_id")
-        chunk = list(rows.values_list("client_id", flat=True).distinct()[:500])
-        if not chunk:
-            return
-        yield from chunk
-        last = chunk[-1]
+    rows = own_sessions(account).values_list("client_id", named=True).distinct()
+    by_client = [keyset.Key("client_id", False, WorkflowSession._meta.get_field("client_id"))]
+    for page in keyset.walk(rows, by_client, size=BATCH_SIZE, after=[""]):
+        yield from (row.client_id for row in page)
 
 
 def count_present(account: Account) -> int:
@@ -212,8 +210,7 @@ def told_before(account: Account, subjects: Sequence[str]) -> set[str]:
         account=account.name, environment=account.environment
     )
     found: set[str] = set()
-    for start in range(0, len(subjects), TOLD_AT_ONCE):
-        some = subjects[start : start + TOLD_AT_ONCE]
+    for some in chunks(subjects, TOLD_AT_ONCE):
         named = runs.filter(errors__has_any_keys=some).order_by("-pk")
         for errors in named.values_list("errors", flat=True)[:TOLD_AT_ONCE]:
             found.update(errors.keys() & set(some))
@@ -222,14 +219,10 @@ def told_before(account: Account, subjects: Sequence[str]) -> set[str]:
 
 def present_ids(account: Account, size: int) -> Iterator[list[str]]:
     """Yield the ids of those sessions in lists of up to ``size``."""
-    after = Q()
-    while True:
-        rows = WorkflowSession.objects.using(write_alias()).filter(after, missing_since=None)
-        chunk = list(rows.order_by("pk").values_list("pk", "account", "environment")[:size])
-        if not chunk:
-            return
-        yield [pk for pk, *owner in chunk if owner == [account.name, account.environment]]
-        after = Q(pk__gt=chunk[-1][0])
+    rows = WorkflowSession.objects.using(write_alias()).filter(missing_since=None)
+    columns = rows.values_list("pk", "account", "environment", named=True)
+    for page in pages(columns, size):
+        yield [pk for pk, *owner in page if owner == [account.name, account.environment]]
 
 
 def _found_by_id(ids: Iterable[str]) -> WorkflowSessionQuerySet:

@@ -20,6 +20,7 @@ from django.utils import timezone
 
 from complycube_sessions import signals
 from complycube_sessions.conf import Account
+from complycube_sessions.db.batches import BATCH_SIZE as BATCH_SIZE
 from complycube_sessions.db.bulk import (
     build_row,
     no_collections,
@@ -62,7 +63,6 @@ logger = logging.getLogger("complycube_sessions.store")
 
 OnSignal = Callable[[], object]
 
-BATCH_SIZE: Final = 500
 # The mark of a row that this transaction inserted; it never leaves the transaction.
 _NOT_FETCHED: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _SESSION_MOVES: Final = ("fetched_at", "missing_since", "needs_review")

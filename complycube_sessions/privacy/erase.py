@@ -16,6 +16,7 @@ from django.db import transaction
 from django.db.models import Q
 
 from complycube_sessions.api.payloads import ID_LENGTH, printable_id
+from complycube_sessions.db.batches import chunks
 from complycube_sessions.db.connections import (
     ensure_no_open_transaction,
     retry_transient,
@@ -47,7 +48,7 @@ from complycube_sessions.privacy.removal import (
     within,
 )
 from complycube_sessions.privacy.retention import protection
-from complycube_sessions.privacy.tombstones import ANY_ACCOUNT, CHECK, SESSION, chunks
+from complycube_sessions.privacy.tombstones import ANY_ACCOUNT, CHECK, SESSION
 
 logger = logging.getLogger("complycube_sessions.privacy")
 

@@ -11,6 +11,7 @@ from django.db.models import Max, Q
 from django.utils import timezone
 
 from complycube_sessions.conf import conf
+from complycube_sessions.db.batches import chunks, pages
 from complycube_sessions.db.connections import ensure_no_open_transaction, write_alias
 from complycube_sessions.models import (
     PruneRun,
@@ -26,12 +27,10 @@ from complycube_sessions.privacy.removal import (
     Removal,
     Removed,
     Rows,
-    pages,
     session_rows,
     traces,
 )
 from complycube_sessions.privacy.retention import cutoff, expired, protection
-from complycube_sessions.privacy.tombstones import chunks
 
 _RESULTS: Final = "results of checks"
 

@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial, reduce
+from itertools import chain
 from operator import or_
 from typing import Any, Final
 
@@ -26,6 +27,7 @@ from django.db.models.deletion import (
 )
 from django.db.models.signals import post_delete, pre_delete
 
+from complycube_sessions.db.batches import chunks, pages
 from complycube_sessions.db.connections import retry_transient, write_alias
 from complycube_sessions.models import (
     Erasure,
@@ -37,7 +39,6 @@ from complycube_sessions.models import (
     WorkflowSession,
 )
 from complycube_sessions.privacy import tombstones
-from complycube_sessions.privacy.tombstones import AT_ONCE, chunks
 from complycube_sessions.statistics.by_day import mark_changed
 
 COMMAND: Final = "command"
@@ -251,7 +252,8 @@ def traces(scope: str, sessions: Collection[str], checks: Collection[str]) -> It
 def clean_errors(scope: str, ids: frozenset[str], removal: Removal) -> None:
     """Take ids out of the errors of runs, events and pending work that name them beside others."""
     alias = write_alias()
-    for run in _each(within(scope, RefreshRun).filter(error_count__gt=0), ("account", "errors")):
+    runs = within(scope, RefreshRun).filter(error_count__gt=0).only("pk", "errors")
+    for run in chain.from_iterable(pages(runs)):
         errors = run.errors if isinstance(run.errors, dict) else {}
         if tombstones.without_ids(errors, ids) != errors:
             clean = partial(_clean_run, run.pk, ids, alias, dry_run=removal.dry_run)
@@ -259,7 +261,7 @@ def clean_errors(scope: str, ids: frozenset[str], removal: Removal) -> None:
     with_error: tuple[type[models.Model], ...] = (WebhookEvent, PendingRefresh)
     for model in with_error:
         rows = within(scope, model)
-        for row in _each(rows.exclude(error=""), ("error",)):
+        for row in chain.from_iterable(pages(rows.exclude(error="").only("pk", "error"))):
             text = tombstones.redact(row.error, ids)
             if text != row.error and not removal.dry_run:
                 rows.filter(pk=row.pk, error=row.error).update(error=text)
@@ -281,19 +283,6 @@ def within(scope: str, model: type[models.Model]) -> Rows:
     """Return the rows of a model that belong to an account, or to any for ``ANY_ACCOUNT``."""
     rows = model._default_manager.using(write_alias())
     return rows if scope == tombstones.ANY_ACCOUNT else rows.filter(account=scope)
-
-
-def pages(rows: Rows, size: int = AT_ONCE) -> Iterator[list[Any]]:
-    """Yield rows in the order of their keys in lists of up to ``size``, whatever becomes of them."""
-    after = Q()
-    while page := list(rows.filter(after).order_by("pk")[:size]):
-        yield page
-        after = Q(pk__gt=page[-1].pk)
-
-
-def _each(rows: Rows, fields: tuple[str, ...]) -> Iterator[Any]:
-    for some in pages(rows.only("pk", *fields)):
-        yield from some
 
 
 def _clean_run(pk: int, ids: frozenset[str], alias: str, *, dry_run: bool) -> Counter[str]:

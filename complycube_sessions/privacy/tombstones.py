@@ -16,7 +16,6 @@ import hmac
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from typing import Any, Final, TypeVar
 
 from django.db import connections
@@ -25,12 +24,12 @@ from django.db.models.expressions import RawSQL
 from django.utils.crypto import salted_hmac
 
 from complycube_sessions.conf import conf
+from complycube_sessions.db.batches import chunks as chunks
 from complycube_sessions.db.bulk import upsert
 from complycube_sessions.db.connections import write_alias
 from complycube_sessions.exceptions import ComplyCubeErasedError
 from complycube_sessions.models import Erasure, ErasureGate
 
-AT_ONCE: Final = 500
 SHORT_DIGEST: Final = 12
 ERASED_ID: Final = "[erased]"
 # The account of a hash that counts in every account, also in one that is configured later.
@@ -397,13 +396,6 @@ def skip_erased(
     for some in chunks(jobs, 50):
         erased = find(account, sessions=map(id_of, some)).sessions
         yield from (job for job in some if id_of(job) not in erased)
-
-
-def chunks(values: Iterable[Value], size: int = AT_ONCE) -> Iterator[list[Value]]:
-    """Yield the values in lists of up to ``size``."""
-    rest = iter(values)
-    while some := list(islice(rest, size)):
-        yield some
 
 
 def _make_lock_row(account: str, alias: str) -> bool:

@@ -24,6 +24,7 @@ from django.db.models.functions import TruncDate
 from django.utils import timezone
 
 from complycube_sessions.db import keyset
+from complycube_sessions.db.batches import chunks
 from complycube_sessions.db.bulk import upsert
 from complycube_sessions.db.connections import retry_transient, write_alias
 from complycube_sessions.models import ChangedDay, DayFigures, RelatedCheck, WorkflowSession
@@ -33,7 +34,6 @@ COUNTED_AT_ONCE: Final = 10
 # A page takes few queries, a run little memory.
 SHOWN_AT_ONCE: Final = 10_000
 KEPT_AT_ONCE: Final = 2_000
-DELETED_AT_ONCE: Final = 500
 
 # Of more than one time zone; a day of a thousand sessions takes 50 KB.
 PARSED_DAYS: Final = 2 * KEPT_DAYS
@@ -274,10 +274,8 @@ def store_day_statistics() -> int:
         retry_transient(lambda: mark_changed(own, alias=alias), alias=alias)
         names = list(ChangedDay.objects.using(alias).values_list("pk", flat=True))
         rows: list[DayFigures] = []
-        for number in range(0, len(due), COUNTED_AT_ONCE):
-            counted = count_days(
-                due[number : number + COUNTED_AT_ONCE], alias=alias, at_once=KEPT_AT_ONCE
-            )
+        for some in chunks(due, COUNTED_AT_ONCE):
+            counted = count_days(some, alias=alias, at_once=KEPT_AT_ONCE)
             rows += [
                 DayFigures(zone=zone, day=day, figures=figures.plain(), mark=uuid4().hex)
                 for day, figures in counted.items()
@@ -290,11 +288,8 @@ def _keep(rows: list[DayFigures], names: list[int], first: date, alias: str) -> 
     """Write what was counted, unless another process has counted some of it meanwhile."""
     with transaction.atomic(using=alias, durable=True):
         gone = 0
-        for number in range(0, len(names), DELETED_AT_ONCE):
-            part = ChangedDay.objects.using(alias).filter(
-                pk__in=names[number : number + DELETED_AT_ONCE]
-            )
-            gone += part.delete()[0]
+        for some in chunks(names):
+            gone += ChangedDay.objects.using(alias).filter(pk__in=some).delete()[0]
         if gone < len(names):
             transaction.set_rollback(True, using=alias)
             return
