@@ -10,14 +10,11 @@ from __future__ import annotations
 from django.contrib import admin
 
 from complycube_sessions import models
+from complycube_sessions.admin.changes import SessionChangeAdmin
 from complycube_sessions.admin.checks import RelatedCheckAdmin
-from complycube_sessions.admin.erasures import ErasureAdmin, PruneRunAdmin
 from complycube_sessions.admin.events import WebhookEventAdmin
-from complycube_sessions.admin.history import (
-    PendingRefreshAdmin,
-    RefreshRunAdmin,
-    SessionChangeAdmin,
-)
+from complycube_sessions.admin.privacy import ErasureAdmin, PruneRunAdmin
+from complycube_sessions.admin.runs import PendingRefreshAdmin, RefreshRunAdmin
 from complycube_sessions.admin.sessions import WorkflowSessionAdmin
 
 

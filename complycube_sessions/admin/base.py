@@ -5,8 +5,10 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import wraps
+from functools import reduce, wraps
+from operator import or_
 from typing import Any, Final, TypeVar, cast
+from urllib.parse import urlencode
 
 from django.contrib import admin, messages
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
@@ -26,7 +28,7 @@ from django.utils.translation import gettext as _
 
 from complycube_sessions.admin.paging import BoundedChangeList
 from complycube_sessions.db.connections import patience
-from complycube_sessions.models import PendingRefresh
+from complycube_sessions.models import PendingRefresh, WorkflowSession
 
 logger = logging.getLogger("complycube_sessions.admin")
 
@@ -126,6 +128,16 @@ class ReadOnlyAdmin(admin.ModelAdmin):
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
         return BoundedChangeList
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: models.QuerySet[Any], search_term: str
+    ) -> tuple[models.QuerySet[Any], bool]:
+        """Find the rows of which one of ``search_fields``, each a lookup, is what was typed."""
+        typed = search_term.strip()
+        if not typed or not self.search_fields:
+            return queryset, False
+        named = [models.Q((name, typed)) for name in self.search_fields]
+        return queryset.filter(reduce(or_, named)), False
 
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
         """
@@ -256,6 +268,11 @@ class ReadOnlyAdmin(admin.ModelAdmin):
             current_app=self.admin_site.name,
         )
 
+    def list_url(self, model: type[models.Model] | None = None, **query: Any) -> str:
+        """Return the address of a list with these filters."""
+        address = self.url("changelist", model=model)
+        return f"{address}?{urlencode(query)}" if query else address
+
     def after_fault(self, request: HttpRequest, object_id: str = "", **kwargs: Any) -> str:
         """Return where to go on when the database refused something: to the page it was asked on."""
         if object_id:
@@ -267,11 +284,23 @@ class ReadOnlyAdmin(admin.ModelAdmin):
         """Return the address of the list of what is due, or ``""`` for one who may not see it."""
         if not allowed(request, "view_pendingrefresh"):
             return ""
-        return self.url("changelist", model=PendingRefresh)
+        return self.list_url(PendingRefresh)
 
     def row_url(self, row: models.Model) -> str:
         """Return the address of the page of a row."""
         return self.url("change", row.pk, model=type(row))
+
+    def session_url(self, request: HttpRequest, session_id: str) -> str:
+        """Return the address of the page of a session, or ``""`` for one who may not see it."""
+        if not session_id or not allowed(request, "view_workflowsession"):
+            return ""
+        return self.url("change", session_id, model=WorkflowSession)
+
+    def session_link(self, request: HttpRequest, session_id: str, text: str = "") -> SafeString:
+        """Return the id of a session as a link, or as text to one who may not follow it."""
+        shown = format_html("<code>{}</code>", text or session_id)
+        url = self.session_url(request, session_id)
+        return format_html('<a href="{}">{}</a>', url, shown) if url else shown
 
 
 def holds_nul(values: QueryDict) -> bool:

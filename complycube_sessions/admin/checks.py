@@ -16,7 +16,7 @@ from complycube_sessions.admin import display, filters
 from complycube_sessions.admin.base import ReadOnlyAdmin, allowed, column
 from complycube_sessions.admin.paging import BoundedChangeList
 from complycube_sessions.admin.tree import tree
-from complycube_sessions.models import RelatedCheck, WorkflowSession
+from complycube_sessions.models import RelatedCheck
 
 SESSIONS_SHOWN: Final = 50
 SESSION_REST: Final = tuple(
@@ -60,7 +60,7 @@ class RelatedCheckAdmin(ReadOnlyAdmin):
         filters.SessionCreatedListFilter,
     ]
     ordering = ["-id"]
-    search_fields = ["check_id"]
+    search_fields = ["check_id", "session"]
     search_help_text = gettext_lazy("A check id or a session id.")
     page_template = "check.html"
 
@@ -77,14 +77,6 @@ class RelatedCheckAdmin(ReadOnlyAdmin):
         # A name is the session's; who may not see sessions is told its id.
         shown = "who" if allowed(request, "view_workflowsession") else "session_code"
         return [shown if name == "who" else name for name in self.list_display]
-
-    def get_search_results(
-        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
-    ) -> tuple[QuerySet[Any], bool]:
-        typed = search_term.strip()
-        if not typed:
-            return queryset, False
-        return queryset.filter(check_id=typed) | queryset.filter(session=typed), False
 
     @column(gettext_lazy("type"), ordering="type")
     def type_label(self, check: RelatedCheck) -> SafeString:
@@ -149,9 +141,7 @@ class RelatedCheckAdmin(ReadOnlyAdmin):
                 for other in same
             ],
             "who": (may_open and row.session.entity_name) or row.session_id,
-            "session_url": self.url("change", row.session_id, model=WorkflowSession)
-            if may_open
-            else "",
+            "session_url": self.session_url(request, row.session_id),
             "sensitive": sensitive,
             "has_result": bool(result),
             "may_refresh": allowed(request, "refresh_workflowsession"),

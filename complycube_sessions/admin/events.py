@@ -13,9 +13,8 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
 from complycube_sessions.admin import display, filters
-from complycube_sessions.admin.base import ReadOnlyAdmin, allowed, column
-from complycube_sessions.admin.history import link
-from complycube_sessions.models import WebhookEvent, WorkflowSession
+from complycube_sessions.admin.base import ReadOnlyAdmin, column
+from complycube_sessions.models import WebhookEvent
 from complycube_sessions.webhooks import inbox
 from complycube_sessions.webhooks.dispatch import process_soon
 from complycube_sessions.webhooks.receive import SESSION_EVENT
@@ -66,17 +65,10 @@ class WebhookEventAdmin(ReadOnlyAdmin):
     list_filter = [EventStateListFilter, filters.AccountListFilter]
     ordering = ["-id"]
     sortable_by = ["received"]
-    search_fields = ["resource_id"]
+    search_fields = ["resource_id", "client_id", "event_id"]
     search_help_text = gettext_lazy("A session id, a check id, a client id or an event id.")
     page_template = "record.html"
     actions = ["process_again"]
-
-    def get_search_results(
-        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
-    ) -> tuple[QuerySet[Any], bool]:
-        typed = search_term.strip()
-        named = Q(resource_id=typed) | Q(client_id=typed) | Q(event_id=typed)
-        return (queryset.filter(named) if typed else queryset), False
 
     @admin.action(
         description=gettext_lazy("Process the selected events again"), permissions=["refresh"]
@@ -129,9 +121,8 @@ class WebhookEventAdmin(ReadOnlyAdmin):
         return str(event.error[:200]) or display.DASH
 
     def page_context(self, request: HttpRequest, row: WebhookEvent) -> dict[str, Any]:
-        is_session = row.type.startswith(SESSION_EVENT) and row.resource_id
-        may_open = is_session and allowed(request, "view_workflowsession")
-        url = self.url("change", row.resource_id, model=WorkflowSession) if may_open else ""
+        is_session = row.type.startswith(SESSION_EVENT)
+        session_id = row.resource_id if is_session else ""
         return {
             "subtitle": row.event_id,
             "heading": row.type,
@@ -139,7 +130,7 @@ class WebhookEventAdmin(ReadOnlyAdmin):
             "fields": [
                 (_("Event"), row.event_id),
                 (_("Account"), row.account),
-                (_("Session or resource"), link(url, row.resource_id)),
+                (_("Session or resource"), self.session_link(request, session_id, row.resource_id)),
                 (_("Client"), row.client_id or display.DASH),
                 (_("Status"), row.status or display.DASH),
                 (_("Outcome"), row.outcome or display.DASH),

@@ -110,10 +110,6 @@ class Overview(ReadOnlyAdmin):
         }
         return self.render(request, "overview.html", context)
 
-    def list_url(self, **query: Any) -> str:
-        """Return the address of the list of sessions with these filters."""
-        return f"{self.url('changelist')}?{urlencode(query)}"
-
     def _list(self, first: date, last: date, **query: Any) -> str:
         return self.list_url(**query, **_days(first, last))
 

@@ -19,7 +19,7 @@ from django.utils.text import capfirst
 from django.utils.translation import get_language, gettext_lazy, ngettext
 from django.utils.translation import gettext as _
 
-from complycube_sessions.admin import display, filters, shapes
+from complycube_sessions.admin import display, filters, policies
 from complycube_sessions.admin.actions import RefreshActions
 from complycube_sessions.admin.base import APP_LABEL, allowed, column
 from complycube_sessions.admin.evidence import EvidenceActions, evidence_line
@@ -326,7 +326,7 @@ class WorkflowSessionAdmin(EvidenceActions, RefreshActions, ExportActions, Overv
         sensitive = self.has_sensitive_permission(request)
         may_prove = self.has_evidence_permission(request)
         checks = self._checks(request, row)
-        tasks = shapes.items(row.tasks) if sensitive else []
+        tasks = policies.items(row.tasks) if sensitive else []
         changes = self._changes(request, row)
         others = self._others(row)
         pending = PendingRefresh.objects.filter(account=row.account, session_id=row.pk).first()
@@ -337,7 +337,7 @@ class WorkflowSessionAdmin(EvidenceActions, RefreshActions, ExportActions, Overv
             "status": display.status_pill(row.status),
             "checks": checks,
             "open_checks": [check for check in checks if not check["look"].is_clear],
-            "policies": shapes.policies(row.compliance_policies, row.policy_assurance),
+            "policies": policies.policies(row.compliance_policies, row.policy_assurance),
             "timeline": timeline(row, checks, tasks, changes),
             "tasks": tasks,
             "others": others[:OTHER_SESSIONS_SHOWN],
@@ -511,7 +511,7 @@ def portal_url(session: WorkflowSession) -> str:
 def timeline(
     session: WorkflowSession,
     checks: list[dict[str, Any]],
-    tasks: list[shapes.Item],
+    tasks: list[policies.Item],
     changes: list[SessionChange],
 ) -> list[Event]:
     """Return what happened, oldest first, each with the time since the event before it."""

@@ -14,7 +14,7 @@ from django.test import Client, RequestFactory
 from django.urls import reverse
 
 from complycube_sessions.admin.sessions import WorkflowSessionAdmin
-from complycube_sessions.models import WorkflowSession
+from complycube_sessions.models import RefreshRun, WorkflowSession
 from tests.admin.builders import make_session, make_staff
 from tests.admin.test_pages import HOSTILE, MARKUP, store_hostile
 
@@ -103,6 +103,15 @@ def test_table__as_django_makes_it(address: str, sign_in: Any) -> None:
     assert response.status_code == 200
     assert_same(response.context["cl"])
     assert MARKUP not in response.content.decode()
+
+
+def test_list__without_a_search(sign_in: Any) -> None:
+    """A list that offers no search shows its rows, whatever an address searches for."""
+    RefreshRun.objects.create(account="default")
+    client: Client = sign_in(superuser=True)
+    response = client.get(reverse("admin:complycube_sessions_refreshrun_changelist"), {"q": "x"})
+    assert response.status_code == 200
+    assert response.context["cl"].result_count == 1
 
 
 @pytest.mark.parametrize("admin_class", [HostAdmin, FieldsAdmin, NoLinksAdmin])

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from complycube_sessions.admin.shapes import items, policies
+from complycube_sessions.admin.policies import items, policies
 
 
 def test_item__common_keys() -> None:

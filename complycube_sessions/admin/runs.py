@@ -1,4 +1,4 @@
-"""What changed, and how the copy was kept: changes, runs and what is still due."""
+"""How the mirror is kept in step: refresh runs, and the sessions that are due."""
 
 from __future__ import annotations
 
@@ -13,82 +13,9 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, pgettext
 
 from complycube_sessions.admin import display, filters
-from complycube_sessions.admin.base import ReadOnlyAdmin, allowed, column
-from complycube_sessions.models import PendingRefresh, RefreshRun, SessionChange, WorkflowSession
+from complycube_sessions.admin.base import ReadOnlyAdmin, column
+from complycube_sessions.models import PendingRefresh, RefreshRun
 from complycube_sessions.wording import beside
-
-
-class SessionChangeAdmin(ReadOnlyAdmin):
-    list_display = [
-        "observed",
-        "session_page",
-        "what",
-        "before",
-        "after",
-        "changed",
-        "source_label",
-    ]
-    list_filter = [filters.ChangeFieldListFilter, filters.ChangeSourceListFilter]
-    ordering = ["-observed_at", "-id"]
-    search_fields = ["session_id"]
-    search_help_text = gettext_lazy("A session id.")
-    page_template = "record.html"
-
-    def get_search_results(
-        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
-    ) -> tuple[QuerySet[Any], bool]:
-        typed = search_term.strip()
-        return (queryset.filter(session=typed) if typed else queryset), False
-
-    @column(gettext_lazy("observed"), ordering="observed_at")
-    def observed(self, change: SessionChange) -> SafeString | str:
-        return display.moment(change.observed_at, with_zone=False)
-
-    @column(gettext_lazy("session"))
-    def session_page(self, change: SessionChange) -> SafeString:
-        return format_html("<code>{}</code>", change.session_id)
-
-    @column(gettext_lazy("what"))
-    def what(self, change: SessionChange) -> SafeString:
-        return format_html(
-            "{} <code>{}</code>", display.change_field_label(change), change.check_id
-        )
-
-    @column(gettext_lazy("before"))
-    def before(self, change: SessionChange) -> SafeString:
-        return display.change_value(change, change.old)
-
-    @column(gettext_lazy("after"))
-    def after(self, change: SessionChange) -> SafeString:
-        return display.change_value(change, change.new)
-
-    @column(gettext_lazy("changed"))
-    def changed(self, change: SessionChange) -> SafeString | str:
-        return display.moment(change.changed_at, with_zone=False)
-
-    @column(gettext_lazy("source"))
-    def source_label(self, change: SessionChange) -> SafeString:
-        sources = dict(SessionChange.Source.choices)
-        return format_html("<bdi>{}</bdi>", sources.get(change.source, change.source))
-
-    def page_context(self, request: HttpRequest, row: SessionChange) -> dict[str, Any]:
-        may_open = allowed(request, "view_workflowsession")
-        session_url = self.url("change", row.session_id, model=WorkflowSession) if may_open else ""
-        return {
-            "subtitle": _("Change of %(id)s") % {"id": row.session_id},
-            "heading": display.change_field_label(row),
-            "badges": [display.change_value(row, row.old), display.change_value(row, row.new)],
-            "fields": [
-                (_("Session"), link(session_url, row.session_id)),
-                (_("Check"), row.check_id or display.DASH),
-                (_("Field"), row.field),
-                (_("Before"), row.old or display.DASH),
-                (_("After"), row.new or display.DASH),
-                (_("Changed"), display.moment(row.changed_at)),
-                (_("Observed"), display.moment(row.observed_at)),
-                (_("Source"), self.source_label(row)),
-            ],
-        }
 
 
 class RefreshRunAdmin(ReadOnlyAdmin):
@@ -148,7 +75,6 @@ class RefreshRunAdmin(ReadOnlyAdmin):
         return display.duration(display.between(run.started_at, end))
 
     def page_context(self, request: HttpRequest, row: RefreshRun) -> dict[str, Any]:
-        may_open = allowed(request, "view_workflowsession")
         errors = row.errors if isinstance(row.errors, dict) else {}
         return {
             "subtitle": _("Run %(id)s") % {"id": row.pk},
@@ -165,13 +91,7 @@ class RefreshRunAdmin(ReadOnlyAdmin):
             "counts": [(label(RefreshRun, name), getattr(row, name)) for name in RefreshRun.COUNTS],
             "error_count": row.error_count,
             "errors": [
-                (
-                    link(
-                        self.url("change", key, model=WorkflowSession) if may_open and key else "",
-                        key,
-                    ),
-                    beside(key, reason),
-                )
+                (self.session_link(request, key), beside(key, reason))
                 for key, reason in errors.items()
             ],
             "shows_errors": True,
@@ -194,12 +114,6 @@ class PendingRefreshAdmin(ReadOnlyAdmin):
     search_help_text = gettext_lazy("A session id.")
     page_template = "record.html"
 
-    def get_search_results(
-        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
-    ) -> tuple[QuerySet[Any], bool]:
-        typed = search_term.strip()
-        return (queryset.filter(session_id=typed) if typed else queryset), False
-
     @column(gettext_lazy("requested"), ordering="requested_at")
     def requested(self, pending: PendingRefresh) -> SafeString | str:
         return display.moment(pending.requested_at, with_zone=False)
@@ -213,13 +127,11 @@ class PendingRefreshAdmin(ReadOnlyAdmin):
         return beside(pending.session_id, pending.error)[:200] or display.DASH
 
     def page_context(self, request: HttpRequest, row: PendingRefresh) -> dict[str, Any]:
-        may_open = allowed(request, "view_workflowsession")
-        session_url = self.url("change", row.session_id, model=WorkflowSession) if may_open else ""
         return {
             "subtitle": row.session_id,
             "heading": _("Pending refresh"),
             "fields": [
-                (_("Session"), link(session_url, row.session_id)),
+                (_("Session"), self.session_link(request, row.session_id)),
                 (_("Account"), row.account),
                 (_("Reason"), row.reason),
                 (_("Requested"), display.moment(row.requested_at)),
@@ -228,13 +140,6 @@ class PendingRefreshAdmin(ReadOnlyAdmin):
                 (_("Error"), beside(row.session_id, row.error) or display.DASH),
             ],
         }
-
-
-def link(url: str, text: str) -> SafeString:
-    """Return an id as a link, or as text to one who may not follow it."""
-    if url:
-        return format_html('<a href="{}"><code>{}</code></a>', url, text)
-    return format_html("<code>{}</code>", text)
 
 
 def label(model: type[RefreshRun], name: str) -> str:

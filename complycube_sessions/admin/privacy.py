@@ -1,4 +1,4 @@
-"""Whose data was removed and why: erasures, shown by the hash that is left, and runs of the retention."""
+"""What was removed and why: erasures, shown by the hash that was kept, and retention runs."""
 
 from __future__ import annotations
 
@@ -33,16 +33,10 @@ class ErasureAdmin(ReadOnlyAdmin):
     list_display = ["mark", "kind_label", "scope", "erased", "actor", "why", "override_text"]
     list_filter = [ErasureKindListFilter, CountsInAccountListFilter]
     ordering = ["-erased_at", "-id"]
-    search_fields = ["digest"]
+    search_fields = ["digest__startswith"]
     # An id in an address would come back in the logs of the web server.
     search_help_text = gettext_lazy("The beginning of a hash.")
     page_template = "record.html"
-
-    def get_search_results(
-        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
-    ) -> tuple[QuerySet[Any], bool]:
-        typed = search_term.strip()
-        return (queryset.filter(digest__startswith=typed) if typed else queryset), False
 
     @column(gettext_lazy("Hash"))
     def mark(self, erasure: Erasure) -> SafeString | str:

@@ -1,0 +1,80 @@
+"""The history: what changed in a session or its checks, and who saw it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.http import HttpRequest
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from complycube_sessions.admin import display, filters
+from complycube_sessions.admin.base import ReadOnlyAdmin, column
+from complycube_sessions.models import SessionChange
+
+
+class SessionChangeAdmin(ReadOnlyAdmin):
+    list_display = [
+        "observed",
+        "session_page",
+        "what",
+        "before",
+        "after",
+        "changed",
+        "source_label",
+    ]
+    list_filter = [filters.ChangeFieldListFilter, filters.ChangeSourceListFilter]
+    ordering = ["-observed_at", "-id"]
+    search_fields = ["session"]
+    search_help_text = gettext_lazy("A session id.")
+    page_template = "record.html"
+
+    @column(gettext_lazy("observed"), ordering="observed_at")
+    def observed(self, change: SessionChange) -> SafeString | str:
+        return display.moment(change.observed_at, with_zone=False)
+
+    @column(gettext_lazy("session"))
+    def session_page(self, change: SessionChange) -> SafeString:
+        return format_html("<code>{}</code>", change.session_id)
+
+    @column(gettext_lazy("what"))
+    def what(self, change: SessionChange) -> SafeString:
+        return format_html(
+            "{} <code>{}</code>", display.change_field_label(change), change.check_id
+        )
+
+    @column(gettext_lazy("before"))
+    def before(self, change: SessionChange) -> SafeString:
+        return display.change_value(change, change.old)
+
+    @column(gettext_lazy("after"))
+    def after(self, change: SessionChange) -> SafeString:
+        return display.change_value(change, change.new)
+
+    @column(gettext_lazy("changed"))
+    def changed(self, change: SessionChange) -> SafeString | str:
+        return display.moment(change.changed_at, with_zone=False)
+
+    @column(gettext_lazy("source"))
+    def source_label(self, change: SessionChange) -> SafeString:
+        sources = dict(SessionChange.Source.choices)
+        return format_html("<bdi>{}</bdi>", sources.get(change.source, change.source))
+
+    def page_context(self, request: HttpRequest, row: SessionChange) -> dict[str, Any]:
+        return {
+            "subtitle": _("Change of %(id)s") % {"id": row.session_id},
+            "heading": display.change_field_label(row),
+            "badges": [display.change_value(row, row.old), display.change_value(row, row.new)],
+            "fields": [
+                (_("Session"), self.session_link(request, row.session_id)),
+                (_("Check"), row.check_id or display.DASH),
+                (_("Field"), row.field),
+                (_("Before"), row.old or display.DASH),
+                (_("After"), row.new or display.DASH),
+                (_("Changed"), display.moment(row.changed_at)),
+                (_("Observed"), display.moment(row.observed_at)),
+                (_("Source"), self.source_label(row)),
+            ],
+        }
