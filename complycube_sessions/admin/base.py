@@ -268,7 +268,7 @@ class ReadOnlyAdmin(admin.ModelAdmin):
             current_app=self.admin_site.name,
         )
 
-    def list_url(self, model: type[models.Model] | None = None, **query: Any) -> str:
+    def list_url(self, model: type[models.Model] | None = None, /, **query: Any) -> str:
         """Return the address of a list with these filters."""
         address = self.url("changelist", model=model)
         return f"{address}?{urlencode(query)}" if query else address

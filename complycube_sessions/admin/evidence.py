@@ -26,8 +26,14 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
 from complycube_sessions.admin import display
-from complycube_sessions.admin.actions import ERRORS, RefreshActions, log, reason, stored_session
-from complycube_sessions.admin.base import DATABASE_FAULTS, allowed, tells_database_faults
+from complycube_sessions.admin.actions import after_action, log, stored_session
+from complycube_sessions.admin.base import (
+    DATABASE_FAULTS,
+    ReadOnlyAdmin,
+    allowed,
+    tells_database_faults,
+)
+from complycube_sessions.admin.reasons import ERRORS, reason
 from complycube_sessions.api.report import Report
 from complycube_sessions.db.connections import (
     beside_transactions,
@@ -66,79 +72,76 @@ _REPORT_REASONS: Final[tuple[tuple[type[Exception], Any], ...]] = (
 )
 
 
-class EvidenceActions(RefreshActions):
-    """The part of the session admin that gives one session away as a file."""
-
-    @outside_transactions
-    @tells_database_faults
-    def evidence_view(self, request: HttpRequest, object_id: str) -> HttpResponseBase:
-        """Send the evidence of a session as an archive, and record that it was exported."""
-        if request.method != "POST":
-            return HttpResponseNotAllowed(["POST"])
-        if not (self.has_evidence_permission(request) and self.has_view_permission(request)):
-            raise PermissionDenied
-        session_id = unquote(object_id)
-        content = Content(
-            sensitive=self.has_sensitive_permission(request),
-            history=allowed(request, "view_sessionchange"),
+@outside_transactions
+@tells_database_faults
+def evidence_view(page: ReadOnlyAdmin, request: HttpRequest, object_id: str) -> HttpResponseBase:
+    """Send the evidence of a session as an archive, and record that it was exported."""
+    if request.method != "POST":
+        return HttpResponseNotAllowed(["POST"])
+    if not (page.has_evidence_permission(request) and page.has_view_permission(request)):
+        raise PermissionDenied
+    session_id = unquote(object_id)
+    content = Content(
+        sensitive=page.has_sensitive_permission(request),
+        history=allowed(request, "view_sessionchange"),
+    )
+    try:
+        evidence = export_evidence(
+            session_id,
+            actor=f"user:{request.user.pk}",
+            actor_name=request.user.get_username(),
+            content=content,
         )
-        try:
-            evidence = export_evidence(
-                session_id,
-                actor=f"user:{request.user.pk}",
-                actor_name=request.user.get_username(),
-                content=content,
-            )
-        except WorkflowSession.DoesNotExist:
-            return self._unknown(request, session_id)
-        done = f"Exported evidence, SHA-256 {evidence.record.sha256}."
-        log(request, done, session=WorkflowSession(pk=session_id))
-        response = HttpResponse(evidence.as_zip(), content_type="application/zip")
-        return _as_download(response, f"{evidence.stem}.zip")
+    except WorkflowSession.DoesNotExist:
+        return _unknown(page, request, session_id)
+    done = f"Exported evidence, SHA-256 {evidence.record.sha256}."
+    log(request, done, session=WorkflowSession(pk=session_id))
+    response = HttpResponse(evidence.as_zip(), content_type="application/zip")
+    return _as_download(response, f"{evidence.stem}.zip")
 
-    @outside_transactions
-    @tells_database_faults
-    def report_view(self, request: HttpRequest, object_id: str) -> HttpResponseBase:
-        """Fetch the vendor's report of a session and pass it on while it comes."""
-        if request.method != "POST":
-            return HttpResponseNotAllowed(["POST"])
-        # The report cannot be had without what is sensitive in it.
-        may_have_it = self.has_evidence_permission(request) and self.has_sensitive_permission(
-            request
-        )
-        if not (may_have_it and self.has_view_permission(request)):
-            raise PermissionDenied
-        session_id = unquote(object_id)
-        account = stored_session(session_id).values_list("account").first()
-        if account is None:
-            return self._unknown(request, session_id)
-        session = WorkflowSession(pk=session_id)
-        ask = partial(open_session_report, session_id, account=account[0])
-        try:
-            report = beside_transactions(ask, alias=write_alias())
-        except DATABASE_FAULTS:
-            raise
-        except ERRORS as error:
-            log(request, f"ComplyCube's report failed: {type(error).__name__}.", session=session)
-            messages.error(request, report_reason(error))
-            return HttpResponseRedirect(self._after(request, session_id))
-        try:
-            log(request, "Fetched ComplyCube's report.", session=session)
-        except BaseException:
-            # Without the line nobody gets it.
-            report.close()
-            raise
-        pieces = _AsyncReport(report) if isinstance(request, ASGIRequest) else report
-        # It has a `close`, which the response calls however the download ends.
-        response = StreamingHttpResponse(pieces, content_type="application/pdf")
-        if report.size_bytes is not None:
-            response["Content-Length"] = str(report.size_bytes)
-        safe_id = re.sub(r"[^A-Za-z0-9_-]", "_", session_id)[:64]
-        return _as_download(response, f"complycube-report-{safe_id}.pdf")
 
-    def _unknown(self, request: HttpRequest, session_id: str) -> HttpResponse:
-        messages.warning(request, _("There is no session “%(id)s”.") % {"id": session_id})
-        return HttpResponseRedirect(self._after(request))
+@outside_transactions
+@tells_database_faults
+def report_view(page: ReadOnlyAdmin, request: HttpRequest, object_id: str) -> HttpResponseBase:
+    """Fetch the vendor's report of a session and pass it on while it comes."""
+    if request.method != "POST":
+        return HttpResponseNotAllowed(["POST"])
+    # The report cannot be had without what is sensitive in it.
+    may_have_it = page.has_evidence_permission(request) and page.has_sensitive_permission(request)
+    if not (may_have_it and page.has_view_permission(request)):
+        raise PermissionDenied
+    session_id = unquote(object_id)
+    account = stored_session(session_id).values_list("account").first()
+    if account is None:
+        return _unknown(page, request, session_id)
+    session = WorkflowSession(pk=session_id)
+    ask = partial(open_session_report, session_id, account=account[0])
+    try:
+        report = beside_transactions(ask, alias=write_alias())
+    except DATABASE_FAULTS:
+        raise
+    except ERRORS as error:
+        log(request, f"ComplyCube's report failed: {type(error).__name__}.", session=session)
+        messages.error(request, report_reason(error))
+        return HttpResponseRedirect(after_action(page, request, session_id))
+    try:
+        log(request, "Fetched ComplyCube's report.", session=session)
+    except BaseException:
+        # Without the line nobody gets it.
+        report.close()
+        raise
+    pieces = _AsyncReport(report) if isinstance(request, ASGIRequest) else report
+    # It has a `close`, which the response calls however the download ends.
+    response = StreamingHttpResponse(pieces, content_type="application/pdf")
+    if report.size_bytes is not None:
+        response["Content-Length"] = str(report.size_bytes)
+    safe_id = re.sub(r"[^A-Za-z0-9_-]", "_", session_id)[:64]
+    return _as_download(response, f"complycube-report-{safe_id}.pdf")
+
+
+def _unknown(page: ReadOnlyAdmin, request: HttpRequest, session_id: str) -> HttpResponse:
+    messages.warning(request, _("There is no session “%(id)s”.") % {"id": session_id})
+    return HttpResponseRedirect(after_action(page, request))
 
 
 class _AsyncReport:

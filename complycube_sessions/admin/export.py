@@ -173,29 +173,26 @@ def _in_xml(text: str) -> str:
     return shown.encode("utf-16-le")[: 2 * CELL_LENGTH].decode("utf-16-le", "ignore")
 
 
-class ExportActions(ReadOnlyAdmin):
-    """The part of the session admin that gives the filtered list away as a file."""
-
-    @tells_database_faults
-    def export_view(self, request: HttpRequest) -> HttpResponseBase:
-        """Send the sessions that the list shows at this address, on all of its pages."""
-        if request.method != "POST":
-            return HttpResponseNotAllowed(["POST"])
-        if not (self.has_export_permission(request) and self.has_view_permission(request)):
-            raise PermissionDenied
-        try:
-            changelist: Any = self.get_changelist_instance(request)
-        except IncorrectLookupParameters:
-            return HttpResponseRedirect(self.url("changelist"))
-        wants_xlsx = request.POST.get("format") == "xlsx" and xlsx_is_there()
-        # Of a search only that there was one: what was typed may be a name.
-        filters = sorted(key for key in changelist.params if key != SEARCH_VAR)
-        count = f"{'more than ' * changelist.is_bounded}{min(changelist.result_count, COUNTED)}"
-        log(
-            request,
-            f"Exported {count} sessions as {'XLSX' if wants_xlsx else 'CSV'} "
-            f"(filters: {', '.join(filters) or 'none'}; search: {'yes' if changelist.query else 'no'}).",
-        )
-        name = f"sessions-{timezone.localtime():%Y-%m-%d-%H%M}"
-        rows = export_rows(changelist.queryset, changelist.keys)
-        return xlsx_response(rows, name) if wants_xlsx else csv_response(rows, name)
+@tells_database_faults
+def export_view(page: ReadOnlyAdmin, request: HttpRequest) -> HttpResponseBase:
+    """Send the sessions that the list shows at this address, on all of its pages."""
+    if request.method != "POST":
+        return HttpResponseNotAllowed(["POST"])
+    if not (page.has_export_permission(request) and page.has_view_permission(request)):
+        raise PermissionDenied
+    try:
+        changelist: Any = page.get_changelist_instance(request)
+    except IncorrectLookupParameters:
+        return HttpResponseRedirect(page.url("changelist"))
+    wants_xlsx = request.POST.get("format") == "xlsx" and xlsx_is_there()
+    # Of a search only that there was one: what was typed may be a name.
+    filters = sorted(key for key in changelist.params if key != SEARCH_VAR)
+    count = f"{'more than ' * changelist.is_bounded}{min(changelist.result_count, COUNTED)}"
+    log(
+        request,
+        f"Exported {count} sessions as {'XLSX' if wants_xlsx else 'CSV'} "
+        f"(filters: {', '.join(filters) or 'none'}; search: {'yes' if changelist.query else 'no'}).",
+    )
+    name = f"sessions-{timezone.localtime():%Y-%m-%d-%H%M}"
+    rows = export_rows(changelist.queryset, changelist.keys)
+    return xlsx_response(rows, name) if wants_xlsx else csv_response(rows, name)

@@ -61,57 +61,64 @@ class Row:
         return f"{self.share / 10:.0f} %"
 
 
-class Overview(ReadOnlyAdmin):
-    """The part of the session admin that counts."""
+def overview_view(page: ReadOnlyAdmin, request: HttpRequest) -> HttpResponse:
+    """Show the figures of the last 30 or 90 days."""
+    if not page.has_view_permission(request):
+        raise PermissionDenied
+    asked = request.GET.get("days", "")
+    days = int(asked) if asked in {str(period) for period in PERIODS} else PERIODS[0]
+    return page.render(request, "overview.html", Overview(page, days).context(request))
 
-    def overview_view(self, request: HttpRequest) -> HttpResponse:
-        """Show the figures of the last 30 or 90 days."""
-        if not self.has_view_permission(request):
-            raise PermissionDenied
-        asked = request.GET.get("days", "")
-        days = int(asked) if asked in {str(period) for period in PERIODS} else PERIODS[0]
-        last = timezone.localdate()
-        first = last - timedelta(days=days - 1)
-        period = overview.period(first, last)
-        activity = period.activity
-        outcomes = self._outcome_columns(activity)
+
+class Overview:
+    """The figures of some days, each with the address of the list that it counts."""
+
+    def __init__(self, page: ReadOnlyAdmin, days: int) -> None:
+        self.page = page
+        self.days = days
+        self.last = timezone.localdate()
+        self.first = self.last - timedelta(days=days - 1)
+        self.period = overview.period(self.first, self.last)
+        self.activity = self.period.activity
+
+    def context(self, request: HttpRequest) -> dict[str, Any]:
+        """Return what the page shows."""
+        outcomes = self._outcome_columns()
         ages = self._ages()
-        context = {
+        return {
             "title": _("Overview"),
             "crumb": _("Overview"),
-            "list_url": self.url("changelist"),
-            "days": days,
+            "list_url": self.page.list_url(),
+            "days": self.days,
             "periods": PERIODS,
-            "first": first.isoformat(),
-            "last": last.isoformat(),
-            "freshness": freshness_line(self.pending_url(request)),
-            "overview_url": self.url("overview"),
+            "first": self.first.isoformat(),
+            "last": self.last.isoformat(),
+            "freshness": freshness_line(self.page.pending_url(request)),
+            "overview_url": self.page.url("overview"),
             "ages": ages,
             "waiting": sum(row.cells[0].count for row in ages),
-            "queue_url": self.list_url(review=YES),
-            "total": Cell(activity.total, self._list(first, last)),
-            "funnel": self._funnel(activity, first, last),
+            "queue_url": self.page.list_url(review=YES),
+            "total": self._cell(self.activity.total),
+            "funnel": self._funnel(),
             "outcomes": [display.outcome_appearance(word) for word in outcomes],
             "legend": [
                 (
                     display.outcome_appearance(word),
-                    Cell(
-                        activity.by_outcome[word], self._list(first, last, outcome=word or NO_WORD)
-                    ),
+                    self._cell(self.activity.by_outcome[word], outcome=word or NO_WORD),
                 )
                 for word in outcomes
             ],
-            "by_day": self._by_day(activity, outcomes),
-            "bars": bars(activity, outcomes),
+            "by_day": self._by_day(outcomes),
+            "bars": bars(self.activity, outcomes),
             "chart": (CHART_WIDTH, CHART_HEIGHT),
-            "highest": max((day.total() for day in activity.by_day.values()), default=0),
-            "completions": self._completions(period, first, last),
-            **self._check_table(request, period, first, last),
+            "highest": max((day.total() for day in self.activity.by_day.values()), default=0),
+            "completions": self._completions(),
+            **self._check_table(request),
         }
-        return self.render(request, "overview.html", context)
 
-    def _list(self, first: date, last: date, **query: Any) -> str:
-        return self.list_url(**query, **_days(first, last))
+    def _cell(self, count: int, **query: str) -> Cell:
+        """Return a figure with the address of the sessions of these days that it counts."""
+        return Cell(count, self.page.list_url(**query, **_days(self.first, self.last)))
 
     def _ages(self) -> list[Row]:
         rows = []
@@ -127,79 +134,58 @@ class Overview(ReadOnlyAdmin):
                 query["created_from"] = NO_WORD
             elif band.created_from is None and band.created_to is None:
                 continue
-            cell = Cell(band.count, self.list_url(**query))
+            cell = Cell(band.count, self.page.list_url(**query))
             tone = display.age_tone(band.days[0]) if band.days else "none"
             rows.append(Row(age_label(band), [cell], share(band.count, most), tone))
         return rows
 
-    def _funnel(self, activity: overview.Activity, first: date, last: date) -> list[Row]:
-        words = [*_STEPS, *sorted(set(activity.by_status) - {*_STEPS})]
+    def _funnel(self) -> list[Row]:
+        by_status = self.activity.by_status
         return [
             Row(
                 display.status_label(word),
-                [
-                    Cell(
-                        activity.by_status[word],
-                        self._list(first, last, status=word or NO_WORD),
-                    )
-                ],
-                share(activity.by_status[word], activity.total),
+                [self._cell(by_status[word], status=word or NO_WORD)],
+                share(by_status[word], self.activity.total),
                 "waiting" if word in _STEPS[:3] else "none",
             )
-            for word in words
+            for word in [*_STEPS, *sorted(set(by_status) - {*_STEPS})]
         ]
 
-    def _outcome_columns(self, activity: overview.Activity) -> list[str]:
+    def _outcome_columns(self) -> list[str]:
         """Return the outcomes that there are, the known ones first, the missing one last."""
-        there = {word for word, count in activity.by_outcome.items() if count}
+        there = {word for word, count in self.activity.by_outcome.items() if count}
         known = [word for word in WorkflowSession.Outcome.values if word in there]
         others = sorted(there - {*known, ""})
         return [*known, *others, *([""] if "" in there else [])]
 
-    def _by_day(
-        self, activity: overview.Activity, outcomes: list[str]
-    ) -> list[tuple[date, SafeString]]:
+    def _by_day(self, outcomes: list[str]) -> list[tuple[date, SafeString]]:
         """Return each day with its figures as cells of a table; they are hundreds, like the bars."""
-        address = self.url("changelist")
+        address = self.page.list_url()
         queries = [(word, urlencode({"outcome": word or NO_WORD})) for word in outcomes]
         rows = []
-        for day, counts in sorted(activity.by_day.items(), reverse=True):
+        for day, counts in sorted(self.activity.by_day.items(), reverse=True):
             whole = f"{address}?{urlencode(_days(day, day))}"
             counted = [(counts[word], f"{whole}&{query}") for word, query in queries]
             cells = [_figure(*figure) for figure in [*counted, (counts.total(), whole)]]
             rows.append((day, mark_safe("".join(cells))))  # noqa: S308 - each cell is safe
         return rows
 
-    def _completions(self, period: overview.Period, first: date, last: date) -> list[Row]:
+    def _completions(self) -> list[Row]:
         return [
             Row(
                 entry.template_name or entry.template_id or _("No template"),
-                [
-                    Cell(
-                        entry.count,
-                        self._list(
-                            first,
-                            last,
-                            status="complete",
-                            template=entry.template_id or NO_WORD,
-                        ),
-                    )
-                ],
+                [self._cell(entry.count, status="complete", template=entry.template_id or NO_WORD)],
                 texts=[display.duration(entry.median), display.duration(entry.ninetieth)],
             )
-            for entry in period.completions
+            for entry in self.period.completions
         ]
 
-    def _check_table(
-        self, request: HttpRequest, period: overview.Period, first: date, last: date
-    ) -> dict[str, Any]:
+    def _check_table(self, request: HttpRequest) -> dict[str, Any]:
         """Return the checks by type and what came out; each outcome and status is a column of its own."""
         may_open = allowed(request, "view_relatedcheck")
-        address = self.url("changelist", model=RelatedCheck)
-        days = _days(first, last)
         cells: dict[str, dict[Words, Cell]] = {}
         looks: dict[Words, display.Appearance] = {}
-        for entry in period.check_counts:
+        for entry in self.period.check_counts:
             # The same check is shown with the same mark here and on the page of its session.
             check = RelatedCheck(status=entry.status, outcome=entry.outcome)
             words = (entry.outcome, entry.status)
@@ -208,9 +194,9 @@ class Overview(ReadOnlyAdmin):
                 "type": entry.type or NO_WORD,
                 "outcome": entry.outcome or NO_WORD,
                 "status": entry.status or NO_WORD,
-                **days,
+                **_days(self.first, self.last),
             }
-            url = f"{address}?{urlencode(query)}" if may_open else ""
+            url = self.page.list_url(RelatedCheck, **query) if may_open else ""
             cells.setdefault(entry.type, {})[words] = Cell(entry.count, url, looks[words].tone)
         order = sorted(looks, key=lambda words: (display.TONES.index(looks[words].tone), *words))
         return {

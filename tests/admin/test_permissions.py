@@ -13,7 +13,7 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from complycube_sessions.admin import actions
+from complycube_sessions.admin import refresh as refresh_admin
 from complycube_sessions.exceptions import ComplyCubeServerError
 from complycube_sessions.models import (
     Erasure,
@@ -139,7 +139,7 @@ def _vendor_is_down(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*args: Any, **kwargs: Any) -> None:
         raise ComplyCubeServerError("500", status_code=500)
 
-    monkeypatch.setattr(actions, "refresh_session", refuse)
+    monkeypatch.setattr(refresh_admin, "refresh_session", refuse)
 
 
 def ask(client: Client, model: str, page: str, method: str, row: Any) -> HttpResponseBase:
@@ -189,7 +189,7 @@ def test_action__only_for_those_who_may(
         asked.append(session_id)
         return WorkflowSession.objects.get(pk=session_id)
 
-    monkeypatch.setattr(actions, "refresh_session", note)
+    monkeypatch.setattr(refresh_admin, "refresh_session", note)
     session = rows["workflowsession"]
     may = []
     for person in PEOPLE:

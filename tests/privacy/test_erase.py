@@ -12,6 +12,7 @@ from django.utils import timezone
 from pytest_django import Settings
 
 from complycube_sessions.admin import actions
+from complycube_sessions.admin import refresh as refresh_admin
 from complycube_sessions.evidence import build, verify
 from complycube_sessions.evidence.html import render_page
 from complycube_sessions.exceptions import ComplyCubeErasedError
@@ -498,7 +499,7 @@ def test_admin_log__of_a_person_who_is_erased_meanwhile(
         erase_client(person.client_id)
         return session
 
-    monkeypatch.setattr(actions, "refresh_session", refresh)
+    monkeypatch.setattr(refresh_admin, "refresh_session", refresh)
     client = sign_in("refresh_workflowsession")
     client.post(f"/admin/complycube_sessions/workflowsession/{person.sessions[0]}/refresh/")
     assert Erasure.objects.exists()

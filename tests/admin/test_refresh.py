@@ -12,7 +12,7 @@ from django.urls import resolve, reverse
 from pytest_django import Settings
 
 from complycube_sessions import tasks
-from complycube_sessions.admin import actions
+from complycube_sessions.admin import refresh as refresh_admin
 from complycube_sessions.conf import get_account
 from complycube_sessions.exceptions import (
     ComplyCubeAuthenticationError,
@@ -68,7 +68,7 @@ def fail_with(monkeypatch: pytest.MonkeyPatch, error: Exception) -> list[str]:
         asked.append(session_id)
         raise error
 
-    monkeypatch.setattr(actions, "refresh_session", fail)
+    monkeypatch.setattr(refresh_admin, "refresh_session", fail)
     return asked
 
 
@@ -192,7 +192,7 @@ def test_selection__refreshes_each(lead: Client, api: FakeAPI) -> None:
 def test_selection__too_large(lead: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     """More than the bound is refused before anything is asked, with a hint what to do."""
     asked = fail_with(monkeypatch, AssertionError())
-    ids = [make_session().pk for _ in range(actions.MAX_SELECTED + 1)]
+    ids = [make_session().pk for _ in range(refresh_admin.MAX_SELECTED + 1)]
     text = select(lead, ids[:1], select_across="1")
     assert "At most 20 sessions" in text
     assert "refresh_workflow_sessions" in text
@@ -213,7 +213,7 @@ def test_selection__large_goes_to_the_engine(
         return is_taken
 
     monkeypatch.setattr(tasks, "refresh_in_background", take)
-    ids = [make_session().pk for _ in range(actions.MAX_SELECTED)]
+    ids = [make_session().pk for _ in range(refresh_admin.MAX_SELECTED)]
     other = make_session(account="other").pk
     text = select(lead, ids[:1], select_across="1")
     assert handed == {"default": sorted(ids), "other": [other]}
@@ -232,8 +232,8 @@ def test_selection__larger_than_an_engine_takes(
 ) -> None:
     """A bound holds for the engine too."""
     monkeypatch.setattr(tasks, "engine", lambda: "tasks")
-    monkeypatch.setattr(actions, "MAX_SELECTED", 1)
-    monkeypatch.setattr(actions, "MAX_HANDED_OVER", 2)
+    monkeypatch.setattr(refresh_admin, "MAX_SELECTED", 1)
+    monkeypatch.setattr(refresh_admin, "MAX_HANDED_OVER", 2)
     ids = [make_session().pk for _ in range(3)]
     assert "At most 2 sessions" in select(lead, ids)
     assert not PendingRefresh.objects.exists()
@@ -243,7 +243,7 @@ def test_selection__larger_than_an_engine_takes(
 def test_selection__account_that_is_gone(lead: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     """Sessions of an account without settings are named, and nothing is logged for them."""
     monkeypatch.setattr(tasks, "engine", lambda: "tasks")
-    monkeypatch.setattr(actions, "MAX_SELECTED", 1)
+    monkeypatch.setattr(refresh_admin, "MAX_SELECTED", 1)
     ids = [make_session(account="gone").pk for _ in range(2)]
     assert "one: The account has no usable API key." in select(lead, ids)
     assert not LogEntry.objects.exists()
@@ -256,7 +256,7 @@ def test_selection__handed_over_inside_a_transaction(
 ) -> None:
     """What a worker is told of is stored by then, where a middleware holds a transaction open."""
     monkeypatch.setattr(tasks, "engine", lambda: "tasks")
-    monkeypatch.setattr(actions, "MAX_SELECTED", 1)
+    monkeypatch.setattr(refresh_admin, "MAX_SELECTED", 1)
     seen: list[tuple[bool, int]] = []
 
     def enqueue(account: str) -> None:
