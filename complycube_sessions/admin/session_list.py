@@ -18,6 +18,7 @@ from complycube_sessions.admin import display, filters
 from complycube_sessions.admin.paging import BoundedChangeList
 from complycube_sessions.models import RelatedCheck, WorkflowSession
 from complycube_sessions.models.open_choices import NO_WORD, OTHER_WORDS
+from complycube_sessions.models.session_queries import expecting_one_question
 from complycube_sessions.statistics.by_day import kept_count
 
 MARKS_SHOWN: Final = 12
@@ -66,8 +67,7 @@ class SessionChangeList(BoundedChangeList):
         specs: list[Any] = found[0]
         asked = sum(bool(spec.chosen_text()) for spec in specs) + len(found[2]) + bool(self.query)
         if asked == 1:
-            sessions: Any = self.root_queryset
-            self.root_queryset = sessions.expecting_one_question()
+            self.root_queryset = expecting_one_question(self.root_queryset)
         return found
 
     def _get_default_ordering(self) -> list[str]:

@@ -8,11 +8,9 @@ Django's ``bulk_create`` with the history and the guard measured 5.9 (first run)
 
 from __future__ import annotations
 
-import gc
 import json
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import partial
 from itertools import chain
@@ -33,22 +31,6 @@ _EMPTY_JSON: Final[dict[Any, str]] = {list: "[]", dict: "{}"}
 
 AnyField: TypeAlias = "models.Field[Any, Any]"
 Row = TypeVar("Row", bound=models.Model)
-
-
-@contextmanager
-def no_collections() -> Iterator[None]:
-    """
-    Keep Python from looking for garbage while thousands of rows are read, none of which can be garbage.
-
-    It looks each time that so many objects were made, a sixth of the time that a batch takes.
-    """
-    was_on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_on:
-            gc.enable()
 
 
 def read_rows(rows: QuerySet[Row]) -> Iterator[Row]:

@@ -23,7 +23,6 @@ from complycube_sessions.conf import Account
 from complycube_sessions.db.batches import BATCH_SIZE as BATCH_SIZE
 from complycube_sessions.db.bulk import (
     build_row,
-    no_collections,
     read_annotated_rows,
     read_rows,
     update_rows,
@@ -209,7 +208,7 @@ def _write(
     account: Account, fetched: Sequence[FetchedSession], source: str, alias: str
 ) -> tuple[StoredBatch, list[MergedSession]]:
     seen = Observation(source=source, observed_at=timezone.now())
-    with no_collections(), transaction.atomic(using=alias, durable=True):
+    with transaction.atomic(using=alias, durable=True):
         locked = _lock_rows(account, fetched, alias)
         rows = locked.rows
         erased = _Refused()

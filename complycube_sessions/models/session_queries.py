@@ -73,14 +73,15 @@ def read_plan(rows: Any) -> ReadPlan:
     return rows._plan if isinstance(rows, WorkflowSessionQuerySet) else ReadPlan()
 
 
+def expecting_one_question(rows: WorkflowSessionQuerySet) -> WorkflowSessionQuerySet:
+    """Return the same sessions, of which one more is asked and then the first rows in an index's order."""
+    return rows._planned(expects_one_question=True)
+
+
 class WorkflowSessionQuerySet(models.QuerySet["WorkflowSession"]):
     """Questions that a compliance desk or a host project asks of its sessions."""
 
     _plan: ReadPlan = ReadPlan()
-
-    def expecting_one_question(self) -> Self:
-        """Return the same sessions, of which one more is asked and then the first rows in an index's order."""
-        return self._planned(expects_one_question=True)
 
     def _planned(self, **known: bool) -> Self:
         clone = self._clone()

@@ -20,7 +20,7 @@ from django.urls import reverse
 from django.views.debug import ExceptionReporter
 from pytest_django import Settings
 
-from complycube_sessions.api.client import MAX_BODY_BYTES
+from complycube_sessions.api.http import MAX_BODY_BYTES
 from complycube_sessions.conf import get_account
 from complycube_sessions.exceptions import (
     ComplyCubeConfigurationError,

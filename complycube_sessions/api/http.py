@@ -1,0 +1,294 @@
+"""
+GET requests with the key of one account: the budget, timeouts, retries and bounds of an answer.
+
+Nothing here touches the database. One client serves many threads; each has its own connections.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import statistics
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from http.cookiejar import DefaultCookiePolicy
+from typing import Any, Final, Generic, TypeVar
+
+import requests
+import urllib3
+
+from complycube_sessions.api.errors import (
+    api_error,
+    as_unanswered,
+    as_unreadable,
+    as_unusable,
+    parse_http_date,
+    without_key,
+)
+from complycube_sessions.api.payloads import load_json
+from complycube_sessions.api.sealing import sealed
+from complycube_sessions.api.throttle import Throttle
+from complycube_sessions.api.transport import BoundedAdapter
+from complycube_sessions.conf import Account
+from complycube_sessions.exceptions import (
+    ComplyCubeConnectionError,
+    ComplyCubeError,
+    ComplyCubePayloadError,
+    ComplyCubeRateLimitError,
+    ComplyCubeServerError,
+)
+
+logger = logging.getLogger("complycube_sessions.api")
+
+MAX_BODY_BYTES: Final = 16 * 1024 * 1024
+READ_BYTES: Final = 64 * 1024
+FIRST_BACKOFF_SECONDS: Final = 1.0
+MAX_BACKOFF_SECONDS: Final = 60.0
+# With the jitter that comes on top of what a `Retry-After` asks for.
+LONGEST_BACKOFF_SECONDS: Final = 1.1 * MAX_BACKOFF_SECONDS
+LATENCIES: Final = 9
+USER_AGENT: Final = "django-complycube-sessions"
+
+FAULTS_OF_A_MOMENT: Final = (
+    ComplyCubeConnectionError,
+    ComplyCubeRateLimitError,
+    ComplyCubeServerError,
+)
+
+Value = TypeVar("Value")
+
+
+@dataclass(frozen=True, slots=True)
+class Answer(Generic[Value]):
+    """
+    What a request brought.
+
+    ``began_at`` is by the clock here; ``answered_at`` is the vendor's ``Date``, which has whole
+    seconds, or None where there was none that can be read.
+    """
+
+    value: Value
+    began_at: datetime
+    answered_at: datetime | None
+    elapsed: timedelta
+    size_bytes: int
+
+
+class _Session(requests.Session):
+    """A session that knows of no redirects: requests would prepare the next request, key and all."""
+
+    def get_redirect_target(self, resp: requests.Response) -> str | None:
+        return None
+
+
+class HTTPClient:
+    """
+    Sends requests and repeats them.
+
+    429, 5xx and broken connections are raised only after ``max_retries`` tries with exponential backoff
+    and full jitter.
+
+    Args:
+        account: Key, address and limits.
+        throttle: The budget of the account's key.
+        backoff: Waits the given seconds; replaced where a wait has to end early.
+    """
+
+    def __init__(
+        self,
+        account: Account,
+        throttle: Throttle | None = None,
+        *,
+        backoff: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._account = account
+        self.throttle = throttle or Throttle(account.requests_per_second)
+        self._backoff = backoff
+        self._local = threading.local()
+        self._sessions: list[requests.Session] = []
+        self._lock = threading.Lock()
+        self.requests_sent = 0
+        self._latencies: deque[float] = deque(maxlen=LATENCIES)
+        # 403 stops a run only when nothing else was ever answered.
+        self.answered_other_than_403 = False
+        # Set by whoever has no more use for answers: no request is repeated from then on.
+        self.gives_up = False
+
+    @property
+    def latency_seconds(self) -> float:
+        """How long an answer takes of late: the median, so that a long list page is not mistaken for it."""
+        with self._lock:
+            return statistics.median(self._latencies) if self._latencies else 0.0
+
+    def close(self) -> None:
+        """Close the connections of all threads."""
+        with self._lock:
+            sessions, self._sessions = self._sessions, []
+        for session in sessions:
+            session.close()
+
+    def get(
+        self,
+        path: str,
+        *,
+        subject: str,
+        parse: Callable[[Any, datetime | None], Value],
+        retried: tuple[type[ComplyCubeError], ...] = FAULTS_OF_A_MOMENT,
+    ) -> Answer[Value]:
+        """
+        Return what an address answers.
+
+        Args:
+            path: Behind the account's ``base_url``.
+            subject: What is asked for, for errors.
+            parse: Given the JSON of the answer and the vendor's time.
+            retried: The errors after which it is asked again.
+        """
+        attempt = 0
+        while True:
+            try:
+                return self._get_once(path, subject, parse)
+            except retried as error:
+                if self.gives_up or attempt >= self._account.max_retries:
+                    raise
+                if not self._waits_after(error, attempt):
+                    raise
+                attempt += 1
+
+    def _waits_after(self, error: ComplyCubeError, attempt: int) -> bool:
+        """Wait before the next try; return whether there is the patience for it."""
+        seconds = backoff_seconds(error, attempt)
+        if isinstance(error, ComplyCubeRateLimitError):
+            self.throttle.pause(seconds)
+        if not self.throttle.patience.lasts(seconds):
+            return False
+        logger.info(
+            "%s; trying again in %.1f s.",
+            error,
+            seconds,
+            extra={
+                "account": self._account.name,
+                "status_code": getattr(error, "status_code", None),
+                "wait_seconds": seconds,
+            },
+        )
+        if not isinstance(error, ComplyCubeRateLimitError):
+            self.throttle.patience.spend(seconds)
+            self._backoff(seconds)
+        return True
+
+    def _get_once(
+        self, path: str, subject: str, parse: Callable[[Any, datetime | None], Value]
+    ) -> Answer[Value]:
+        session = self._session()
+        self.throttle.acquire()
+        began_at, began = datetime.now(UTC), time.monotonic()
+        with self._lock:
+            self.requests_sent += 1
+        request = sealed(as_unusable)(self._prepared)(session, path)
+        hear = sealed(partial(as_unanswered, subject))(self._heard)
+        value, answered_at, size_bytes = hear(session, request, subject, parse)
+        elapsed = timedelta(seconds=time.monotonic() - began)
+        return Answer(value, began_at, answered_at, elapsed, size_bytes)
+
+    def _prepared(self, session: requests.Session, path: str) -> requests.PreparedRequest:
+        headers = {"Authorization": self._account.api_key}
+        url = self._account.base_url + path
+        return session.prepare_request(requests.Request("GET", url, headers=headers))
+
+    def _heard(
+        self,
+        session: requests.Session,
+        request: requests.PreparedRequest,
+        subject: str,
+        parse: Callable[[Any, datetime | None], Value],
+    ) -> tuple[Value, datetime | None, int]:
+        """Send a request; return what its whole, bounded answer says, the vendor's time and its size."""
+        began = time.monotonic()
+        with session.send(
+            request, timeout=self._account.timeout_seconds, stream=True, allow_redirects=False
+        ) as response:
+            status, headers, body = (
+                response.status_code,
+                response.headers,
+                _read(response, subject),
+            )
+        self._note(time.monotonic() - began, status)
+        if status != 200:
+            raise api_error(status, headers, body, subject, self._account.api_key)
+        answered_at = parse_http_date(headers.get("Date"))
+        understand = sealed(as_unreadable)(lambda: parse(load_json(body), answered_at))
+        try:
+            return understand(), answered_at, len(body)
+        except ComplyCubePayloadError as error:
+            # An answer may repeat the key.
+            text = without_key(f"{subject}: {error}", self._account.api_key)
+            raise ComplyCubePayloadError(text) from None
+
+    def _session(self) -> requests.Session:
+        session: requests.Session | None = getattr(self._local, "session", None)
+        if session is None:
+            session = _Session()
+            # Otherwise a .netrc entry replaces the key, and proxies of the environment see it.
+            session.trust_env = False
+            for scheme in ("http://", "https://"):
+                session.mount(scheme, BoundedAdapter())
+            session.headers["User-Agent"] = USER_AGENT
+            # What an answer wants to be sent back would be in the way of the requests that follow.
+            session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=()))
+            session.proxies = dict(self._account.proxies or {})
+            session.verify = self._account.ca_bundle or True
+            self._local.session = session
+            with self._lock:
+                self._sessions.append(session)
+        return session
+
+    def _note(self, seconds: float, status: int) -> None:
+        with self._lock:
+            self._latencies.append(seconds)
+            self.answered_other_than_403 |= status != 403
+
+
+def backoff_seconds(error: ComplyCubeError, attempt: int) -> float:
+    """
+    Return how long to wait before the next try.
+
+    Args:
+        error: What the last try ended in; its ``Retry-After`` is honoured up to a minute.
+        attempt: 0 after the first try.
+    """
+    most = min(MAX_BACKOFF_SECONDS, FIRST_BACKOFF_SECONDS * 2**attempt)
+    jittered = random.uniform(0, most)  # noqa: S311 - spreads load, guards nothing
+    asked = getattr(error, "retry_after_seconds", None)
+    return jittered if asked is None else min(asked, MAX_BACKOFF_SECONDS) + jittered / 10
+
+
+def _read(response: requests.Response, subject: str) -> bytes:
+    """Read a body, bounded in size; its time is bounded by the connection."""
+    if response.status_code != 200:
+        return _read_error(response)
+    body = bytearray()
+    # `read1` returns what one read of the socket brought; `iter_content` would wait for a full chunk.
+    while chunk := response.raw.read1(READ_BYTES, decode_content=True):
+        body += chunk
+        size_bytes = len(body)
+        if size_bytes > MAX_BODY_BYTES:
+            # An error page shows the variables of this function.
+            del body, chunk
+            raise ComplyCubePayloadError(
+                f"{subject}: the answer is larger than {MAX_BODY_BYTES} bytes."
+            )
+    return bytes(body)
+
+
+def _read_error(response: requests.Response) -> bytes:
+    """Return the first bytes of an error's body; the status counts, even where the body is broken."""
+    try:
+        return bytes(response.raw.read1(READ_BYTES, decode_content=True) or b"")
+    except (urllib3.exceptions.HTTPError, OSError):
+        return b""
