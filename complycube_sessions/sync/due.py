@@ -201,7 +201,7 @@ class DueWork:
         for session_id in erased:
             outcomes[session_id] = None
             pending.delete_pending(self._account, session_id)
-        inbox.delete_events(claimed.settled_by(erased))
+        inbox.delete_events(claimed.processed_by(erased))
 
     def _fetch(self, ids: list[str], source: str, outcomes: dict[str, str | None]) -> None:
         # Of a client that this run has asked about before, something may have happened since.
@@ -274,7 +274,7 @@ class DueWork:
 def _note_outcomes(claimed: ClaimedEvents, outcomes: dict[str, str | None]) -> None:
     """Note which of the claimed events are processed, and which wait for another try."""
     done = {session_id for session_id, reason in outcomes.items() if reason is None}
-    inbox.mark_processed(claimed.settled_by(done))
+    inbox.mark_processed(claimed.processed_by(done))
     for session_id, reason in outcomes.items():
         if reason is not None:
             inbox.record_failure(claimed.concerned_by(session_id), reason)

@@ -31,25 +31,25 @@ Row = TypeVar("Row", bound=models.Model)
 
 
 def claim_pending(account: Account, *, most: int, reason: str | None = None) -> list[str]:
-    """Take up to ``most`` sessions that are due, those that wait longest first."""
+    """Claim up to ``most`` sessions that are due, those that wait longest first."""
 
-    def take() -> list[PendingRefresh]:
+    def claim() -> list[PendingRefresh]:
         due = pending_sessions(account).filter(next_try_at__lte=timezone.now())
         if reason is not None:
             due = due.filter(reason=reason)
         return claim_rows(due.order_by("next_try_at", "pk"), most)
 
-    taken = take()
+    claimed = claim()
     now = timezone.now()
     # What was asked for at a time that is still to come, no fetch would settle.
-    if not taken or any(not clocks.is_believable(row.requested_at, now) for row in taken):
+    if not claimed or any(not clocks.is_believable(row.requested_at, now) for row in claimed):
         is_reset = _reset_pending(account)
-        taken = taken or (take() if is_reset else [])
-    return [row.session_id for row in taken]
+        claimed = claimed or (claim() if is_reset else [])
+    return [row.session_id for row in claimed]
 
 
 def release_pending(account: Account, session_ids: Sequence[str]) -> None:
-    """Let others take sessions that were taken and not asked for."""
+    """Let others take sessions that were claimed and not asked for."""
     pending_sessions(account).filter(session_id__in=session_ids).update(next_try_at=timezone.now())
 
 
@@ -60,7 +60,7 @@ def count_pending(account: Account, reason: str) -> int:
 
 def enqueue_sessions(account: Account, session_ids: Iterable[str], reason: str) -> None:
     """
-    Make sessions due for a fetch by whoever takes them first; those that wait are due at once.
+    Make sessions due for a fetch by whoever claims them first; those that wait are due at once.
 
     Sessions of erased persons are left out.
     """
@@ -101,7 +101,7 @@ def not_yet_due(account: Account, session_ids: Sequence[str]) -> set[str]:
 
 
 def delete_pending(account: Account, session_id: str) -> None:
-    """Forget that a session is due: the API does not know it, and neither does the copy."""
+    """Forget that a session is due: the API does not know it, and no row of it is stored."""
     rows = PendingRefresh.objects.using(write_alias())
     rows.filter(account=account.name, session_id=session_id).delete()
 
@@ -144,6 +144,7 @@ def visibility_timeout(sessions: int) -> timedelta:
 
 
 def tell_reset(account: Account, what: str, count: int) -> int:
+    """Log that a wrong clock had made rows wait, where any did, and return how many."""
     if count:
         text = f"{count} waiting {what}{'s' if count > 1 else ''} lay further ahead than can be"
         clocks.tell_reset(text, account=account.name)
@@ -151,10 +152,11 @@ def tell_reset(account: Account, what: str, count: int) -> int:
 
 
 def claim_rows(due: QuerySet[Row], most: int) -> list[Row]:
+    """Claim up to ``most`` of the rows, in their order, until the visibility timeout is over."""
     alias = write_alias()
     skip = connections[alias].features.has_select_for_update_skip_locked
 
-    def take() -> list[Row]:
+    def claim() -> list[Row]:
         with transaction.atomic(using=alias):
             rows = list(due.using(alias).select_for_update(skip_locked=skip)[:most])
             taken = due.model._default_manager.using(alias).filter(pk__in=[row.pk for row in rows])
@@ -162,7 +164,7 @@ def claim_rows(due: QuerySet[Row], most: int) -> list[Row]:
                 taken.update(next_try_at=timezone.now() + visibility_timeout(len(rows)))
         return rows
 
-    return retry_transient(take, alias=alias)
+    return retry_transient(claim, alias=alias)
 
 
 def that_failed(rows: QuerySet[Row], now: datetime) -> QuerySet[Row]:
@@ -171,6 +173,7 @@ def that_failed(rows: QuerySet[Row], now: datetime) -> QuerySet[Row]:
 
 
 def pending_sessions(account: Account) -> QuerySet[PendingRefresh]:
+    """Return the sessions of an account that wait to be fetched, due or not."""
     return PendingRefresh.objects.using(write_alias()).filter(account=account.name)
 
 

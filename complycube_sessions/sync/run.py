@@ -106,7 +106,7 @@ class RunRecord:
 
         Args:
             stored: The batch.
-            fetched: Of how many of its sessions a whole copy was fetched.
+            fetched: Of how many of its sessions the whole was fetched.
             counted: Those of its sessions that this run has counted before; so are those that failed.
             outcomes: Where to note what became of each session that was due; None where a list showed them.
         """

@@ -46,7 +46,7 @@ MAX_ATTEMPTS: Final = 10
 @dataclass(slots=True)
 class Plan:
     """
-    What taken events ask for.
+    What claimed events ask for.
 
     Args:
         sessions: The sessions to fetch, in the order of their events.
@@ -63,7 +63,7 @@ class ClaimedEvents:
 
     sessions_of: dict[int, set[str]]
 
-    def settled_by(self, session_ids: Collection[str]) -> list[int]:
+    def processed_by(self, session_ids: Collection[str]) -> list[int]:
         """Return the events of which every session is among those."""
         return [pk for pk, sessions in self.sessions_of.items() if sessions <= set(session_ids)]
 
@@ -82,7 +82,7 @@ def claim_events(
     account: Account, *, most: int, only: int | None = None, up_to: int | None = None
 ) -> list[WebhookEvent]:
     """
-    Take up to ``most`` events that are due, oldest first.
+    Claim up to ``most`` events that are due, oldest first.
 
     Args:
         account: Whose events.
@@ -91,7 +91,7 @@ def claim_events(
         up_to: Only events that were stored no later than the one with this primary key.
     """
 
-    def take() -> list[WebhookEvent]:
+    def claim() -> list[WebhookEvent]:
         is_due = Q(next_try_at=None) | Q(next_try_at__lte=timezone.now())
         due = _open_events(account.name).filter(is_due)
         if only is not None:
@@ -101,7 +101,7 @@ def claim_events(
         return claim_rows(due.order_by("pk"), most)
 
     # Looked for last, as that costs a query.
-    return take() or (take() if _reset_events(account) else [])
+    return claim() or (claim() if _reset_events(account) else [])
 
 
 def retry_failed_now(account: Account) -> None:
@@ -112,7 +112,7 @@ def retry_failed_now(account: Account) -> None:
 
 
 def due_sessions(account: Account, *, retry_failed: bool) -> list[str]:
-    """Return the sessions that are due, by themselves or by an event that names them, taking none."""
+    """Return the sessions that are due, by themselves or by an event that names them, claiming none."""
     now = timezone.now()
     is_due = Q(next_try_at=None) | Q(next_try_at__lte=now)
     if retry_failed:
@@ -203,7 +203,7 @@ def claim_for_sessions(account: Account, session_ids: Sequence[str]) -> ClaimedE
     """
     Return all open events of sessions that are about to be fetched, taken so that no other fetches them.
 
-    What arrives after this call is not in it, and so not settled by the fetch that follows.
+    What arrives after this call is not in it, and so not processed by the fetch that follows.
     """
     concerned: dict[str, set[str]] = {session_id: {session_id} for session_id in session_ids}
     named = _checks_of_sessions(session_ids)
@@ -281,7 +281,7 @@ def defer(events: Iterable[int], reason: str) -> None:
 
 
 def release(events: Iterable[int]) -> None:
-    """Let others take events that were taken and not looked at."""
+    """Let others take events that were claimed and not looked at."""
     _events(events).update(next_try_at=None)
 
 
