@@ -33,13 +33,13 @@ from complycube_sessions.sync.fetcher import Fetcher
 from complycube_sessions.sync.listing import ListReader, window
 from complycube_sessions.sync.missing import MissingSessions
 from complycube_sessions.sync.options import RunOptions
+from complycube_sessions.sync.pending import not_yet_due
 from complycube_sessions.sync.plan import StoredFacts, moved_sessions, plan_page
 from complycube_sessions.sync.proof import CHECK_LIST, SESSION_LIST, ListProofs
 from complycube_sessions.sync.run import (
     RunRecord,
     forget_false_watermarks,
     last_watermark,
-    not_yet_due,
 )
 from complycube_sessions.sync.seen import SeenIndex
 from complycube_sessions.sync.workers import SerialWorker, WorkerPool

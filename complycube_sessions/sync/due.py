@@ -17,11 +17,11 @@ from complycube_sessions.exceptions import ComplyCubeConfigurationError, ComplyC
 from complycube_sessions.mirror.environments import refuse_other_environment
 from complycube_sessions.models import WebhookEvent
 from complycube_sessions.privacy import retention, tombstones
+from complycube_sessions.sync import pending
 from complycube_sessions.sync.batch import Purpose
 from complycube_sessions.sync.context import RunContext
 from complycube_sessions.sync.errors import STOP_ERRORS
 from complycube_sessions.sync.fetcher import Fetcher
-from complycube_sessions.sync.run import delete_pending
 from complycube_sessions.sync.seen import SeenIndex
 from complycube_sessions.webhooks import inbox
 from complycube_sessions.webhooks.inbox import ClaimedEvents
@@ -112,7 +112,7 @@ class DueWork:
             events = [event for event in events if event.pk not in seen]
             due: list[str] = []
             if not events and not only:
-                due = inbox.claim_pending(self._account, most=most, reason=reason)
+                due = pending.claim_pending(self._account, most=most, reason=reason)
             due = [session_id for session_id in due if session_id not in asked]
             if not events and not due:
                 self._is_left = False
@@ -152,12 +152,12 @@ class DueWork:
     def _process_sessions(self, due: list[str], reason: str | None) -> None:
         if not due:
             return
-        source = "webhook" if reason == inbox.REASON_WEBHOOK else self._context.options.source
+        source = "webhook" if reason == pending.REASON_WEBHOOK else self._context.options.source
         outcomes: dict[str, str | None] = {}
         try:
             self._fetch_claimed(due, source, outcomes)
         finally:
-            inbox.release_pending(self._account, [i for i in due if i not in outcomes])
+            pending.release_pending(self._account, [i for i in due if i not in outcomes])
 
     def _fetch_claimed(self, ids: list[str], source: str, outcomes: dict[str, str | None]) -> None:
         """
@@ -194,14 +194,14 @@ class DueWork:
         for session_id, reason in self._fetcher.refuse_foreign(ids).items():
             outcomes[session_id] = reason
             inbox.abandon(claimed.concerned_by(session_id), reason)
-            delete_pending(self._account, session_id)
+            pending.delete_pending(self._account, session_id)
         erased = tombstones.find(self._account.name, sessions=ids).sessions
         self._record.run.listed += len(ids) - len(erased)
         self._context.index.note_counted(ids)
         for session_id in erased:
             outcomes[session_id] = None
-            delete_pending(self._account, session_id)
-        inbox.delete_events(claimed.settled_by(erased))
+            pending.delete_pending(self._account, session_id)
+        inbox.delete_events(claimed.processed_by(erased))
 
     def _fetch(self, ids: list[str], source: str, outcomes: dict[str, str | None]) -> None:
         # Of a client that this run has asked about before, something may have happened since.
@@ -274,7 +274,7 @@ class DueWork:
 def _note_outcomes(claimed: ClaimedEvents, outcomes: dict[str, str | None]) -> None:
     """Note which of the claimed events are processed, and which wait for another try."""
     done = {session_id for session_id, reason in outcomes.items() if reason is None}
-    inbox.mark_processed(claimed.settled_by(done))
+    inbox.mark_processed(claimed.processed_by(done))
     for session_id, reason in outcomes.items():
         if reason is not None:
             inbox.record_failure(claimed.concerned_by(session_id), reason)

@@ -34,7 +34,7 @@ class FetchResult:
     What fetching one session brought.
 
     ``session`` is None where the API answered 404 to a request that began at ``missing_at``.
-    ``problems`` has a reason for each check that could not be fetched; the session is good without.
+    ``check_errors`` has a reason for each check that could not be fetched; the session is good without.
     """
 
     session: FetchedSession | None
@@ -50,12 +50,12 @@ class CheckSource:
     Where the statuses and outcomes of checks come from.
 
     Args:
-        ledger: Checks of list pages that were read already.
-        by_client: Whether the ledger lacks the checks of clients that were not asked for yet.
+        index: Checks of list pages that were read already.
+        by_client: Whether the index lacks the checks of clients that were not asked for yet.
         results: ``COMPLYCUBE_CHECK_RESULTS``.
     """
 
-    ledger: SeenIndex
+    index: SeenIndex
     by_client: bool
     results: CheckResults
 
@@ -79,10 +79,10 @@ class Allowance:
         self._asked += 1
         return self._asked <= MAX_CHECK_REQUESTS
 
-    def note(self, copy: FetchResult) -> None:
+    def note(self, result: FetchResult) -> None:
         """Name it as a failure where the bound was reached."""
         if self._asked > MAX_CHECK_REQUESTS:
-            copy.check_errors[PAST_THE_LIMIT] = too_many_checks(self._asked)
+            result.check_errors[PAST_THE_LIMIT] = too_many_checks(self._asked)
 
 
 def fetch_session(
@@ -95,7 +95,7 @@ def fetch_session(
         client: Sends the requests.
         session_id: A safe id.
         source: The checks that were listed.
-        known: The checks of this session that the copy holds with a status, by id.
+        known: The checks of this session that are stored with a status, by id.
 
     Raises:
         ComplyCubeError: The session could not be fetched, for another reason than a 404.
@@ -105,22 +105,22 @@ def fetch_session(
         answer = client.get_session(session_id)
     except ComplyCubeNotFoundError as error:
         return FetchResult(None, missing_at=began_at, missing_reason=str(error))
-    payload, copy = answer.value, FetchResult(None, size_bytes=answer.size_bytes)
+    payload, result = answer.value, FetchResult(None, size_bytes=answer.size_bytes)
     checks = []
-    with _tolerated(copy, payload.client_id):
+    with _tolerated(result, payload.client_id):
         if source.by_client and payload.client_id and payload.related_checks:
             list_client_checks(client, source, payload.client_id)
     allowance = Allowance()
     for reference in payload.related_checks:
-        with _tolerated(copy, reference.check_id):
+        with _tolerated(result, reference.check_id):
             check = _fetch_check(client, reference.check_id, source, known, allowance)
             checks.append(check)
-    allowance.note(copy)
+    allowance.note(result)
     found = tuple(check for check in checks if check is not None)
-    copy.session = FetchedSession(
-        session_id, payload, answer.began_at, found, is_whole=not copy.check_errors
+    result.session = FetchedSession(
+        session_id, payload, answer.began_at, found, is_whole=not result.check_errors
     )
-    return copy
+    return result
 
 
 def fetch_session_with_all_results(
@@ -133,18 +133,18 @@ def fetch_session_with_all_results(
         ComplyCubeError: The session could not be fetched.
     """
     answer = client.get_session(session_id)
-    copy = FetchResult(None, size_bytes=answer.size_bytes)
+    result = FetchResult(None, size_bytes=answer.size_bytes)
     checks: list[FetchedCheck] = []
     allowance = Allowance()
     for reference in answer.value.related_checks:
         if allowance.take():
-            with _tolerated(copy, reference.check_id):
+            with _tolerated(result, reference.check_id):
                 checks.append(_get_check(client, reference.check_id, keep_result=results != "none"))
-    allowance.note(copy)
-    copy.session = FetchedSession(
-        session_id, answer.value, answer.began_at, tuple(checks), is_whole=not copy.check_errors
+    allowance.note(result)
+    result.session = FetchedSession(
+        session_id, answer.value, answer.began_at, tuple(checks), is_whole=not result.check_errors
     )
-    return copy
+    return result
 
 
 def fetch_moved_check(client: ComplyCubeClient, check: CheckPayload) -> FetchedCheck:
@@ -153,14 +153,14 @@ def fetch_moved_check(client: ComplyCubeClient, check: CheckPayload) -> FetchedC
 
 
 def list_client_checks(client: ComplyCubeClient, source: CheckSource, client_id: str) -> None:
-    """Read the list of one client's checks into the ledger, once a run."""
-    with source.ledger.client_lock(client_id) as is_listed:
+    """Read the list of one client's checks into the index, once a run."""
+    with source.index.client_lock(client_id) as is_listed:
         number = most = 0
         while not is_listed:
             number += 1
             answer = client.list_checks(page=number, filters={"clientId": client_id})
             for check in answer.value.items:
-                source.ledger.record_check(check, answer.began_at, 0)
+                source.index.record_check(check, answer.began_at, 0)
             is_listed = not answer.value.items or number >= answer.value.pages
             most = most or most_pages(answer.value)
             if not is_listed and number >= most:
@@ -170,7 +170,7 @@ def list_client_checks(client: ComplyCubeClient, source: CheckSource, client_id:
 
 
 @contextmanager
-def _tolerated(copy: FetchResult, subject: str) -> Iterator[None]:
+def _tolerated(result: FetchResult, subject: str) -> Iterator[None]:
     """Note an error that is one check's; let those through that stop a run."""
     try:
         yield
@@ -179,7 +179,7 @@ def _tolerated(copy: FetchResult, subject: str) -> Iterator[None]:
     except STOP_ERRORS:
         raise
     except ComplyCubeError as error:
-        copy.check_errors[subject] = str(error)
+        result.check_errors[subject] = str(error)
 
 
 def _fetch_check(
@@ -190,7 +190,7 @@ def _fetch_check(
     allowance: Allowance,
 ) -> FetchedCheck | None:
     """Return a check as listed, with its breakdown where that is wanted, or None where it did not move."""
-    listed, stored = source.ledger.check(check_id), known.get(check_id)
+    listed, stored = source.index.check(check_id), known.get(check_id)
     if listed is None:
         if stored is not None or not allowance.take():
             return None

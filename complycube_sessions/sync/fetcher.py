@@ -13,13 +13,12 @@ from complycube_sessions.mirror.merge import FetchedSession
 from complycube_sessions.mirror.write import Missing, mark_missing, ownership_reason
 from complycube_sessions.models import RefreshRun
 from complycube_sessions.privacy import tombstones
+from complycube_sessions.sync import pending
 from complycube_sessions.sync.batch import Batch, Purpose
 from complycube_sessions.sync.context import RunContext
 from complycube_sessions.sync.errors import FaultPolicy
 from complycube_sessions.sync.fetch import CheckSource, FetchResult, fetch_session
-from complycube_sessions.sync.run import delete_pending
 from complycube_sessions.sync.workers import FinishedJob
-from complycube_sessions.webhooks import inbox
 
 Job = tuple[str, Callable[[], FetchResult]]
 
@@ -64,7 +63,7 @@ class Fetcher:
             self._record.run.created += len(ids) - len(known)
             self._record.run.updated += len(known)
         elif self._context.options.hand_out:
-            inbox.enqueue_sessions(self._account, ids, inbox.REASON_CHUNK)
+            pending.enqueue_sessions(self._account, ids, pending.REASON_CHUNK)
         else:
             self.run_jobs(self.jobs(ids, checks), purpose)
 
@@ -172,7 +171,7 @@ class Fetcher:
             self._record.fail(
                 session_id, result.missing_reason, retry=False, outcomes=purpose.outcomes
             )
-            delete_pending(self._account, session_id)
+            pending.delete_pending(self._account, session_id)
 
     def _result(self, done: FinishedJob[str, FetchResult], purpose: Purpose) -> FetchResult | None:
         """Return what a job brought, or note its error; raise those that stop the run."""

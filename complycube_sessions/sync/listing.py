@@ -1,7 +1,7 @@
 """
 Reading a whole list of the API, page by page, so that nothing is missed.
 
-The API pages by number over a list that others change meanwhile. A sweep is complete when it read
+The API pages by number over a list that others change meanwhile. A list is complete when the reader read
 every page, its distinct ids reached ``totalItems`` and ``totalItems`` never fell; else it reads again.
 A list may also show no more than so many items and count no others. One more request, for what was
 created before the oldest item, tells; what it finds is read as a further window of the list.
@@ -72,7 +72,7 @@ class ListReader(Generic[Item]):
     Args:
         read_page: Fetches one page.
         filters: The window, in the API's own parameters.
-        note: Puts an item into the ledger under the number of a window.
+        note: Puts an item into the index under the number of a window.
         always_proven: Whether to ask for what lies beyond the oldest item also where all came on one
             page, which is no place to cut a list at.
     """
@@ -115,7 +115,7 @@ class ListReader(Generic[Item]):
                 return
 
     def everything(self) -> ListReader[Item]:
-        """Return a sweep of the whole list in place of this one, by the same ledger."""
+        """Return a reader of the whole list in place of this one, by the same index."""
         return ListReader(self.read_page, {}, self.note, always_proven=True, _windows=self._windows)
 
     def watermark(self) -> datetime | None:
@@ -252,11 +252,11 @@ def window(
     since: datetime | None, newest_stored_at: datetime | None
 ) -> tuple[dict[str, str], datetime | None]:
     """
-    Return the filter of a sweep and its beginning.
+    Return the filter of a list and the beginning of its window.
 
     Args:
         since: The watermark or the time asked for, or None for everything.
-        newest_stored_at: The newest ``updatedAt`` of the copy that is not in the future: the window
+        newest_stored_at: The newest stored ``updatedAt`` that is not in the future: the window
             reaches back over it, so that a filter that works must show that one. None: nothing could
             prove the filter.
     """

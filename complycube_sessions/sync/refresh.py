@@ -1,5 +1,5 @@
 """
-Keeping the copy fresh: one session, some sessions, or all that changed in an account.
+Keeping the mirror fresh: one session, some sessions, or all that changed in an account.
 
 What a run over an account asks for is planned in ``sync/account_run.py``; here is what it shares
 with every other run: how it begins, how each error ends it, and what it leaves behind.
@@ -90,23 +90,23 @@ def refresh_session(
     client = ComplyCubeClient(found, throttle)
     began_at = datetime.now(UTC)
     try:
-        copy = fetch_session_with_all_results(client, session_id, conf.COMPLYCUBE_CHECK_RESULTS)
+        result = fetch_session_with_all_results(client, session_id, conf.COMPLYCUBE_CHECK_RESULTS)
     except ComplyCubeNotFoundError:
         mark_missing(found, {session_id: began_at})
         raise
     finally:
         throttle.close()
         client.close()
-    assert copy.session is not None  # noqa: S101 - a 404 was raised above
-    stored = store_batch(found, [copy.session], source=source)
+    assert result.session is not None  # noqa: S101 - a 404 was raised above
+    stored = store_batch(found, [result.session], source=source)
     if session_id in stored.erased:
         raise ComplyCubeErasedError(tombstones.reason(session_id))
     if session_id in stored.failed:
         raise ComplyCubeStorageError(stored.failed[session_id])
-    if copy.check_errors:
-        check_id, reason = next(iter(copy.check_errors.items()))
+    if result.check_errors:
+        check_id, reason = next(iter(result.check_errors.items()))
         raise ComplyCubeError(
-            f"{session_id} is stored, but {len(copy.check_errors)} of its checks could not be fetched: "
+            f"{session_id} is stored, but {len(result.check_errors)} of its checks could not be fetched: "
             f"{check_id}: {reason}"
         )
     return WorkflowSession.objects.using(write_alias()).get(pk=session_id)
@@ -131,12 +131,12 @@ def refresh_sessions(
 
     Args:
         account: A name of ``COMPLYCUBE_ACCOUNTS``.
-        full: Compare every session upstream with the copy, and mark those that are gone.
+        full: Compare every session upstream with the mirror, and mark those that are gone.
         since: Fetch what changed since then (aware), in place of the last run's end.
         ids: Only these sessions, known here or not; no lock is taken.
         limit: Fetch at most so many sessions; the run ends as ``partial``.
         dry_run: Only plan: the counts tell what would be done, nothing is stored.
-        confirm_missing: Let a full run mark more than 5 % of the copy as missing.
+        confirm_missing: Let a full run mark more than 5 % of the mirror as missing.
         source: ``refresh``, ``webhook`` or ``admin``; it stands in the history.
         on_progress: Called with the run and the number of sessions to expect, now and then.
         hand_out: Only read the lists and make the sessions due, for other workers to fetch.
@@ -146,7 +146,7 @@ def refresh_sessions(
         The run, ended. Its ``errors`` name each session that failed; all others are stored.
 
     Raises:
-        ComplyCubeConfigurationError: The account's settings are missing or wrong, or its copy was made
+        ComplyCubeConfigurationError: The account's settings are missing or wrong, or its mirror was made
             with a key of the other environment.
         ComplyCubeInvalidIdError: None of the ids can be one.
         ValueError: ``since`` is not aware.
@@ -183,12 +183,12 @@ def refresh_sessions(
         return _run_to_its_end(refresh, lambda: refresh.run_ids(good_ids))
     run = _run_to_its_end(refresh, refresh.run_account)
     if not dry_run:
-        _keep_figures()
+        _store_statistics()
     return run
 
 
-def _keep_figures() -> None:
-    """Count the days that changed; what is not kept is counted when it is asked for, so no run fails."""
+def _store_statistics() -> None:
+    """Count the days that changed; what is not stored is counted when it is asked for, so no run fails."""
     try:
         store_day_statistics()
     except (DatabaseError, InterfaceError) as error:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Final
 
@@ -13,9 +13,6 @@ from django.db.models import F, Q, QuerySet
 from django.utils import timezone
 
 from complycube_sessions.conf import Account
-from complycube_sessions.db import clocks
-from complycube_sessions.db.bulk import upsert
-from complycube_sessions.db.clocks import FIRST_DELAY, MAX_DELAY
 from complycube_sessions.db.connections import retry_transient, write_alias
 from complycube_sessions.mirror.write import StoredBatch
 from complycube_sessions.models import PendingRefresh, RefreshRun
@@ -26,6 +23,7 @@ from complycube_sessions.sync.lease import (
     renew_lease,
     take_lease,
 )
+from complycube_sessions.sync.pending import postpone
 
 logger = logging.getLogger("complycube_sessions.refresh")
 
@@ -108,7 +106,7 @@ class RunRecord:
 
         Args:
             stored: The batch.
-            fetched: Of how many of its sessions a whole copy was fetched.
+            fetched: Of how many of its sessions the whole was fetched.
             counted: Those of its sessions that this run has counted before; so are those that failed.
             outcomes: Where to note what became of each session that was due; None where a list showed them.
         """
@@ -182,7 +180,7 @@ class RunRecord:
         failed, self._retry = self._retry, {}
         if failed and self._write:
             retry_transient(
-                lambda: _postpone(self.run.account, failed, self._alias), alias=self._alias
+                lambda: postpone(self.run.account, failed, self._alias), alias=self._alias
             )
 
     def finish(self, state: str, requests: int, watermark: datetime | None = None) -> RefreshRun:
@@ -266,53 +264,6 @@ def forget_false_watermarks(account: Account) -> None:
     _earners(account).filter(_FALSE).update(watermark=None)
 
 
-def not_yet_due(account: Account, session_ids: Sequence[str]) -> set[str]:
-    """Return those of the ids that failed lately and wait for a later run."""
-    now = timezone.now()
-    rows = PendingRefresh.objects.using(write_alias()).filter(
-        Q(next_try_at__gt=now), account=account.name, session_id__in=session_ids
-    )
-    rows = rows.exclude(clocks.waits_too_long(now))
-    return set(rows.values_list("session_id", flat=True))
-
-
-def delete_pending(account: Account, session_id: str) -> None:
-    """Forget that a session is due: the API does not know it, and neither does the copy."""
-    rows = PendingRefresh.objects.using(write_alias())
-    rows.filter(account=account.name, session_id=session_id).delete()
-
-
 def _earners(account: Account) -> QuerySet[RefreshRun]:
     runs = RefreshRun.objects.using(write_alias()).exclude(watermark=None)
     return runs.filter(account=account.name, environment=account.environment)
-
-
-def _postpone(account: str, failed: Mapping[str, str], alias: str) -> None:
-    with transaction.atomic(using=alias):
-        tombstones.lock_shared(account, alias)
-        _postpone_rest(account, tombstones.redact_erased(account, failed), alias)
-
-
-def _postpone_rest(account: str, failed: Mapping[str, str], alias: str) -> None:
-    now = timezone.now()
-    known = PendingRefresh.objects.using(alias).filter(account=account, session_id__in=list(failed))
-    attempts = dict(known.values_list("session_id", "attempts"))
-    rows = [
-        PendingRefresh(
-            account=account,
-            session_id=session_id,
-            reason="failed",
-            requested_at=now,
-            attempts=attempts.get(session_id, 0) + 1,
-            next_try_at=now
-            + min(MAX_DELAY, FIRST_DELAY * 2 ** min(attempts.get(session_id, 0), 20)),
-            error=reason,
-        )
-        for session_id, reason in failed.items()
-    ]
-    upsert(
-        rows,
-        unique=["account", "session_id"],
-        update=["attempts", "next_try_at", "error"],
-        alias=alias,
-    )

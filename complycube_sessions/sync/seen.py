@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from complycube_sessions.api.payloads import CheckPayload, SessionSummary
 
-# Of the ledger's pages in memory; the rest is in its file, and that in the system's cache.
+# Of the index's pages in memory; the rest is in its file, and that in the system's cache.
 CACHE_KIB: Final = 512
 LOCKS: Final = 64  # a lock for each of a million clients would not fit in memory
 
@@ -21,7 +21,7 @@ LOCKS: Final = 64  # a lock for each of a million clients would not fit in memor
 @dataclass(frozen=True, slots=True)
 class Sighting:
     """
-    What the ledger knew of an item when a page showed it.
+    What the index knew of an item when a page showed it.
 
     ``is_fresh`` is true where the item is new to the run or has moved since; ``window`` is the number of
     the window that showed it last, or None.

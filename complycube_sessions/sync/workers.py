@@ -2,7 +2,7 @@
 Requests in several threads, results in one.
 
 The threads do nothing but HTTP. Everything that touches the database (slots of the budget, the
-lease, the batches) happens on the thread that owns the pump, while it waits for results.
+lease, the batches) happens on the thread that owns the pool, while it waits for results.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class WorkerPool:
 
     Args:
         account: Whose key and limits.
-        throttle: The budget; the pump serves its threads with slots.
+        throttle: The budget; the pool serves its threads with slots.
         tick: Called on the owner's thread about every quarter of a second while it waits.
     """
 

@@ -1,31 +1,38 @@
 """
-The rows of the inbox: storing an event once, taking events in turn, telling what became of them.
+The rows of the inbox: claiming events in turn, and noting what became of them.
 
-An event is taken by moving its ``next_try_at`` on, not by a lock: it costs one short transaction, works
-on every database, and the death of a worker delays what it held by a minute or two.
+Events are claimed as sessions that are due are: see ``sync/pending.py``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
-from typing import Final, TypeVar
+from typing import Final
 
-from django.db import connections, models, transaction
+from django.db import transaction
 from django.db.models import F, Q, QuerySet
 from django.utils import timezone
 
 from complycube_sessions.api.payloads import validate_id
 from complycube_sessions.conf import Account
 from complycube_sessions.db import clocks
-from complycube_sessions.db.bulk import upsert
-from complycube_sessions.db.clocks import FIRST_DELAY, LEEWAY, LONGEST_HOLD, retry_delay
+from complycube_sessions.db.clocks import FIRST_DELAY, retry_delay
 from complycube_sessions.db.connections import retry_transient, write_alias
 from complycube_sessions.exceptions import ComplyCubeInvalidIdError
 from complycube_sessions.mirror.queries import own_sessions
-from complycube_sessions.models import PendingRefresh, RelatedCheck, WebhookEvent
+from complycube_sessions.models import RelatedCheck, WebhookEvent
 from complycube_sessions.privacy import tombstones
+from complycube_sessions.sync.pending import (
+    REASON_WEBHOOK,
+    WRITTEN_AT_ONCE,
+    claim_rows,
+    enqueue_sessions,
+    pending_sessions,
+    tell_reset,
+    that_failed,
+    visibility_timeout,
+)
 from complycube_sessions.webhooks.receive import (
     CHECK_EVENT,
     CLIENT_DELETED,
@@ -34,17 +41,12 @@ from complycube_sessions.webhooks.receive import (
 
 # As often as the vendor itself tries; by then polling has long closed the gap.
 MAX_ATTEMPTS: Final = 10
-REASON_WEBHOOK: Final = "webhook"
-REASON_CHUNK: Final = "chunk"
-WRITTEN_AT_ONCE: Final = 500
-
-Row = TypeVar("Row", bound=models.Model)
 
 
 @dataclass(slots=True)
 class Plan:
     """
-    What taken events ask for.
+    What claimed events ask for.
 
     Args:
         sessions: The sessions to fetch, in the order of their events.
@@ -61,7 +63,7 @@ class ClaimedEvents:
 
     sessions_of: dict[int, set[str]]
 
-    def settled_by(self, session_ids: Collection[str]) -> list[int]:
+    def processed_by(self, session_ids: Collection[str]) -> list[int]:
         """Return the events of which every session is among those."""
         return [pk for pk, sessions in self.sessions_of.items() if sessions <= set(session_ids)]
 
@@ -80,7 +82,7 @@ def claim_events(
     account: Account, *, most: int, only: int | None = None, up_to: int | None = None
 ) -> list[WebhookEvent]:
     """
-    Take up to ``most`` events that are due, oldest first.
+    Claim up to ``most`` events that are due, oldest first.
 
     Args:
         account: Whose events.
@@ -89,51 +91,33 @@ def claim_events(
         up_to: Only events that were stored no later than the one with this primary key.
     """
 
-    def take() -> list[WebhookEvent]:
+    def claim() -> list[WebhookEvent]:
         is_due = Q(next_try_at=None) | Q(next_try_at__lte=timezone.now())
         due = _open_events(account.name).filter(is_due)
         if only is not None:
             due = due.filter(pk=only)
         if up_to is not None:
             due = due.filter(pk__lte=up_to)
-        return _take(due.order_by("pk"), most)
+        return claim_rows(due.order_by("pk"), most)
 
     # Looked for last, as that costs a query.
-    return take() or (take() if _reset_events(account) else [])
-
-
-def claim_pending(account: Account, *, most: int, reason: str | None = None) -> list[str]:
-    """Take up to ``most`` sessions that are due, those that wait longest first."""
-
-    def take() -> list[PendingRefresh]:
-        due = _pending(account).filter(next_try_at__lte=timezone.now())
-        if reason is not None:
-            due = due.filter(reason=reason)
-        return _take(due.order_by("next_try_at", "pk"), most)
-
-    taken = take()
-    now = timezone.now()
-    # What was asked for at a time that is still to come, no fetch would settle.
-    if not taken or any(not clocks.is_believable(row.requested_at, now) for row in taken):
-        is_reset = _reset_pending(account)
-        taken = taken or (take() if is_reset else [])
-    return [row.session_id for row in taken]
+    return claim() or (claim() if _reset_events(account) else [])
 
 
 def retry_failed_now(account: Account) -> None:
     """Make sessions and events due at once that failed and wait for their next try."""
     now = timezone.now()
-    _failed(_pending(account), now).update(next_try_at=now)
-    _failed(_open_events(account.name), now).update(next_try_at=None)
+    that_failed(pending_sessions(account), now).update(next_try_at=now)
+    that_failed(_open_events(account.name), now).update(next_try_at=None)
 
 
 def due_sessions(account: Account, *, retry_failed: bool) -> list[str]:
-    """Return the sessions that are due, by themselves or by an event that names them, taking none."""
+    """Return the sessions that are due, by themselves or by an event that names them, claiming none."""
     now = timezone.now()
     is_due = Q(next_try_at=None) | Q(next_try_at__lte=now)
     if retry_failed:
         is_due |= ~Q(error="")
-    pending = _pending(account).filter(is_due)
+    pending = pending_sessions(account).filter(is_due)
     named = _open_events(account.name).filter(is_due, type__startswith=SESSION_EVENT).order_by("pk")
     ids = [
         *pending.order_by("next_try_at", "pk").values_list("session_id", flat=True),
@@ -145,7 +129,7 @@ def due_sessions(account: Account, *, retry_failed: bool) -> list[str]:
 def due_among(account: Account, session_ids: Sequence[str], *, up_to: int) -> set[str]:
     """Return those of the sessions that are due, by themselves or by an event no later than that one."""
     is_due = Q(next_try_at=None) | Q(next_try_at__lte=timezone.now())
-    pending = _pending(account).filter(is_due, session_id__in=session_ids)
+    pending = pending_sessions(account).filter(is_due, session_id__in=session_ids)
     named = _open_events(account.name).filter(
         is_due, pk__lte=up_to, type__startswith=SESSION_EVENT, resource_id__in=session_ids
     )
@@ -155,51 +139,9 @@ def due_among(account: Account, session_ids: Sequence[str], *, up_to: int) -> se
     }
 
 
-def release_pending(account: Account, session_ids: Sequence[str]) -> None:
-    """Let others take sessions that were taken and not asked for."""
-    _pending(account).filter(session_id__in=session_ids).update(next_try_at=timezone.now())
-
-
-def count_pending(account: Account, reason: str) -> int:
-    """Return how many sessions wait to be fetched for that reason, due or not."""
-    return _pending(account).filter(reason=reason).count()
-
-
 def count_waiting(account: Account) -> int:
     """Return how many events are not processed, due or not."""
     return _open_events(account.name).count()
-
-
-def enqueue_sessions(account: Account, session_ids: Iterable[str], reason: str) -> None:
-    """
-    Make sessions due for a fetch by whoever takes them first; those that wait are due at once.
-
-    Sessions of erased persons are left out.
-    """
-    alias = write_alias()
-    now = timezone.now()
-    rows = [
-        PendingRefresh(
-            account=account.name,
-            session_id=session_id,
-            reason=reason,
-            requested_at=now,
-            next_try_at=now,
-        )
-        for session_id in sorted(session_ids)
-    ]
-    for some in tombstones.chunks(rows, WRITTEN_AT_ONCE):
-        with transaction.atomic(using=alias):
-            tombstones.lock_shared(account.name, alias)
-            erased = tombstones.find(
-                account.name, sessions=[row.session_id for row in some]
-            ).sessions
-            upsert(
-                [row for row in some if row.session_id not in erased],
-                unique=["account", "session_id"],
-                update=["reason", "requested_at", "next_try_at"],
-                alias=alias,
-            )
 
 
 def plan(account: Account, events: Sequence[WebhookEvent]) -> Plan:
@@ -261,7 +203,7 @@ def claim_for_sessions(account: Account, session_ids: Sequence[str]) -> ClaimedE
     """
     Return all open events of sessions that are about to be fetched, taken so that no other fetches them.
 
-    What arrives after this call is not in it, and so not settled by the fetch that follows.
+    What arrives after this call is not in it, and so not processed by the fetch that follows.
     """
     concerned: dict[str, set[str]] = {session_id: {session_id} for session_id in session_ids}
     named = _checks_of_sessions(session_ids)
@@ -339,7 +281,7 @@ def defer(events: Iterable[int], reason: str) -> None:
 
 
 def release(events: Iterable[int]) -> None:
-    """Let others take events that were taken and not looked at."""
+    """Let others take events that were claimed and not looked at."""
     _events(events).update(next_try_at=None)
 
 
@@ -350,65 +292,15 @@ def process_again(events: QuerySet[WebhookEvent]) -> int:
     )
 
 
-def visibility_timeout(sessions: int) -> timedelta:
-    """Return for how long a worker may hold so many sessions before others take them."""
-    return min(LONGEST_HOLD, timedelta(seconds=60 + 2 * sessions))
-
-
 def _reset_events(account: Account) -> int:
     """Make events due that wait for a time that no right clock has set; return how many."""
     wrong = _open_events(account.name).filter(clocks.waits_too_long(timezone.now()))
     pks = list(wrong.values_list("pk", flat=True))
-    return _tell_reset(account, "event", _events(pks).update(next_try_at=None) if pks else 0)
-
-
-def _reset_pending(account: Account) -> int:
-    """
-    Make sessions due that wait for a time that no right clock has set, and return how many rows were wrong.
-
-    What was asked for at a time that is still to come was asked for now at the latest: a fetch that begins
-    from here on settles it.
-    """
-    now = timezone.now()
-    waiting, asked = clocks.waits_too_long(now), Q(requested_at__gt=now + LEEWAY)
-    wrong = _pending(account).filter(waiting | asked)
-    pks = list(wrong.values_list("pk", flat=True))
-    if pks:
-        rows = _pending(account).filter(pk__in=pks)
-        rows.filter(waiting).update(next_try_at=now)
-        rows.filter(asked).update(requested_at=now)
-    return _tell_reset(account, "session", len(pks))
-
-
-def _tell_reset(account: Account, what: str, count: int) -> int:
-    if count:
-        text = f"{count} waiting {what}{'s' if count > 1 else ''} lay further ahead than can be"
-        clocks.tell_reset(text, account=account.name)
-    return count
-
-
-def _take(due: QuerySet[Row], most: int) -> list[Row]:
-    alias = write_alias()
-    skip = connections[alias].features.has_select_for_update_skip_locked
-
-    def take() -> list[Row]:
-        with transaction.atomic(using=alias):
-            rows = list(due.using(alias).select_for_update(skip_locked=skip)[:most])
-            taken = due.model._default_manager.using(alias).filter(pk__in=[row.pk for row in rows])
-            if rows:
-                taken.update(next_try_at=timezone.now() + visibility_timeout(len(rows)))
-        return rows
-
-    return retry_transient(take, alias=alias)
+    return tell_reset(account, "event", _events(pks).update(next_try_at=None) if pks else 0)
 
 
 def _update(events: Iterable[int], **values: object) -> None:
     _events(events).update(attempts=F("attempts") + 1, **values)
-
-
-def _failed(rows: QuerySet[Row], now: datetime) -> QuerySet[Row]:
-    """Narrow rows to those that wait because something failed, not because a worker has them."""
-    return rows.filter(next_try_at__gt=now).exclude(error="")
 
 
 def _events(pks: Iterable[int]) -> QuerySet[WebhookEvent]:
@@ -418,10 +310,6 @@ def _events(pks: Iterable[int]) -> QuerySet[WebhookEvent]:
 
 def _open_events(account: str) -> QuerySet[WebhookEvent]:
     return WebhookEvent.objects.using(write_alias()).filter(account=account, processed_at=None)
-
-
-def _pending(account: Account) -> QuerySet[PendingRefresh]:
-    return PendingRefresh.objects.using(write_alias()).filter(account=account.name)
 
 
 def _checks_of_sessions(session_ids: Sequence[str]) -> list[str]:

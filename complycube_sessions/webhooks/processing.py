@@ -19,6 +19,7 @@ from complycube_sessions.conf import Account, conf, get_account
 from complycube_sessions.db.connections import ensure_no_open_transaction, write_alias
 from complycube_sessions.exceptions import ComplyCubeConfigurationError, ComplyCubeError
 from complycube_sessions.models import RefreshRun, WebhookEvent
+from complycube_sessions.sync import pending
 from complycube_sessions.sync.account_run import AccountRun
 from complycube_sessions.sync.options import RunOptions
 from complycube_sessions.sync.request_budget import has_room, shared_throttle
@@ -65,7 +66,7 @@ def process_webhook_events(
     """
     return _process(
         get_account(account),
-        lambda r: r.due.process(most=AT_ONCE, reason=inbox.REASON_WEBHOOK, go_on=go_on),
+        lambda r: r.due.process(most=AT_ONCE, reason=pending.REASON_WEBHOOK, go_on=go_on),
     )
 
 
@@ -92,7 +93,7 @@ def process_webhook_event(event: int) -> Processed:
         # What an event has queued for its client belongs to it.
         if taken:
             taken += refresh.due.process(
-                most=AT_ONCE, reason=inbox.REASON_WEBHOOK, pending_only=True
+                most=AT_ONCE, reason=pending.REASON_WEBHOOK, pending_only=True
             )
         return taken
 
@@ -111,7 +112,7 @@ def process_chunk(account: str = "default") -> Processed:
         get_account(account),
         lambda r: r.due.process(
             most=CHUNK_SIZE,
-            reason=inbox.REASON_CHUNK,
+            reason=pending.REASON_CHUNK,
             pending_only=True,
             go_on=lambda: next(steps, False),
         ),
@@ -129,13 +130,13 @@ def hand_out(account: str, session_ids: Iterable[str]) -> int:
     Raises:
         ComplyCubeConfigurationError: The account's settings are missing or wrong.
     """
-    inbox.enqueue_sessions(get_account(account), session_ids, inbox.REASON_CHUNK)
+    pending.enqueue_sessions(get_account(account), session_ids, pending.REASON_CHUNK)
     return count_chunks(account)
 
 
 def count_chunks(account: str = "default") -> int:
     """Return how many calls of ``process_chunk`` the sessions need that are handed out."""
-    return -(-inbox.count_pending(get_account(account), inbox.REASON_CHUNK) // CHUNK_SIZE)
+    return -(-pending.count_pending(get_account(account), pending.REASON_CHUNK) // CHUNK_SIZE)
 
 
 def process_here(account: str) -> None:
@@ -196,7 +197,7 @@ def work_in_background(name: str) -> None:
             account,
             lambda r: r.due.process(
                 most=1,
-                reason=inbox.REASON_WEBHOOK,
+                reason=pending.REASON_WEBHOOK,
                 go_on=lambda: r.is_answered and has_room(account),
             ),
             one_at_a_time=True,

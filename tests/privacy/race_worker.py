@@ -55,7 +55,8 @@ def main(writer: str, first: str) -> None:
     )
     from complycube_sessions.privacy import tombstones
     from complycube_sessions.privacy.erase import erase_client
-    from complycube_sessions.webhooks import inbox, receive
+    from complycube_sessions.sync import pending
+    from complycube_sessions.webhooks import receive
     from complycube_sessions.webhooks.receive import EventPayload
 
     def store(session_id: str) -> None:
@@ -71,7 +72,7 @@ def main(writer: str, first: str) -> None:
     writers: dict[str, Callable[[], object]] = {
         "store": lambda: store(NEW),
         "event": receive_event,
-        "queue": lambda: inbox.enqueue_sessions(get_account(), [KNOWN], inbox.REASON_WEBHOOK),
+        "queue": lambda: pending.enqueue_sessions(get_account(), [KNOWN], pending.REASON_WEBHOOK),
     }
     store(KNOWN)
     pause, errors = Pause(), []

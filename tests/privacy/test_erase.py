@@ -28,8 +28,9 @@ from complycube_sessions.privacy.erase import erase_client
 from complycube_sessions.privacy.removal import Removal
 from complycube_sessions.services import refresh_session, refresh_sessions
 from complycube_sessions.sync import batch
+from complycube_sessions.sync.pending import REASON_CHUNK, enqueue_sessions
 from complycube_sessions.sync.run import RunRecord
-from complycube_sessions.webhooks import inbox, processing
+from complycube_sessions.webhooks import processing
 from tests.admin.builders import make_staff
 from tests.admin.conftest import SignIn
 from tests.builders import default_account, session_row
@@ -330,7 +331,7 @@ def test_admin__cannot_bring_back(
 def test_queue__leaves_out_the_erased(person: Person) -> None:
     """What hands sessions to other workers makes none of an erased person due."""
     erase_client(person.client_id)
-    inbox.enqueue_sessions(default_account(), [*person.sessions[:2], "new"], inbox.REASON_CHUNK)
+    enqueue_sessions(default_account(), [*person.sessions[:2], "new"], REASON_CHUNK)
     assert PendingRefresh.objects.filter(reason="chunk").get().session_id == "new"
     assert_nowhere(person)
 

@@ -36,6 +36,7 @@ from complycube_sessions.models import (
 )
 from complycube_sessions.services import refresh_session, refresh_sessions
 from complycube_sessions.statistics.overview import freshness
+from complycube_sessions.sync.pending import claim_pending, visibility_timeout
 from complycube_sessions.sync.request_budget import FARTHEST, DatabaseSlots, has_room
 from complycube_sessions.webhooks import inbox, processing
 from complycube_sessions.webhooks.health import silent_accounts
@@ -190,7 +191,7 @@ def test_event__taken_by_a_clock_that_was_set_back(
             api.add_session(number),
             number,
             received_at=then,
-            next_try_at=then + inbox.visibility_timeout(1),
+            next_try_at=then + visibility_timeout(1),
         )
         for number in range(3)
     ]
@@ -231,14 +232,14 @@ def test_waiting__within_its_delay_is_no_fault(
     )
     account = default_account()
     assert inbox.claim_events(account, most=10) == []
-    assert inbox.claim_pending(account, most=10) == []
+    assert claim_pending(account, most=10) == []
     assert resets(caplog) == []
 
     later = now + own + timedelta(minutes=2)
     WebhookEvent.objects.update(next_try_at=later)
     PendingRefresh.objects.filter(pk=pending.pk).update(next_try_at=later)
     assert len(inbox.claim_events(account, most=10)) == 1
-    assert inbox.claim_pending(account, most=10) == ["b"]
+    assert claim_pending(account, most=10) == ["b"]
     assert len(resets(caplog)) == 2
 
 
@@ -278,8 +279,8 @@ def test_dry_run__counts_what_waits_for_such_a_time(api: FakeAPI, ahead: timedel
 
 def test_hold__is_bounded_whatever_is_held() -> None:
     """No worker holds what it has taken for longer than others can tell from a fault of a clock."""
-    assert inbox.visibility_timeout(1) == timedelta(seconds=62)
-    assert inbox.visibility_timeout(10_000) == clocks.LONGEST_HOLD
+    assert visibility_timeout(1) == timedelta(seconds=62)
+    assert visibility_timeout(10_000) == clocks.LONGEST_HOLD
 
 
 # Somebody waits for a page

@@ -128,8 +128,7 @@ def workers(start: Callable[[int], subprocess.Popen[bytes]]) -> Iterator[list[An
 
 
 STORE = """
-from complycube_sessions.webhooks.receive import EventPayload
-from complycube_sessions.webhooks.inbox import store_event
+from complycube_sessions.webhooks.receive import EventPayload, store_event
 def store(number, session_id):
     return store_event("default", EventPayload(
         f"evt{number}", "workflow.session.completed", session_id, "", "", "", None))

@@ -24,6 +24,7 @@ from complycube_sessions.models import (
     WorkflowSession,
 )
 from complycube_sessions.services import refresh_sessions
+from complycube_sessions.sync.pending import claim_pending
 from complycube_sessions.sync.request_budget import DatabaseSlots, has_room
 from complycube_sessions.webhooks import inbox, processing
 from tests.builders import default_account, session_row
@@ -564,7 +565,7 @@ def test_hand_out__a_lost_chunk_is_the_next_runs(api: FakeAPI) -> None:
     """Sessions that a killed worker had taken are fetched by the next run."""
     ids = {api.add_session(number) for number in range(3)}
     refresh_sessions(hand_out=True)
-    assert set(inbox.claim_pending(default_account(), most=10)) == ids
+    assert set(claim_pending(default_account(), most=10)) == ids
     assert refresh_sessions().fetched == 0  # they are still another's
     PendingRefresh.objects.update(next_try_at=timezone.now())
     assert refresh_sessions().fetched == 3

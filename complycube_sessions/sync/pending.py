@@ -1,0 +1,195 @@
+"""
+The sessions that are due: claimed in turn, made due again, later each time, where they failed.
+
+A row is claimed by moving its ``next_try_at`` on, not by a lock: it costs one short transaction, works on every
+database, and the death of a worker delays what it held by a minute or two.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Final, TypeVar
+
+from django.db import connections, models, transaction
+from django.db.models import Q, QuerySet
+from django.utils import timezone
+
+from complycube_sessions.conf import Account
+from complycube_sessions.db import clocks
+from complycube_sessions.db.bulk import upsert
+from complycube_sessions.db.clocks import FIRST_DELAY, LEEWAY, LONGEST_HOLD, MAX_DELAY
+from complycube_sessions.db.connections import retry_transient, write_alias
+from complycube_sessions.models import PendingRefresh
+from complycube_sessions.privacy import tombstones
+
+REASON_WEBHOOK: Final = "webhook"
+REASON_CHUNK: Final = "chunk"
+WRITTEN_AT_ONCE: Final = 500
+
+Row = TypeVar("Row", bound=models.Model)
+
+
+def claim_pending(account: Account, *, most: int, reason: str | None = None) -> list[str]:
+    """Claim up to ``most`` sessions that are due, those that wait longest first."""
+
+    def claim() -> list[PendingRefresh]:
+        due = pending_sessions(account).filter(next_try_at__lte=timezone.now())
+        if reason is not None:
+            due = due.filter(reason=reason)
+        return claim_rows(due.order_by("next_try_at", "pk"), most)
+
+    claimed = claim()
+    now = timezone.now()
+    # What was asked for at a time that is still to come, no fetch would settle.
+    if not claimed or any(not clocks.is_believable(row.requested_at, now) for row in claimed):
+        is_reset = _reset_pending(account)
+        claimed = claimed or (claim() if is_reset else [])
+    return [row.session_id for row in claimed]
+
+
+def release_pending(account: Account, session_ids: Sequence[str]) -> None:
+    """Let others take sessions that were claimed and not asked for."""
+    pending_sessions(account).filter(session_id__in=session_ids).update(next_try_at=timezone.now())
+
+
+def count_pending(account: Account, reason: str) -> int:
+    """Return how many sessions wait to be fetched for that reason, due or not."""
+    return pending_sessions(account).filter(reason=reason).count()
+
+
+def enqueue_sessions(account: Account, session_ids: Iterable[str], reason: str) -> None:
+    """
+    Make sessions due for a fetch by whoever claims them first; those that wait are due at once.
+
+    Sessions of erased persons are left out.
+    """
+    alias = write_alias()
+    now = timezone.now()
+    rows = [
+        PendingRefresh(
+            account=account.name,
+            session_id=session_id,
+            reason=reason,
+            requested_at=now,
+            next_try_at=now,
+        )
+        for session_id in sorted(session_ids)
+    ]
+    for some in tombstones.chunks(rows, WRITTEN_AT_ONCE):
+        with transaction.atomic(using=alias):
+            tombstones.lock_shared(account.name, alias)
+            erased = tombstones.find(
+                account.name, sessions=[row.session_id for row in some]
+            ).sessions
+            upsert(
+                [row for row in some if row.session_id not in erased],
+                unique=["account", "session_id"],
+                update=["reason", "requested_at", "next_try_at"],
+                alias=alias,
+            )
+
+
+def not_yet_due(account: Account, session_ids: Sequence[str]) -> set[str]:
+    """Return those of the ids that failed lately and wait for a later run."""
+    now = timezone.now()
+    rows = PendingRefresh.objects.using(write_alias()).filter(
+        Q(next_try_at__gt=now), account=account.name, session_id__in=session_ids
+    )
+    rows = rows.exclude(clocks.waits_too_long(now))
+    return set(rows.values_list("session_id", flat=True))
+
+
+def delete_pending(account: Account, session_id: str) -> None:
+    """Forget that a session is due: the API does not know it, and no row of it is stored."""
+    rows = PendingRefresh.objects.using(write_alias())
+    rows.filter(account=account.name, session_id=session_id).delete()
+
+
+def postpone(account: str, failed: Mapping[str, str], alias: str) -> None:
+    """Make sessions that failed due again, each later than the time before."""
+    with transaction.atomic(using=alias):
+        tombstones.lock_shared(account, alias)
+        _postpone_rest(account, tombstones.redact_erased(account, failed), alias)
+
+
+def _postpone_rest(account: str, failed: Mapping[str, str], alias: str) -> None:
+    now = timezone.now()
+    known = PendingRefresh.objects.using(alias).filter(account=account, session_id__in=list(failed))
+    attempts = dict(known.values_list("session_id", "attempts"))
+    rows = [
+        PendingRefresh(
+            account=account,
+            session_id=session_id,
+            reason="failed",
+            requested_at=now,
+            attempts=attempts.get(session_id, 0) + 1,
+            next_try_at=now
+            + min(MAX_DELAY, FIRST_DELAY * 2 ** min(attempts.get(session_id, 0), 20)),
+            error=reason,
+        )
+        for session_id, reason in failed.items()
+    ]
+    upsert(
+        rows,
+        unique=["account", "session_id"],
+        update=["attempts", "next_try_at", "error"],
+        alias=alias,
+    )
+
+
+def visibility_timeout(sessions: int) -> timedelta:
+    """Return for how long a worker may hold so many sessions before others take them."""
+    return min(LONGEST_HOLD, timedelta(seconds=60 + 2 * sessions))
+
+
+def tell_reset(account: Account, what: str, count: int) -> int:
+    """Log that a wrong clock had made rows wait, where any did, and return how many."""
+    if count:
+        text = f"{count} waiting {what}{'s' if count > 1 else ''} lay further ahead than can be"
+        clocks.tell_reset(text, account=account.name)
+    return count
+
+
+def claim_rows(due: QuerySet[Row], most: int) -> list[Row]:
+    """Claim up to ``most`` of the rows, in their order, until the visibility timeout is over."""
+    alias = write_alias()
+    skip = connections[alias].features.has_select_for_update_skip_locked
+
+    def claim() -> list[Row]:
+        with transaction.atomic(using=alias):
+            rows = list(due.using(alias).select_for_update(skip_locked=skip)[:most])
+            taken = due.model._default_manager.using(alias).filter(pk__in=[row.pk for row in rows])
+            if rows:
+                taken.update(next_try_at=timezone.now() + visibility_timeout(len(rows)))
+        return rows
+
+    return retry_transient(claim, alias=alias)
+
+
+def that_failed(rows: QuerySet[Row], now: datetime) -> QuerySet[Row]:
+    """Narrow rows to those that wait because something failed, not because a worker has them."""
+    return rows.filter(next_try_at__gt=now).exclude(error="")
+
+
+def pending_sessions(account: Account) -> QuerySet[PendingRefresh]:
+    """Return the sessions of an account that wait to be fetched, due or not."""
+    return PendingRefresh.objects.using(write_alias()).filter(account=account.name)
+
+
+def _reset_pending(account: Account) -> int:
+    """
+    Make sessions due that wait for a time that no right clock has set, and return how many rows were wrong.
+
+    What was asked for at a time that is still to come was asked for now at the latest: a fetch that begins
+    from here on settles it.
+    """
+    now = timezone.now()
+    waiting, asked = clocks.waits_too_long(now), Q(requested_at__gt=now + LEEWAY)
+    wrong = pending_sessions(account).filter(waiting | asked)
+    pks = list(wrong.values_list("pk", flat=True))
+    if pks:
+        rows = pending_sessions(account).filter(pk__in=pks)
+        rows.filter(waiting).update(next_try_at=now)
+        rows.filter(asked).update(requested_at=now)
+    return tell_reset(account, "session", len(pks))
