@@ -67,7 +67,8 @@ class SessionChangeList(BoundedChangeList):
         specs: list[Any] = found[0]
         asked = sum(bool(spec.chosen_text()) for spec in specs) + len(found[2]) + bool(self.query)
         if asked == 1:
-            self.root_queryset = expecting_one_question(self.root_queryset)
+            sessions: Any = self.root_queryset
+            self.root_queryset = expecting_one_question(sessions)
         return found
 
     def _get_default_ordering(self) -> list[str]:
