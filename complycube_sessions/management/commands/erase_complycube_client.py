@@ -93,11 +93,7 @@ class Command(BaseCommand):
                 self.stdout.write(json.dumps({"erased": False, "found": False, "near": error.near}))
             raise CommandError(f"{error}{_advice(error.near)}", returncode=REFUSED) from None
         except ComplyCubeProtectedError as error:
-            if options["json"]:
-                self.stdout.write(json.dumps({"erased": False, "protected": error.reasons}))
-            else:
-                for session_id, why in error.reasons.items():
-                    self.stderr.write(f"{session_id}: {why}")
+            self._print_protected(error.reasons, as_json=options["json"])
             raise CommandError(
                 f"{error} Use --override REASON to erase anyway.", returncode=REFUSED
             ) from None
@@ -107,6 +103,13 @@ class Command(BaseCommand):
             raise CommandError(
                 f"{counted(removed.left_count, 'session')} {verb}.", returncode=REFUSED
             )
+
+    def _print_protected(self, reasons: dict[str, str], *, as_json: bool) -> None:
+        if as_json:
+            self.stdout.write(json.dumps({"erased": False, "protected": reasons}))
+            return
+        for session_id, why in reasons.items():
+            self.stderr.write(f"{session_id}: {why}")
 
     def _print(self, removed: Removed, *, dry_run: bool, as_json: bool) -> None:
         if as_json:
