@@ -26,6 +26,7 @@ from django.utils.safestring import SafeString
 from django.utils.text import capfirst
 from django.utils.translation import gettext as _
 
+from complycube_sessions.admin import display
 from complycube_sessions.admin.paging import BoundedChangeList
 from complycube_sessions.db.connections import patience
 from complycube_sessions.models import PendingRefresh, WorkflowSession
@@ -318,3 +319,13 @@ def column(
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Describe a method of an admin class as a column of its list."""
     return admin.display(description=description, ordering=ordering)
+
+
+def time_column(field: str, description: Any, *, ordering: str | None = None) -> Callable[..., Any]:
+    """Return a column that shows a time of the row, whose zone stands above the list."""
+
+    @column(description, ordering=ordering)
+    def shown(self: ReadOnlyAdmin, row: models.Model) -> SafeString | str:
+        return display.moment(getattr(row, field), with_zone=False)
+
+    return shown

@@ -11,7 +11,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from complycube_sessions.admin import display, filters
-from complycube_sessions.admin.base import ReadOnlyAdmin, column
+from complycube_sessions.admin.base import ReadOnlyAdmin, column, time_column
 from complycube_sessions.models import SessionChange
 
 
@@ -31,9 +31,7 @@ class SessionChangeAdmin(ReadOnlyAdmin):
     search_help_text = gettext_lazy("A session id.")
     page_template = "record.html"
 
-    @column(gettext_lazy("observed"), ordering="observed_at")
-    def observed(self, change: SessionChange) -> SafeString | str:
-        return display.moment(change.observed_at, with_zone=False)
+    observed = time_column("observed_at", gettext_lazy("observed"), ordering="observed_at")
 
     @column(gettext_lazy("session"))
     def session_page(self, change: SessionChange) -> SafeString:
@@ -53,9 +51,7 @@ class SessionChangeAdmin(ReadOnlyAdmin):
     def after(self, change: SessionChange) -> SafeString:
         return display.change_value(change, change.new)
 
-    @column(gettext_lazy("changed"))
-    def changed(self, change: SessionChange) -> SafeString | str:
-        return display.moment(change.changed_at, with_zone=False)
+    changed = time_column("changed_at", gettext_lazy("changed"))
 
     @column(gettext_lazy("source"))
     def source_label(self, change: SessionChange) -> SafeString:

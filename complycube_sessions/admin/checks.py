@@ -13,7 +13,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, pgettext
 
 from complycube_sessions.admin import display, filters
-from complycube_sessions.admin.base import ReadOnlyAdmin, allowed, column
+from complycube_sessions.admin.base import ReadOnlyAdmin, allowed, column, time_column
 from complycube_sessions.admin.paging import BoundedChangeList
 from complycube_sessions.admin.tree import tree
 from complycube_sessions.models import RelatedCheck
@@ -102,9 +102,7 @@ class RelatedCheckAdmin(ReadOnlyAdmin):
     def session_code(self, check: RelatedCheck) -> SafeString:
         return format_html("<code>{}</code>", check.session_id)
 
-    @column(gettext_lazy("updated"), ordering="updated_at")
-    def updated(self, check: RelatedCheck) -> SafeString | str:
-        return display.moment(check.updated_at, with_zone=False)
+    updated = time_column("updated_at", gettext_lazy("updated"), ordering="updated_at")
 
     def page_context(self, request: HttpRequest, row: RelatedCheck) -> dict[str, Any]:
         sensitive = self.has_sensitive_permission(request)

@@ -13,7 +13,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
 from complycube_sessions.admin import display, filters
-from complycube_sessions.admin.base import ReadOnlyAdmin, column
+from complycube_sessions.admin.base import ReadOnlyAdmin, column, time_column
 from complycube_sessions.models import WebhookEvent
 from complycube_sessions.webhooks import inbox
 from complycube_sessions.webhooks.dispatch import process_soon
@@ -94,9 +94,7 @@ class WebhookEventAdmin(ReadOnlyAdmin):
             )
         messages.success(request, text % {"count": count})
 
-    @column(gettext_lazy("received"), ordering="received_at")
-    def received(self, event: WebhookEvent) -> SafeString | str:
-        return display.moment(event.received_at, with_zone=False)
+    received = time_column("received_at", gettext_lazy("received"), ordering="received_at")
 
     @column(gettext_lazy("type"))
     def type_name(self, event: WebhookEvent) -> SafeString:
@@ -112,9 +110,7 @@ class WebhookEventAdmin(ReadOnlyAdmin):
     def state(self, event: WebhookEvent) -> SafeString:
         return state_look(event).badge
 
-    @column(gettext_lazy("next try"))
-    def next_try(self, event: WebhookEvent) -> SafeString | str:
-        return display.moment(event.next_try_at, with_zone=False)
+    next_try = time_column("next_try_at", gettext_lazy("next try"))
 
     @column(gettext_lazy("error"))
     def error_text(self, event: WebhookEvent) -> str:

@@ -12,7 +12,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from complycube_sessions.admin import display, filters
-from complycube_sessions.admin.base import ReadOnlyAdmin, column
+from complycube_sessions.admin.base import ReadOnlyAdmin, column, time_column
 from complycube_sessions.models import Erasure, PruneRun
 from complycube_sessions.privacy.tombstones import ANY_ACCOUNT, SHORT_DIGEST
 
@@ -50,9 +50,7 @@ class ErasureAdmin(ReadOnlyAdmin):
     def scope(self, erasure: Erasure) -> str:
         return _("all accounts") if erasure.account == ANY_ACCOUNT else erasure.account
 
-    @column(gettext_lazy("erased"), ordering="erased_at")
-    def erased(self, erasure: Erasure) -> SafeString | str:
-        return display.moment(erasure.erased_at, with_zone=False)
+    erased = time_column("erased_at", gettext_lazy("erased"), ordering="erased_at")
 
     @column(gettext_lazy("reason"))
     def why(self, erasure: Erasure) -> str:
@@ -86,9 +84,7 @@ class PruneRunAdmin(ReadOnlyAdmin):
     ordering = ["-started_at", "-id"]
     page_template = "record.html"
 
-    @column(gettext_lazy("started"), ordering="started_at")
-    def started(self, run: PruneRun) -> SafeString | str:
-        return display.moment(run.started_at, with_zone=False)
+    started = time_column("started_at", gettext_lazy("started"), ordering="started_at")
 
     @column(gettext_lazy("rows removed"))
     def rows(self, run: PruneRun) -> int:

@@ -13,7 +13,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, pgettext
 
 from complycube_sessions.admin import display, filters
-from complycube_sessions.admin.base import ReadOnlyAdmin, column
+from complycube_sessions.admin.base import ReadOnlyAdmin, column, time_column
 from complycube_sessions.models import PendingRefresh, RefreshRun
 from complycube_sessions.wording import beside
 
@@ -49,9 +49,7 @@ class RefreshRunAdmin(ReadOnlyAdmin):
         is_page = resolved is not None and "object_id" in resolved.kwargs
         return runs if is_page else runs.defer("errors")
 
-    @column(gettext_lazy("started"), ordering="started_at")
-    def started(self, run: RefreshRun) -> SafeString | str:
-        return display.moment(run.started_at, with_zone=False)
+    started = time_column("started_at", gettext_lazy("started"), ordering="started_at")
 
     @column(gettext_lazy("state"), ordering="state")
     def state_badge(self, run: RefreshRun) -> SafeString:
@@ -114,13 +112,9 @@ class PendingRefreshAdmin(ReadOnlyAdmin):
     search_help_text = gettext_lazy("A session id.")
     page_template = "record.html"
 
-    @column(gettext_lazy("requested"), ordering="requested_at")
-    def requested(self, pending: PendingRefresh) -> SafeString | str:
-        return display.moment(pending.requested_at, with_zone=False)
+    requested = time_column("requested_at", gettext_lazy("requested"), ordering="requested_at")
 
-    @column(gettext_lazy("next try"), ordering="next_try_at")
-    def next_try(self, pending: PendingRefresh) -> SafeString | str:
-        return display.moment(pending.next_try_at, with_zone=False)
+    next_try = time_column("next_try_at", gettext_lazy("next try"), ordering="next_try_at")
 
     @column(gettext_lazy("error"))
     def error_text(self, pending: PendingRefresh) -> str:

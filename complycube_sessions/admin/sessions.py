@@ -16,7 +16,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from complycube_sessions.admin import display, filters
-from complycube_sessions.admin.base import APP_LABEL, ReadOnlyAdmin, column
+from complycube_sessions.admin.base import APP_LABEL, ReadOnlyAdmin, column, time_column
 from complycube_sessions.admin.evidence import evidence_view, report_view
 from complycube_sessions.admin.export import export_view, xlsx_is_there
 from complycube_sessions.admin.freshness import freshness_line
@@ -168,21 +168,15 @@ class WorkflowSessionAdmin(ReadOnlyAdmin):
     def check_marks(self, session: WorkflowSession) -> SafeString | str:
         return check_marks(session.check_words)  # type: ignore[attr-defined] # the list tells them
 
-    @column(gettext_lazy("created"), ordering="created_at")
-    def created(self, session: WorkflowSession) -> SafeString | str:
-        return display.moment(session.created_at, with_zone=False)
+    created = time_column("created_at", gettext_lazy("created"), ordering="created_at")
 
     @column(gettext_lazy("time to complete"))
     def time_to_complete(self, session: WorkflowSession) -> str:
         return display.duration(display.between(session.created_at, session.completed_at))
 
-    @column(gettext_lazy("updated"), ordering="updated_at")
-    def updated(self, session: WorkflowSession) -> SafeString | str:
-        return display.moment(session.updated_at, with_zone=False)
+    updated = time_column("updated_at", gettext_lazy("updated"), ordering="updated_at")
 
-    @column(gettext_lazy("fetched"), ordering="fetched_at")
-    def fetched(self, session: WorkflowSession) -> SafeString | str:
-        return display.moment(session.fetched_at, with_zone=False)
+    fetched = time_column("fetched_at", gettext_lazy("fetched"), ordering="fetched_at")
 
     def page_context(self, request: HttpRequest, row: WorkflowSession) -> dict[str, Any]:
         return session_context(self, request, row)
