@@ -14,7 +14,8 @@ from django.utils.translation import gettext_lazy
 from complycube_sessions.admin import display, filters
 from complycube_sessions.admin.base import ReadOnlyAdmin, column, time_column
 from complycube_sessions.models import Erasure, PruneRun
-from complycube_sessions.privacy.tombstones import ANY_ACCOUNT, SHORT_DIGEST
+from complycube_sessions.privacy.digests import SHORT_DIGEST
+from complycube_sessions.privacy.tombstones import ANY_ACCOUNT
 
 
 class ErasureKindListFilter(filters.WordListFilter):

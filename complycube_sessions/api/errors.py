@@ -14,7 +14,8 @@ from urllib.parse import urlsplit
 import requests
 import urllib3
 
-from complycube_sessions.api.payloads import in_utc, load_json
+from complycube_sessions.api.storable_json import load_json
+from complycube_sessions.api.values import in_utc
 from complycube_sessions.exceptions import (
     ComplyCubeAPIError,
     ComplyCubeAuthenticationError,

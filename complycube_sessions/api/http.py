@@ -30,8 +30,8 @@ from complycube_sessions.api.errors import (
     parse_http_date,
     without_key,
 )
-from complycube_sessions.api.payloads import load_json
 from complycube_sessions.api.sealing import sealed
+from complycube_sessions.api.storable_json import load_json
 from complycube_sessions.api.throttle import Throttle
 from complycube_sessions.api.transport import BoundedAdapter
 from complycube_sessions.conf import Account

@@ -10,45 +10,34 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
-import re
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from itertools import count
 from typing import Any, Final, Generic, Literal, TypeVar
 
 from complycube_sessions.api.cutting import without_files, without_oversized_text
+from complycube_sessions.api.ids import ID_LENGTH as ID_LENGTH
+from complycube_sessions.api.ids import printable_id as printable_id
+from complycube_sessions.api.ids import validate_id as validate_id
+from complycube_sessions.api.storable_json import NumberMark as NumberMark
+from complycube_sessions.api.storable_json import clean_json
+from complycube_sessions.api.storable_json import load_json as load_json
+from complycube_sessions.api.values import MAX_CLOCK_AHEAD as MAX_CLOCK_AHEAD
+from complycube_sessions.api.values import (
+    as_list,
+    cut_text,
+    known_time,
+    plain_text,
+    vendor_clock,
+    whole_number,
+)
+from complycube_sessions.api.values import key_text as key_text
+from complycube_sessions.api.values import parse_time as parse_time
 from complycube_sessions.exceptions import ComplyCubeInvalidIdError, ComplyCubePayloadError
 
-ID_LENGTH: Final = 128
 NAME_LENGTH: Final = 255
 WORD_LENGTH: Final = 64
-# MariaDB refuses JSON that is nested deeper than 31 levels; one limit keeps all copies equal.
-MAX_DEPTH: Final = 30
-# Python reads JSON with recursion, to a depth that differs between its versions.
-MAX_READ_DEPTH: Final = 100
-MAX_READ_BRACKETS: Final = 1_000_000
-MAX_DIGITS: Final = 300
-FIRST_INEXACT_FLOAT: Final = 2.0**53
-MAX_CLOCK_AHEAD: Final = timedelta(days=1)
-BIGINT_MAX: Final = 2**63 - 1
-
-# An id is opaque, but it becomes part of an address: nothing that could end or climb the path.
-_SAFE_ID = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.~:=+@-]{0,127}")
-# A text, whole or cut off, or a bracket outside of any text.
-_JSON_STRUCTURE = re.compile(r'"(?:[^"\\]|\\.)*+"?|[\[\]{}]', re.DOTALL)
-# NUL is refused by PostgreSQL, lone surrogates cannot be encoded by any driver.
-_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
-_REPLACEMENT = "\ufffd"
-# `fromisoformat` also takes week dates and bare dates, which are no times.
-_TIME = re.compile(r"\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}.*", re.ASCII)
-
-
-class NumberMark(str):
-    """The mark in place of a number that no database holds: to be stored and read, never to compare by."""
-
-    __slots__ = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,46 +133,6 @@ class ListPage(Generic[Item]):
     unreadable: dict[str, str]
 
 
-def validate_id(value: object) -> str:
-    """
-    Return the id if it may become a part of an address.
-
-    Raises:
-        ComplyCubeInvalidIdError: It is not text, is empty or too long, or holds other characters than
-            letters, digits and ``_ . ~ : = + @ -``, or ``..``.
-    """
-    if isinstance(value, str) and _SAFE_ID.fullmatch(value) and ".." not in value:
-        return value
-    raise ComplyCubeInvalidIdError(
-        f"{printable_id(value)} is not a possible id: it must have 1 to {ID_LENGTH} letters, digits or "
-        "_ . ~ : = + @ -, as the ComplyCube portal shows it."
-    )
-
-
-def printable_id(value: object) -> str:
-    """Return something short and harmless that names an id in a message."""
-    text = value if isinstance(value, str) else type(value).__name__
-    return ascii(text[:ID_LENGTH])
-
-
-def load_json(body: bytes) -> Any:
-    """
-    Return the JSON of a body; numbers that no database holds become marked text.
-
-    Raises:
-        ComplyCubePayloadError: The body is empty, not UTF-8, not JSON or nested without measure.
-    """
-    try:
-        text = body.decode("utf-8-sig")
-        try:
-            return _parse_json(text)
-        except RecursionError:
-            return _parse_json(_without_depth(text))
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
-        # The error's own text would show a piece of the body, which may be personal.
-        raise ComplyCubePayloadError(_not_json(body, type(error).__name__)) from None
-
-
 def parse_session(
     data: Any, *, session_id: str, answered_at: datetime | None = None
 ) -> SessionPayload:
@@ -203,7 +152,7 @@ def parse_session(
     """
     told = _own_object(data, session_id, "workflow session")
     raw = without_files(told)
-    clock = _clock(answered_at)
+    clock = vendor_clock(answered_at)
     return SessionPayload(
         id=session_id,
         # Two long ids that begin alike are two ids: what is compared is read before anything is cut.
@@ -213,17 +162,17 @@ def parse_session(
         outcome=key_text(told.get("outcome"), WORD_LENGTH),
         workflow_template_id=key_text(told.get("workflowTemplateId"), ID_LENGTH),
         workflow_template_name=cut_text(told.get("workflowTemplateName"), NAME_LENGTH),
-        workflow_template_description=_text(raw.get("workflowTemplateDescription")),
+        workflow_template_description=plain_text(raw.get("workflowTemplateDescription")),
         workflow_id=key_text(told.get("workflowId"), ID_LENGTH),
-        workflow_version=_whole_number(told.get("workflowVersion")),
-        workflow_description=_text(raw.get("workflowDescription")),
-        compliance_policies=_list(raw.get("compliancePolicies")),
-        policy_assurance=_list(raw.get("policyAssurance")),
-        tasks=_list(raw.get("tasks")),
+        workflow_version=whole_number(told.get("workflowVersion")),
+        workflow_description=plain_text(raw.get("workflowDescription")),
+        compliance_policies=as_list(raw.get("compliancePolicies")),
+        policy_assurance=as_list(raw.get("policyAssurance")),
+        tasks=as_list(raw.get("tasks")),
         last_completed_task_id=key_text(told.get("lastCompletedTaskId"), NAME_LENGTH),
-        created_at=_known_time(told.get("createdAt"), clock),
-        completed_at=_known_time(told.get("completedAt"), clock),
-        updated_at=_known_time(told.get("updatedAt"), clock),
+        created_at=known_time(told.get("createdAt"), clock),
+        completed_at=known_time(told.get("completedAt"), clock),
+        updated_at=known_time(told.get("updatedAt"), clock),
         related_checks=_related_checks(told.get("allRelatedChecks")),
         raw=raw,
     )
@@ -242,7 +191,7 @@ def parse_check(data: Any, *, check_id: str, answered_at: datetime | None = None
     told = _own_object(data, check_id, "check")
     found = told.get("result")
     result = without_oversized_text(found) if isinstance(found, dict) else {}
-    return _check(told, check_id, _clock(answered_at), result=result)
+    return _check(told, check_id, vendor_clock(answered_at), result=result)
 
 
 def parse_session_page(
@@ -257,7 +206,7 @@ def parse_session_page(
     Source:
         API reference, "List workflow sessions".
     """
-    clock = _clock(answered_at)
+    clock = vendor_clock(answered_at)
 
     def summary(raw: dict[str, Any], session_id: str) -> SessionSummary:
         return SessionSummary(
@@ -269,9 +218,9 @@ def parse_session_page(
             workflow_template_id=key_text(raw.get("workflowTemplateId"), ID_LENGTH),
             workflow_template_name=cut_text(raw.get("workflowTemplateName"), NAME_LENGTH),
             workflow_id=key_text(raw.get("workflowId"), ID_LENGTH),
-            workflow_version=_whole_number(raw.get("workflowVersion")),
-            created_at=_known_time(raw.get("createdAt"), clock),
-            updated_at=_known_time(raw.get("updatedAt"), clock),
+            workflow_version=whole_number(raw.get("workflowVersion")),
+            created_at=known_time(raw.get("createdAt"), clock),
+            updated_at=known_time(raw.get("updatedAt"), clock),
         )
 
     items, unreadable = _items(data)
@@ -303,7 +252,7 @@ def parse_check_page(
     Source:
         API reference, "List checks".
     """
-    clock = _clock(answered_at)
+    clock = vendor_clock(answered_at)
     items, unreadable = _items(data)
     checks: list[CheckPayload] = []
     for check_id, item in items:
@@ -314,67 +263,6 @@ def parse_check_page(
             check = replace(check, document_id="", monitored=None, raw={})
         checks.append(check)
     return ListPage(tuple(checks), **_envelope(data), unreadable=unreadable)
-
-
-def parse_time(value: object) -> datetime | None:
-    """Return an ISO 8601 time as aware UTC, or None where it cannot be read or does not exist."""
-    if not isinstance(value, str) or not _TIME.fullmatch(value.strip()):
-        return None
-    try:
-        return in_utc(datetime.fromisoformat(value.strip()))
-    except ValueError:
-        return None
-
-
-def in_utc(time: datetime) -> datetime | None:
-    """Return a time as aware UTC, or None at the ends of the calendar, where nothing can be added to it."""
-    try:
-        time = time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
-    except (ValueError, OverflowError):
-        return None
-    return time if 1900 <= time.year < 9999 else None
-
-
-def clean_json(value: Any, *, depth: int = 0) -> Any:
-    """Return JSON that all supported databases store: see the module's text and ``MAX_DEPTH``."""
-    if isinstance(value, str):
-        return value if isinstance(value, NumberMark) else clean_text(value)
-    if isinstance(value, float):
-        if not math.isfinite(value):
-            return f"[{value}]"
-        # PostgreSQL gives 1e23 back as 10 ** 23, which that float is not: it would differ for ever.
-        return int(value) if abs(value) >= FIRST_INEXACT_FLOAT else value
-    if isinstance(value, dict | list) and depth >= MAX_DEPTH:
-        return f"[cut: nested deeper than {MAX_DEPTH} levels]" if value else value
-    if isinstance(value, dict):
-        return {clean_text(str(k)): clean_json(v, depth=depth + 1) for k, v in value.items()}
-    if isinstance(value, list):
-        return [clean_json(item, depth=depth + 1) for item in value]
-    return value
-
-
-def clean_text(text: str) -> str:
-    """Return text without NUL and lone surrogates, each replaced by U+FFFD."""
-    return _UNSTORABLE.sub(_REPLACEMENT, text)
-
-
-def cut_text(value: object, length: int) -> str:
-    """Return text for people that fits a column of ``length``; a cut ends in ``…``."""
-    text = _text(value)
-    return text if len(text) <= length else f"{text[: length - 1]}…"
-
-
-def key_text(value: object, length: int) -> str:
-    """
-    Return text to compare by that fits a column; a cut ends in a hash, so that it stays distinct.
-
-    Of a number that no database holds nothing is left that could tell it from another: it is ``""``.
-    """
-    text = "" if isinstance(value, NumberMark) else _text(value)
-    if len(text) <= length:
-        return text
-    digest = hashlib.sha256(text.encode()).hexdigest()[:16]
-    return f"{text[: length - 18]}…~{digest}"
 
 
 def _own_object(data: Any, asked_id: str, kind: str) -> dict[str, Any]:
@@ -433,11 +321,11 @@ def _envelope(data: Any) -> dict[Literal["page", "pages", "total_items"], int]:
     items = data.get("items")
     if items is not None and not isinstance(items, list):
         raise ComplyCubePayloadError(f"The items of the list are {_kind(items)}.")
-    total = _whole_number(data.get("totalItems"))
+    total = whole_number(data.get("totalItems"))
     if total is None or total < 0:
         raise ComplyCubePayloadError("The list does not tell how many items there are.")
-    page = _whole_number(data.get("page")) or 1
-    return {"page": page, "pages": _whole_number(data.get("pages")) or 0, "total_items": total}
+    page = whole_number(data.get("page")) or 1
+    return {"page": page, "pages": whole_number(data.get("pages")) or 0, "total_items": total}
 
 
 def _check(
@@ -457,8 +345,8 @@ def _check(
         type=key_text(told.get("type"), WORD_LENGTH),
         status=key_text(told.get("status"), WORD_LENGTH),
         outcome=key_text(outcome.get("outcome"), WORD_LENGTH),
-        created_at=_known_time(told.get("createdAt"), clock),
-        updated_at=_known_time(told.get("updatedAt"), clock),
+        created_at=known_time(told.get("createdAt"), clock),
+        updated_at=known_time(told.get("updatedAt"), clock),
         result=result,
         document_id=key_text(told.get("documentId"), ID_LENGTH),
         monitored=monitored if isinstance(monitored, bool) else None,
@@ -484,83 +372,9 @@ def _related_checks(value: object) -> tuple[RelatedCheckRef, ...]:
     return tuple(found.values())
 
 
-def _known_time(value: object, clock: datetime) -> datetime | None:
-    time = parse_time(value)
-    return None if time is None or time > clock + MAX_CLOCK_AHEAD else time
-
-
-def _clock(answered_at: datetime | None) -> datetime:
-    return answered_at or datetime.now(UTC)
-
-
-def _text(value: object) -> str:
-    if isinstance(value, str):
-        return clean_text(value)
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        return str(value)
-    return ""
-
-
-def _whole_number(value: object) -> int | None:
-    if isinstance(value, str) and re.fullmatch(r"[+-]?\d{1,18}", value.strip(), re.ASCII):
-        value = int(value)
-    if isinstance(value, float) and value.is_integer():
-        value = int(value)
-    if isinstance(value, bool) or not isinstance(value, int):
-        return None
-    return value if abs(value) <= BIGINT_MAX else None
-
-
-def _list(value: object) -> list[Any]:
-    if value is None:
-        return []
-    return value if isinstance(value, list) else [value]
-
-
-def _parse_json(text: str) -> Any:
-    return json.loads(
-        text, parse_int=_parse_int, parse_constant=lambda name: NumberMark(f"[{name}]")
-    )
-
-
-def _without_depth(text: str) -> str:
-    """
-    Return JSON text in which whatever is nested deeper than ``MAX_READ_DEPTH`` is null.
-
-    ``clean_json`` puts its mark in place of that and of a little more.
-    """
-    if text.count("[") + text.count("{") > MAX_READ_BRACKETS:
-        raise ComplyCubePayloadError("The answer is nested too deep to be read.")
-    kept: list[str] = []
-    depth = start = 0
-    for token in _JSON_STRUCTURE.finditer(text):
-        if token[0] in "[{":
-            depth += 1
-            if depth == MAX_READ_DEPTH + 1:
-                kept += [text[start : token.start()], "null"]
-        elif token[0] in "]}":
-            if depth == MAX_READ_DEPTH + 1:
-                start = token.end()
-            depth -= 1
-    return "".join(kept) if depth > MAX_READ_DEPTH else "".join([*kept, text[start:]])
-
-
-def _parse_int(digits: str) -> int | NumberMark:
-    if len(digits) <= MAX_DIGITS:
-        return int(digits)
-    return NumberMark(f"[number of {len(digits)} digits]")
-
-
 def _kind(value: object) -> str:
     if value is None:
         return "null"
     return {dict: "an object", list: "a list", str: "a text", bool: "a boolean"}.get(
         type(value), "a number"
     )
-
-
-def _not_json(body: bytes, name: str) -> str:
-    if not body.strip():
-        return "The answer is empty."
-    what = "HTML" if body.lstrip()[:1] == b"<" else "not JSON"
-    return f"The answer is {what} ({len(body)} bytes, {name})."

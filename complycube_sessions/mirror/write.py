@@ -9,13 +9,13 @@ one waits and compares its copy with what the other has written. Whoever was era
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final
 
-from django.db import DatabaseError, IntegrityError, InterfaceError, transaction
-from django.db.models import Exists, F, OuterRef, Q
+from django.db import DatabaseError, InterfaceError, transaction
+from django.db.models import Exists, OuterRef
 from django.utils import timezone
 
 from complycube_sessions import signals
@@ -36,6 +36,9 @@ from complycube_sessions.db.connections import (
     write_alias,
 )
 from complycube_sessions.exceptions import ComplyCubeOwnershipError, ComplyCubeStorageError
+from complycube_sessions.mirror.announce import OnSignal, is_owed, send_signals
+from complycube_sessions.mirror.announce import announce_outcomes as announce_outcomes
+from complycube_sessions.mirror.erased import Refused, refuse_erased
 from complycube_sessions.mirror.merge import (
     SESSION_CONTENT,
     Effect,
@@ -43,24 +46,19 @@ from complycube_sessions.mirror.merge import (
     MergedSession,
     Observation,
     merge,
-    supersedes,
 )
 from complycube_sessions.models import (
     PendingRefresh,
     RelatedCheck,
     SessionNameWord,
-    WebhookEvent,
     WorkflowSession,
 )
 from complycube_sessions.models.name_words import name_rotations
 from complycube_sessions.privacy import tombstones
-from complycube_sessions.privacy.moved import moved_reason, remove_session, why_kept
-from complycube_sessions.privacy.removal import ReferencedError, why_left
+from complycube_sessions.privacy.digests import CLIENT, SESSION
 from complycube_sessions.statistics.by_day import mark_changed
 
 logger = logging.getLogger("complycube_sessions.store")
-
-OnSignal = Callable[[], object]
 
 # The mark of a row that this transaction inserted; it never leaves the transaction.
 _NOT_FETCHED: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -120,7 +118,7 @@ def store_batch(
             f"{ComplyCubeStorageError.__name__}: the database refused it ({type(error).__name__})."
         )
         return StoredBatch(failed={fetched[0].session_id: reason})
-    _send_signals(merged, source, alias, on_signal)
+    send_signals(merged, source, alias, on_signal)
     return stored
 
 
@@ -175,21 +173,6 @@ def mark_missing(account: Account, answers: Mapping[str, datetime]) -> Missing:
     return retry_transient(write, alias=alias) if answers else Missing()
 
 
-def announce_outcomes(
-    account: Account, *, source: str = "refresh", on_signal: OnSignal = lambda: None
-) -> int:
-    """Announce the outcomes whose signal a killed process still owes; return how many."""
-    alias = write_alias()
-    never = Q(announced_outcome=None) & ~Q(outcome="")
-    differs = Q(announced_outcome__isnull=False) & ~Q(announced_outcome=F("outcome"))
-    owed = WorkflowSession.objects.using(alias).filter(never | differs, account=account.name)
-    count = 0
-    while rows := list(owed.order_by("pk")[:BATCH_SIZE]):
-        _announce(rows, source, alias, on_signal)
-        count += len(rows)
-    return count
-
-
 def _store_halves(
     account: Account, fetched: Sequence[FetchedSession], source: str, on_signal: OnSignal
 ) -> StoredBatch:
@@ -211,15 +194,15 @@ def _write(
     with transaction.atomic(using=alias, durable=True):
         locked = _lock_rows(account, fetched, alias)
         rows = locked.rows
-        erased = _Refused()
+        erased = Refused()
         if locked.touches_erased:
-            erased = _refuse_erased(account, fetched, rows, alias)
+            erased = refuse_erased(account, fetched, rows, alias)
         created = {pk: found.row.created_at for pk, found in rows.items()}
         stored, merged = _merge_all(account, fetched, rows, seen)
         if not signals.session_outcome_changed.has_listeners(WorkflowSession):
             # Nobody is owed anything: what would be a statement of its own is noted with the content.
             for m in merged:
-                if (m.is_filled or m.changed_fields) and _is_owed(m.row):
+                if (m.is_filled or m.changed_fields) and is_owed(m.row):
                     m.row.announced_outcome = m.row.outcome
         _write_sessions(merged, alias)
         _write_checks(merged, alias)
@@ -274,7 +257,7 @@ def _lock_rows(account: Account, fetched: Sequence[FetchedSession], alias: str) 
     sessions = sessions.annotate(is_due=Exists(due))
     if new:
         clients = {f.payload.client_id for f in fetched if f.payload is not None}
-        named = {tombstones.CLIENT: clients, tombstones.SESSION: new}
+        named = {CLIENT: clients, SESSION: new}
         any_erased = tombstones.erased_expression(account.name, alias, named)
         sessions = sessions.annotate(any_erased=any_erased)
     found: dict[str, WorkflowSession] = {}
@@ -295,81 +278,6 @@ def _lock_rows(account: Account, fetched: Sequence[FetchedSession], alias: str) 
     }
     touches_erased = tombstones.is_erased(erased_answer, account.name, alias)
     return _Locked(rows, due_ids, touches_erased)
-
-
-@dataclass(slots=True)
-class _Refused:
-    """The sessions of erased persons in a batch; ``failed`` are stored ones that must not be removed."""
-
-    sessions: set[str] = field(default_factory=set)
-    failed: dict[str, str] = field(default_factory=dict)
-
-
-def _refuse_erased(
-    account: Account,
-    fetched: Sequence[FetchedSession],
-    rows: dict[str, MergedSession],
-    alias: str,
-) -> _Refused:
-    """
-    Take erased persons out of the batch, with all that has named them meanwhile.
-
-    A stored session that has moved to an erased client goes the way that the erasure went.
-    """
-    tombstones.lock_shared(account.name, alias)
-    copies = [(f, f.payload) for f in fetched if f.payload is not None]
-    found = tombstones.find(
-        account.name,
-        clients=[payload.client_id for _, payload in copies],
-        sessions=[copy.session_id for copy, _ in copies],
-    )
-    refused = _Refused()
-    for copy, payload in copies:
-        session_id, row = copy.session_id, rows.get(copy.session_id)
-        of_erased = payload.client_id in found.clients
-        if session_id not in found.sessions and not of_erased:
-            continue
-        if row is not None and not row.is_new and _is_others_or_newer(account, row.row, copy):
-            continue  # the merge leaves it as it is, or names whose it is
-        erasure = tombstones.erasure_of(account.name, payload.client_id) if of_erased else None
-        checks = {reference.check_id for reference in payload.related_checks}
-        removed: Mapping[str, int] | None = None
-        if erasure is not None and row is not None and not row.is_new:
-            if why := why_kept(session_id, erasure):
-                refused.failed[session_id] = why
-                continue
-            checks.update(row.checks)
-            try:
-                removed = remove_session(session_id, row.checks)
-            except (ReferencedError, IntegrityError) as error:
-                refused.failed[session_id] = moved_reason(why_left(error))
-                continue
-        refused.sessions.add(session_id)
-        if erasure is not None:
-            named = {tombstones.SESSION: [session_id], tombstones.CHECK: checks}
-            tombstones.add_tombstones_of_client(erasure, named, alias=alias, removed=removed)
-        pending = PendingRefresh.objects.using(alias).filter(session_id=session_id)
-        pending.filter(account=account.name).delete()
-        events = WebhookEvent.objects.using(alias).filter(account=account.name)
-        events.filter(resource_id__in=[session_id, *checks]).delete()
-    new = [pk for pk in refused.sessions if pk in rows and rows[pk].is_new]
-    WorkflowSession.objects.using(alias).filter(pk__in=new).delete()
-    for pk in (*refused.sessions, *refused.failed):
-        rows.pop(pk, None)
-    return refused
-
-
-def _is_others_or_newer(account: Account, row: WorkflowSession, copy: FetchedSession) -> bool:
-    """Return whether a stored row is another account's, or was fetched when the API had said more."""
-    assert copy.payload is not None  # noqa: S101 - the caller looked
-    if (row.account, row.environment) != (account.name, account.environment):
-        return True
-    return not supersedes(
-        updated_at=copy.payload.updated_at,
-        fetched_at=copy.fetched_at,
-        stored_updated_at=row.updated_at,
-        stored_fetched_at=row.fetched_at,
-    )
 
 
 def _placeholders(account: Account, ids: Sequence[str], alias: str) -> list[WorkflowSession]:
@@ -452,51 +360,3 @@ def _settle(account: Account, ids: list[str], began_at: datetime, alias: str) ->
     PendingRefresh.objects.using(alias).filter(
         account=account.name, session_id__in=ids, requested_at__lte=began_at
     ).delete()
-
-
-def _send_signals(
-    merged: Iterable[MergedSession], source: str, alias: str, on_signal: OnSignal
-) -> None:
-    sessions = list(merged)
-    for m in sessions:
-        if m.changes:
-            on_signal()
-            signals.session_changed.send_robust(
-                sender=WorkflowSession, session=m.row, changes=list(m.changes), source=source
-            )
-    owed = [m.row for m in sessions if _is_owed(m.row)]
-    if owed:
-        _announce(owed, source, alias, on_signal)
-
-
-def _is_owed(row: WorkflowSession) -> bool:
-    """Return whether the outcome of a session was not announced yet."""
-    return bool(row.outcome != (row.announced_outcome or ""))
-
-
-def _announce(rows: list[WorkflowSession], source: str, alias: str, on_signal: OnSignal) -> None:
-    """Send the outcomes, and only then note them: a kill in between costs a repeat, not a signal."""
-    for row in rows:
-        on_signal()
-        signals.session_outcome_changed.send_robust(
-            sender=WorkflowSession,
-            session=row,
-            old=row.announced_outcome or "",
-            new=row.outcome,
-            first_seen=row.announced_outcome is None,
-            source=source,
-        )
-    announced = Q()
-    for outcome in sorted({row.outcome for row in rows}):
-        ids = [row.pk for row in rows if row.outcome == outcome]
-        announced |= Q(pk__in=ids, outcome=outcome)
-    retry_transient(
-        lambda: (
-            WorkflowSession.objects.using(alias)
-            .filter(announced)
-            .update(announced_outcome=F("outcome"))
-        ),
-        alias=alias,
-    )
-    for row in rows:
-        row.announced_outcome = row.outcome

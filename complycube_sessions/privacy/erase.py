@@ -35,6 +35,7 @@ from complycube_sessions.models import (
     WorkflowSession,
 )
 from complycube_sessions.privacy import tombstones
+from complycube_sessions.privacy.digests import CHECK, CLIENT, SESSION, SHORT_DIGEST, digest
 from complycube_sessions.privacy.near_ids import clients_like, same_client
 from complycube_sessions.privacy.removal import (
     COMMAND,
@@ -48,7 +49,7 @@ from complycube_sessions.privacy.removal import (
     within,
 )
 from complycube_sessions.privacy.retention import protection
-from complycube_sessions.privacy.tombstones import ANY_ACCOUNT, CHECK, SESSION
+from complycube_sessions.privacy.tombstones import ANY_ACCOUNT
 
 logger = logging.getLogger("complycube_sessions.privacy")
 
@@ -126,7 +127,7 @@ def erase_client(
     for some in chunks(sorted(person.sessions)):
         removal.take_parts(some, str, lambda ids: [session_rows().filter(pk__in=ids)])
     if not dry_run:
-        mark = tombstones.digest(tombstones.CLIENT, client_id)[: tombstones.SHORT_DIGEST]
+        mark = digest(CLIENT, client_id)[:SHORT_DIGEST]
         logger.info("Erased client %s.", mark, extra={"account": scope, "actor": actor})
     return removal.removed
 
@@ -164,7 +165,7 @@ def lift_erasure(
             return left.delete()[0]
 
     count = retry_transient(lift, alias=alias)
-    mark = tombstones.digest(tombstones.CLIENT, client_id)[: tombstones.SHORT_DIGEST]
+    mark = digest(CLIENT, client_id)[:SHORT_DIGEST]
     logger.info(
         "Lifted the erasure of %s.", mark, extra={"account": account or ANY_ACCOUNT, "actor": actor}
     )

@@ -39,6 +39,7 @@ from complycube_sessions.models import (
     WorkflowSession,
 )
 from complycube_sessions.privacy import tombstones
+from complycube_sessions.privacy.redaction import redact, without_ids
 from complycube_sessions.statistics.by_day import mark_changed
 
 COMMAND: Final = "command"
@@ -255,14 +256,14 @@ def clean_errors(scope: str, ids: frozenset[str], removal: Removal) -> None:
     runs = within(scope, RefreshRun).filter(error_count__gt=0).only("pk", "errors")
     for run in chain.from_iterable(pages(runs)):
         errors = run.errors if isinstance(run.errors, dict) else {}
-        if tombstones.without_ids(errors, ids) != errors:
+        if without_ids(errors, ids) != errors:
             clean = partial(_clean_run, run.pk, ids, alias, dry_run=removal.dry_run)
             removal.count_in(clean)
     with_error: tuple[type[models.Model], ...] = (WebhookEvent, PendingRefresh)
     for model in with_error:
         rows = within(scope, model)
         for row in chain.from_iterable(pages(rows.exclude(error="").only("pk", "error"))):
-            text = tombstones.redact(row.error, ids)
+            text = redact(row.error, ids)
             if text != row.error and not removal.dry_run:
                 rows.filter(pk=row.pk, error=row.error).update(error=text)
 
@@ -292,7 +293,7 @@ def _clean_run(pk: int, ids: frozenset[str], alias: str, *, dry_run: bool) -> Co
     run = RefreshRun.objects.using(alias).select_for_update().only("errors").filter(pk=pk).first()
     if run is None:
         return Counter()
-    run.errors = tombstones.without_ids(run.errors, ids)
+    run.errors = without_ids(run.errors, ids)
     run.save(using=alias, update_fields=["errors"])
     return found
 

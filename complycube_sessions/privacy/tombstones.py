@@ -12,16 +12,13 @@ A hash of a session or check rests on what the API said of it, never on the word
 from __future__ import annotations
 
 import hashlib
-import hmac
-import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 
 from django.db import connections
 from django.db.models import BooleanField, Exists, Q, QuerySet
 from django.db.models.expressions import RawSQL
-from django.utils.crypto import salted_hmac
 
 from complycube_sessions.conf import conf
 from complycube_sessions.db.batches import chunks as chunks
@@ -29,16 +26,14 @@ from complycube_sessions.db.bulk import upsert
 from complycube_sessions.db.connections import write_alias
 from complycube_sessions.exceptions import ComplyCubeErasedError
 from complycube_sessions.models import Erasure, ErasureGate
+from complycube_sessions.privacy.digests import CHECK as CHECK
+from complycube_sessions.privacy.digests import CLIENT as CLIENT
+from complycube_sessions.privacy.digests import SESSION as SESSION
+from complycube_sessions.privacy.digests import SHORT_DIGEST, digest, digests, key_fingerprint
+from complycube_sessions.privacy.redaction import without_ids, words_of
 
-SHORT_DIGEST: Final = 12
-ERASED_ID: Final = "[erased]"
 # The account of a hash that counts in every account, also in one that is configured later.
 ANY_ACCOUNT: Final = ""
-CLIENT: Final = Erasure.Kind.CLIENT.value
-SESSION: Final = Erasure.Kind.SESSION.value
-CHECK: Final = Erasure.Kind.CHECK.value
-# All that an id may hold; a colon or a full stop at the end is the sentence's.
-_WORD = re.compile(r"[A-Za-z0-9_.~:=+@-]+")
 
 Value = TypeVar("Value")
 
@@ -56,31 +51,6 @@ class ErasedIds:
 
 
 NONE_ERASED: Final = ErasedIds()
-
-
-def digest(kind: str, value: str) -> str:
-    """Return the hash of an id with the key that is in use now; of a client, without spaces around it."""
-    return _hash(_hashers(kind)[0], value.strip() if kind == CLIENT else value)
-
-
-def digests(kind: str, values: Iterable[str]) -> dict[str, list[str]]:
-    """Return the ids by each hash that an erasure may have left of them, under old keys as well."""
-    hashers = _hashers(kind)
-    found: dict[str, list[str]] = {}
-    for value in filter(None, values):
-        forms = {value, value.strip()} if kind == CLIENT else {value}
-        for form in forms:
-            for hasher in hashers:
-                found.setdefault(_hash(hasher, form), []).append(value)
-    return found
-
-
-def key_fingerprint(key: str | bytes | None = None) -> str:
-    """Return what tells a key from others without telling the key; by default of the one in use."""
-    secret = conf.hash_keys[0] if key is None else key
-    return salted_hmac(
-        "complycube_sessions.erasure.key", b"", secret=secret, algorithm="sha256"
-    ).hexdigest()[:16]
 
 
 def orphaned() -> int:
@@ -357,38 +327,6 @@ def redact_erased(account: str, errors: Mapping[str, str]) -> dict[str, str]:
     return without_ids(errors, found.clients | found.sessions | found.checks)
 
 
-def without_ids(errors: Mapping[str, str], ids: frozenset[str]) -> dict[str, str]:
-    """Return errors by id without those of the ids, and with the ids blotted out of the reasons."""
-    return {
-        name: redact(text, ids)
-        for name, text in errors.items()
-        if not any(word in ids for word in words_of(name))
-    }
-
-
-def redact(text: str, ids: frozenset[str]) -> str:
-    """Return a text in which each of the ids is replaced by a mark."""
-    if not any(word in ids for word in words_of(text)):
-        return text
-
-    def replaced(match: re.Match[str]) -> str:
-        word = match[0]
-        bare = word.rstrip(".:")
-        if word in ids:
-            return ERASED_ID
-        return ERASED_ID + word[len(bare) :] if bare in ids else word
-
-    return _WORD.sub(replaced, text)
-
-
-def words_of(text: str) -> Iterator[str]:
-    """Yield all that may be an id in a text."""
-    for word in _WORD.findall(text):
-        yield word
-        if word[-1] in ".:":
-            yield word.rstrip(".:")
-
-
 def skip_erased(
     account: str, jobs: Iterable[Value], id_of: Callable[[Value], str]
 ) -> Iterator[Value]:
@@ -422,15 +360,3 @@ def _erased(account: str, kind: str, ids: Iterable[str]) -> Iterator[str]:
         rows = _rows_for(account).filter(kind=kind, digest__in=list(by_digest))
         for found in rows.values_list("digest", flat=True):
             yield from by_digest[found]
-
-
-def _hashers(kind: str) -> Sequence[hmac.HMAC]:
-    """Return a hash for each key that has taken in the key: a copy of it costs a microsecond."""
-    salt = f"complycube_sessions.erasure.{kind}"
-    return [salted_hmac(salt, b"", secret=key, algorithm="sha256") for key in conf.hash_keys]
-
-
-def _hash(hasher: Any, value: str) -> str:
-    own = hasher.copy()
-    own.update(value.encode())
-    return str(own.hexdigest())

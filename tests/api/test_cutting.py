@@ -13,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from complycube_sessions.api.cutting import without_oversized_text
-from complycube_sessions.api.payloads import key_text, parse_check, parse_check_page, parse_session
+from complycube_sessions.api.payloads import parse_check, parse_check_page, parse_session
+from complycube_sessions.api.values import key_text
 from tests.builders import CHECK_IDS, SESSION_ID, check_payload, session_payload
 
 FIRST_BYTES = {

@@ -9,16 +9,13 @@ import pytest
 from complycube_sessions.api.cutting import without_oversized_text
 from complycube_sessions.api.payloads import (
     RelatedCheckRef,
-    clean_json,
-    cut_text,
-    key_text,
-    load_json,
     parse_check,
     parse_check_page,
     parse_session,
     parse_session_page,
-    parse_time,
 )
+from complycube_sessions.api.storable_json import clean_json, load_json
+from complycube_sessions.api.values import cut_text, key_text, parse_time
 from complycube_sessions.exceptions import ComplyCubePayloadError
 from tests.builders import (
     CHECK_IDS,

@@ -10,14 +10,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from complycube_sessions.api.payloads import (
-    clean_json,
-    load_json,
     parse_check,
     parse_check_page,
     parse_session,
     parse_session_page,
-    parse_time,
 )
+from complycube_sessions.api.storable_json import clean_json, load_json
+from complycube_sessions.api.values import parse_time
 from complycube_sessions.conf import get_account
 from complycube_sessions.exceptions import ComplyCubePayloadError
 from complycube_sessions.mirror.merge import FetchedCheck, FetchedSession

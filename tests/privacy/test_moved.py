@@ -12,7 +12,7 @@ from django.utils import timezone
 from pytest_django import Settings
 
 from complycube_sessions.exceptions import ComplyCubeErasedError, ComplyCubeError
-from complycube_sessions.mirror import write
+from complycube_sessions.mirror import erased
 from complycube_sessions.models import (
     Erasure,
     PendingRefresh,
@@ -258,7 +258,7 @@ def test_moved__rows_of_the_project_protect(person: Person, monkeypatch: Any) ->
     def refused(*args: Any) -> Any:
         raise ReferencedError("Rows of shop.Invoice protect rows of WorkflowSession.")
 
-    monkeypatch.setattr(write, "remove_session", refused)
+    monkeypatch.setattr(erased, "remove_session", refused)
     session_id = person.sessions[0]
     ended = refresh_sessions(ids=[session_id])
     assert "shop.Invoice" in ended.errors[session_id]

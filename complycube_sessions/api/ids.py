@@ -1,0 +1,34 @@
+"""Ids of the vendor: which may become a part of an address, and how one is named in a message."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from complycube_sessions.exceptions import ComplyCubeInvalidIdError
+
+ID_LENGTH: Final = 128
+# An id is opaque, but it becomes part of an address: nothing that could end or climb the path.
+_SAFE_ID = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.~:=+@-]{0,127}")
+
+
+def validate_id(value: object) -> str:
+    """
+    Return the id if it may become a part of an address.
+
+    Raises:
+        ComplyCubeInvalidIdError: It is not text, is empty or too long, or holds other characters than
+            letters, digits and ``_ . ~ : = + @ -``, or ``..``.
+    """
+    if isinstance(value, str) and _SAFE_ID.fullmatch(value) and ".." not in value:
+        return value
+    raise ComplyCubeInvalidIdError(
+        f"{printable_id(value)} is not a possible id: it must have 1 to {ID_LENGTH} letters, digits or "
+        "_ . ~ : = + @ -, as the ComplyCube portal shows it."
+    )
+
+
+def printable_id(value: object) -> str:
+    """Return something short and harmless that names an id in a message."""
+    text = value if isinstance(value, str) else type(value).__name__
+    return ascii(text[:ID_LENGTH])

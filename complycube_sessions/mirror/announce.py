@@ -1,0 +1,84 @@
+"""
+Telling the project what changed, by the signals of the app.
+
+A signal is sent before it is noted as sent: a process that is killed in between repeats it, and loses none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from django.db.models import F, Q
+
+from complycube_sessions import signals
+from complycube_sessions.conf import Account
+from complycube_sessions.db.batches import BATCH_SIZE
+from complycube_sessions.db.connections import retry_transient, write_alias
+from complycube_sessions.mirror.merge import MergedSession
+from complycube_sessions.models import WorkflowSession
+
+OnSignal = Callable[[], object]
+
+
+def announce_outcomes(
+    account: Account, *, source: str = "refresh", on_signal: OnSignal = lambda: None
+) -> int:
+    """Announce the outcomes whose signal a killed process still owes; return how many."""
+    alias = write_alias()
+    never = Q(announced_outcome=None) & ~Q(outcome="")
+    differs = Q(announced_outcome__isnull=False) & ~Q(announced_outcome=F("outcome"))
+    owed = WorkflowSession.objects.using(alias).filter(never | differs, account=account.name)
+    count = 0
+    while rows := list(owed.order_by("pk")[:BATCH_SIZE]):
+        _announce(rows, source, alias, on_signal)
+        count += len(rows)
+    return count
+
+
+def send_signals(
+    merged: Iterable[MergedSession], source: str, alias: str, on_signal: OnSignal
+) -> None:
+    """Send what changed in stored sessions, then the outcomes that were not announced yet."""
+    sessions = list(merged)
+    for m in sessions:
+        if m.changes:
+            on_signal()
+            signals.session_changed.send_robust(
+                sender=WorkflowSession, session=m.row, changes=list(m.changes), source=source
+            )
+    owed = [m.row for m in sessions if is_owed(m.row)]
+    if owed:
+        _announce(owed, source, alias, on_signal)
+
+
+def is_owed(row: WorkflowSession) -> bool:
+    """Return whether the outcome of a session was not announced yet."""
+    return bool(row.outcome != (row.announced_outcome or ""))
+
+
+def _announce(rows: list[WorkflowSession], source: str, alias: str, on_signal: OnSignal) -> None:
+    """Send the outcomes, and only then note them: a kill in between costs a repeat, not a signal."""
+    for row in rows:
+        on_signal()
+        signals.session_outcome_changed.send_robust(
+            sender=WorkflowSession,
+            session=row,
+            old=row.announced_outcome or "",
+            new=row.outcome,
+            first_seen=row.announced_outcome is None,
+            source=source,
+        )
+    announced = Q()
+    for outcome in sorted({row.outcome for row in rows}):
+        ids = [row.pk for row in rows if row.outcome == outcome]
+        announced |= Q(pk__in=ids, outcome=outcome)
+    retry_transient(
+        lambda: (
+            WorkflowSession.objects.using(alias)
+            .filter(announced)
+            .update(announced_outcome=F("outcome"))
+        ),
+        alias=alias,
+    )
+    for row in rows:
+        row.announced_outcome = row.outcome
