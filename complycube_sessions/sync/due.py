@@ -206,17 +206,17 @@ class DueWork:
     def _fetch(self, ids: list[str], source: str, outcomes: dict[str, str | None]) -> None:
         # Of a client that this run has asked about before, something may have happened since.
         index = SeenIndex()
-        purpose = Purpose(source, {})
-        assert purpose.outcomes is not None  # noqa: S101 - it was just made
+        found: dict[str, str | None] = {}
         try:
-            self._fetcher.fetch(ids, self._context.checks_by_client(index), purpose)
+            checks = self._context.checks_by_client(index)
+            self._fetcher.fetch(ids, checks, Purpose(source, found))
         except (DatabaseError, InterfaceError):
-            purpose.outcomes.clear()  # a batch is lost, and nobody knows whose
+            found.clear()  # a batch is lost, and nobody knows whose
             raise
         finally:
             index.close()
             self._fetcher.flush()
-            outcomes.update(purpose.outcomes)
+            outcomes.update(found)
 
     def _find_clients(self, checks: dict[tuple[str, str], list[int]]) -> None:
         """Make the sessions of those clients due whose checks no stored session names."""
