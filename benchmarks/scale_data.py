@@ -165,7 +165,8 @@ class Data:
                 yield (
                     pk, f"{_CHECK_BASE + serial:024x}", kind, f"task_{position}", str(position), status, outcome,
                     json.dumps({"outcome": outcome, "breakdown": {"contentAnalysis": outcome}}),
-                    self.time(created), updated, updated, None, None,
+                    self.time(created), updated, updated, None, None, "", None,
+                    json.dumps({"type": kind, "status": status, "result": {"outcome": outcome}}),
                 )  # fmt: skip
 
     def words(self) -> Iterator[Row]:
@@ -203,7 +204,7 @@ class Data:
             account = "second" if number % 2 else "default"
             mode = "full" if number % 96 == 0 else "incremental"
             end = self.time(at + timedelta(seconds=30))
-            counts = ("20", "20", "5", "15", "0", "0", "0", "0", "0", "25")
+            counts = ("20", "20", "5", "15", "0", "0", "0", "0", "0", "0", "25")
             environment = "test" if number % 2 else "live"
             yield account, environment, mode, state, self.time(at), end, end, *counts, "{}", "0"
 
@@ -274,7 +275,7 @@ _SESSION: Final = (
 )  # fmt: skip
 _CHECK: Final = (
     "session_id", "check_id", "type", "task_id", "position", "status", "outcome", "result", "created_at",
-    "updated_at", "fetched_at", "result_fetched_at", "missing_since",
+    "updated_at", "fetched_at", "result_fetched_at", "missing_since", "document_id", "monitored", "raw",
 )  # fmt: skip
 _CHANGE: Final = (
     "session_id", "check_id", "field", "old", "new", "changed_at", "observed_at", "source",
@@ -285,7 +286,7 @@ _EVENT: Final = (
 )  # fmt: skip
 _RUN: Final = (
     "account", "environment", "mode", "state", "started_at", "finished_at", "watermark", "listed", "fetched",
-    "created", "updated", "unchanged", "missing", "failed", "remaining", "still_due", "requests", "errors", "error_count",
+    "created", "updated", "unchanged", "missing", "failed", "kept_out", "remaining", "still_due", "requests", "errors", "error_count",
 )  # fmt: skip
 _PENDING: Final = (
     "account", "session_id", "reason", "requested_at", "attempts", "next_try_at", "error",
