@@ -37,7 +37,7 @@ _COUNTED: Final = (5_000, 20_000)
 _ID_LETTERS: Final = 20
 
 
-class _Count(Subquery):
+class RowCount(Subquery):
     """How many rows a query has, as a value in another query."""
 
     template = "(SELECT COUNT(*) FROM (%(subquery)s) counted)"
@@ -299,7 +299,7 @@ def _counted(
 ) -> list[int]:
     """Return up to a bound how many rows each word has, in one query that reads no more of the index."""
     asked = {
-        f"count_{number}": _Count(_beginning(names, word).order_by().values("session_id")[:bound])
+        f"count_{number}": RowCount(_beginning(names, word).order_by().values("session_id")[:bound])
         for number, word in enumerate(words)
     }
     found = names.order_by("pk").annotate(**asked).values_list(*asked).first()

@@ -21,6 +21,7 @@ from django.utils import timezone
 from complycube_sessions.conf import account_names, conf
 from complycube_sessions.db.clocks import is_believable
 from complycube_sessions.models import PendingRefresh, RefreshLease, RefreshRun, WorkflowSession
+from complycube_sessions.models.session_queries import RowCount
 from complycube_sessions.statistics.by_day import Day, Key, Template, day_bounds, statistics_by_day
 
 # By how many days ago a session was created: from, to.
@@ -173,11 +174,12 @@ def _check_counts(days: dict[date, Day]) -> list[CheckCount]:
     ]
 
 
-def _newest_sweeps(accounts: Sequence[str]) -> tuple[list[int], int]:
+def _newest_sweeps(accounts: Sequence[str]) -> tuple[list[int], int, int]:
     """
-    Return the newest sweep and the newest successful one of each account, and how many sessions fail.
+    Return the newest sweep and the newest successful one of each account, and two counts.
 
-    All in one query, each by an index.
+    These are how many sessions fail, and how many are due and never failed, counted no further than one
+    above ``MOST_WAITING``. All of it is one query, each part by an index.
     """
     alias = router.db_for_read(RefreshRun)
     sql, parameters = _sweeps_statement(tuple(accounts), alias)
@@ -185,9 +187,9 @@ def _newest_sweeps(accounts: Sequence[str]) -> tuple[list[int], int]:
         cursor.execute(sql, parameters)
         row = cursor.fetchone()
     if row is None:
-        return [], PendingRefresh.objects.filter(attempts__gt=0).count()
-    *pks, count = row
-    return sorted({pk for pk in pks if pk is not None}), count or 0
+        return [], PendingRefresh.objects.filter(attempts__gt=0).count(), len(_never_tried())
+    *pks, failing, waiting = row
+    return sorted({pk for pk in pks if pk is not None}), failing or 0, waiting
 
 
 @lru_cache(maxsize=100)
@@ -201,8 +203,9 @@ def _sweeps_statement(accounts: tuple[str, ...], alias: str) -> tuple[str, tuple
             newest += [Subquery(rows.values("pk")[:1]) for rows in (sweeps, succeeded)]
     failing = PendingRefresh.objects.filter(attempts__gt=0)
     one_group = failing.order_by().annotate(group=Value(1)).values("group")
-    asked = {f"n{i}": sub for i, sub in enumerate(newest)}
+    asked: dict[str, Subquery] = {f"n{i}": sub for i, sub in enumerate(newest)}
     asked["failing"] = Subquery(one_group.annotate(count=Count("pk")).values("count"))
+    asked["waiting"] = RowCount(_never_tried())
     found = RefreshRun.objects.order_by().annotate(**asked).values_list(*asked)[:1]
     sql, parameters = found.query.get_compiler(alias).as_sql()
     return sql, tuple(parameters)
@@ -213,7 +216,7 @@ def freshness() -> Freshness:
     names = account_names() or list(
         RefreshLease.objects.order_by("account").values_list("account", flat=True)[:ACCOUNTS_SHOWN]
     )
-    newest, failing = _newest_sweeps(names)
+    newest, failing, waiting = _newest_sweeps(names)
     rows = RefreshRun.objects.filter(pk__in=newest).order_by("-pk").defer("errors")
     runs = list(rows)
     successes: dict[str, datetime] = {}
@@ -232,9 +235,10 @@ def freshness() -> Freshness:
         last_success_at=max(successes.values(), default=None),
         late_accounts=late,
         failing=failing,
-        waiting=len(_never_tried()[: MOST_WAITING + 1]),
+        waiting=waiting,
     )
 
 
 def _never_tried() -> QuerySet[PendingRefresh, int]:
-    return PendingRefresh.objects.order_by().filter(attempts=0).values_list("pk", flat=True)
+    rows = PendingRefresh.objects.order_by().filter(attempts=0)
+    return rows.values_list("pk", flat=True)[: MOST_WAITING + 1]
