@@ -114,11 +114,11 @@ def test_events__process_again_fetches(
     sign_in: SignIn, api: FakeAPI, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Without a task engine the process itself fetches what the events are about, with no other command."""
-    background = processing.Background()
-    monkeypatch.setattr(processing, "_background", background)
+    # In the test's own thread: another one would leave its connection to the database in memory open.
+    work = processing.work_in_background
+    monkeypatch.setattr(processing.Background, "wake", lambda background, account: work(account))
     event = stored(1, resource_id=api.add_session(1), processed_at=timezone.now(), error="500")
     process_again(sign_in(*OPERATOR), event)
-    assert background.wait(20)
     event.refresh_from_db()
     assert event.processed_at is not None
     assert event.error == ""
