@@ -29,6 +29,7 @@ KEY: Final = "test_benchmark"
 TYPES: Final = ("document_check", "identity_check", "extensive_screening_check")
 # One session in twenty is for a reviewer: its last check is not clear, so its breakdown is wanted.
 REVIEWED_EVERY: Final = 20
+_BEGAN: Final = datetime.now(UTC)
 
 
 def iso(time_: datetime) -> str:
@@ -39,6 +40,9 @@ class Upstream:
     """
     Sessions ``0`` to ``count - 1``, one created each minute, the last one a day ago.
 
+    Those of one process were all created at the same times, so that its copies of a session differ by
+    what has changed.
+
     Args:
         count: How many sessions.
         checks: How many checks each of them has.
@@ -47,7 +51,7 @@ class Upstream:
     def __init__(self, count: int, checks: int) -> None:
         self.count = count
         self.checks = checks
-        self._first = datetime.now(UTC) - timedelta(days=1, minutes=count)
+        self._first = _BEGAN - timedelta(days=1, minutes=count)
         self._changed: dict[int, str] = {}
         self._reviewed: set[int] = set()
         self._numbers = lru_cache(maxsize=8)(self._select)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from itertools import chain
@@ -51,7 +51,7 @@ def read_annotated_rows(rows: QuerySet[Row]) -> Iterator[tuple[Row, dict[str, An
     attnames = [field.attname for field in fields]
     annotations = list(rows.query.annotations)
     connection = connections[rows.db]
-    readers = list(_readers(fields, connection))
+    readers = [(attnames.index(name), read) for name, read in _readers(fields, connection)]
     try:
         sql, parameters = (
             rows.values_list(*attnames, *annotations).query.get_compiler(rows.db).as_sql()
@@ -61,13 +61,13 @@ def read_annotated_rows(rows: QuerySet[Row]) -> Iterator[tuple[Row, dict[str, An
     with connection.cursor() as cursor:
         cursor.execute(sql, parameters)
         found = cursor.fetchall()
-    for values in found:
-        columns = dict(zip(attnames, values, strict=False))
-        for name, read in readers:
-            if columns[name] is not None:
-                columns[name] = read(columns[name])
-        told = dict(zip(annotations, values[len(attnames) :], strict=True))
-        yield build_row(rows.model, columns, rows.db), told
+    for found_values in found:
+        values = list(found_values)
+        for place, read in readers:
+            if values[place] is not None:
+                values[place] = read(values[place])
+        told = dict(zip(annotations, values[len(attnames) :], strict=True)) if annotations else {}
+        yield build_row(rows.model, dict(zip(attnames, values, strict=False)), rows.db), told
 
 
 def _readers(
@@ -97,7 +97,7 @@ def _as_utc(naive: datetime) -> datetime:
 
 def build_row(
     model: type[Row],
-    columns: Mapping[str, Any] | Iterable[tuple[str, Any]],
+    columns: dict[str, Any],
     alias: str | None = None,
 ) -> Row:
     """
@@ -105,11 +105,11 @@ def build_row(
 
     Args:
         model: Its model.
-        columns: The values of all of its columns.
+        columns: The values of all of its columns; the instance keeps this dictionary.
         alias: The database that it was read from; None for a row that is yet to be inserted.
     """
     row = model.__new__(model)
-    vars(row).update(columns)
+    row.__dict__ = columns
     row._state = ModelState()
     row._state.adding, row._state.db = alias is None, alias
     return row
@@ -248,8 +248,7 @@ def _prepared(
     moments = [i for i, field in enumerate(fields) if isinstance(field, models.DateTimeField)]
     times: dict[datetime | None, Any] = {None: None}
     for row in rows:
-        columns = vars(row)
-        values = [columns[name] for name in names]
+        values = list(map(vars(row).__getitem__, names))
         for place, field in documents:
             values[place] = _prepared_json(values[place], field, connection)
         for place in moments:

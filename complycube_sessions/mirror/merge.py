@@ -223,10 +223,11 @@ def _clear_missing(merged: MergedSession, fetched_at: datetime, now: datetime) -
 
 
 def _take_content(merged: MergedSession, payload: SessionPayload) -> None:
+    columns = vars(merged.row)
     for name in SESSION_CONTENT:
         value = getattr(payload, name)
-        if getattr(merged.row, name) != value:
-            setattr(merged.row, name, value)
+        if columns[name] != value:
+            columns[name] = value
             merged.changed_fields.add(name)
 
 
@@ -332,9 +333,11 @@ def check_details(row: RelatedCheck, payload: CheckPayload) -> dict[str, Any]:
 
 
 def _assign(merged: MergedSession, check: RelatedCheck, wanted: Mapping[str, object]) -> None:
-    for name, value in wanted.items():
-        if getattr(check, name) != value:
-            setattr(check, name, value)
-            merged.changed_checks.add(check.check_id)
-            if check.check_id not in merged.new_checks:
-                merged.changed_check_fields.add(name)
+    columns = vars(check)
+    changed = [name for name, value in wanted.items() if columns[name] != value]
+    if not changed:
+        return
+    columns.update((name, wanted[name]) for name in changed)
+    merged.changed_checks.add(check.check_id)
+    if check.check_id not in merged.new_checks:
+        merged.changed_check_fields.update(changed)

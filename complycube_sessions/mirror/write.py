@@ -286,8 +286,8 @@ def _placeholders(account: Account, ids: Sequence[str], alias: str) -> list[Work
     first = WorkflowSession(
         account=account.name, environment=account.environment, fetched_at=_NOT_FETCHED
     )
-    common = [(name, getattr(first, name)) for name in names]
-    return [build_row(WorkflowSession, [*common, ("id", pk)], alias) for pk in ids]
+    common = {name: getattr(first, name) for name in names}
+    return [build_row(WorkflowSession, {**common, "id": pk}, alias) for pk in ids]
 
 
 def _merge_all(
