@@ -42,7 +42,8 @@ ADMIN: Final = (*PART, "tests/admin", "tests/privacy", "tests/test_tasks.py")
 WITHOUT_DATABASE: Final = ("api", "security", "typing", "docs", "project", "test_project.py")
 ALL: Final = ("tests",)
 ON_SERVERS: Final = (*ALL, *(f"--ignore=tests/{name}" for name in WITHOUT_DATABASE))
-# All but what .ci/run runs apart. The other host projects run only here, and the random examples are thousands.
+# All but what .ci/run runs apart. The other host projects and whole grids run only here,
+# and the random examples are thousands.
 EVERYTHING: Final = (
     *ALL,
     "--hypothesis-profile=thorough",

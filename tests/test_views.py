@@ -356,7 +356,7 @@ def test_webhook__random_requests(quiet: None) -> None:
     """Random bodies and headers, thousands where it is thorough: never an error, never a row."""
 
     @settings(
-        max_examples=examples(200, 10_000),
+        max_examples=examples(100, 10_000),
         deadline=None,
         suppress_health_check=[HealthCheck.too_slow],
     )
@@ -373,7 +373,7 @@ def test_webhook__random_signed_bodies(quiet: None) -> None:
     """Random bodies with a valid signature are no events: never an error, never a row."""
 
     @settings(
-        max_examples=examples(100, 500),
+        max_examples=examples(50, 500),
         deadline=None,
         suppress_health_check=[HealthCheck.too_slow],
     )

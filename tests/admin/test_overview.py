@@ -12,6 +12,7 @@ from django.utils import timezone
 
 from complycube_sessions.statistics import overview
 from tests.admin.builders import make_check, make_session
+from tests.examples import parameters
 
 OVERVIEW = "admin:complycube_sessions_workflowsession_overview"
 FIGURE = re.compile(r'<a href="(?P<url>[^"]*changelist[^"]*|/[^"]*\?[^"]*)">(?P<count>\d+)</a>')
@@ -61,7 +62,7 @@ def _some_of_everything(db: None, now: datetime) -> None:
 
 
 @pytest.mark.usefixtures("_some_of_everything")
-@pytest.mark.parametrize("days", [30, 90])
+@pytest.mark.parametrize("days", parameters([30, 90], quick={90}))
 def test_figures__are_those_of_the_lists(viewer: Client, days: int) -> None:
     """Each figure is a link, and the list behind it has exactly so many rows."""
     html = viewer.get(reverse(OVERVIEW), {"days": days}).content.decode()

@@ -28,6 +28,7 @@ from complycube_sessions.models import (
     WorkflowSession,
 )
 from tests.admin.builders import make_check, make_session, make_staff
+from tests.examples import parameters
 
 PAGES = (
     "workflowsession_changelist",
@@ -215,7 +216,7 @@ def test_policy__nothing_inline(root: Client, page: str) -> None:
 
 
 @pytest.mark.parametrize("page", PAGES)
-@pytest.mark.parametrize("rows", [10, 100])
+@pytest.mark.parametrize("rows", parameters([10, 100], quick={10}))
 def test_queries__few_and_constant(
     root: Client,
     page: str,

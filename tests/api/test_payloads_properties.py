@@ -27,11 +27,11 @@ from tests.examples import examples
 SESSION_ID, CHECK_ID = "5eb2b61e02df0a0008f1cf2a", "5eb2b61e02df0a0008f1cf2b"
 FETCHED_AT = datetime(2026, 3, 1, tzinfo=UTC)
 modest = settings(
-    max_examples=examples(40, 400),
+    max_examples=examples(20, 400),
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
-storing = settings(modest, max_examples=examples(20, 80))
+storing = settings(modest, max_examples=examples(10, 80))
 
 texts = st.text(st.characters(exclude_categories=[])) | st.sampled_from(
     ["\x00", "\ud800", "clear", "2025-01-01T14:06:91.913Z", "2026-01-01T00:00:00.000Z", "x" * 300]

@@ -33,6 +33,7 @@ Recorded = list[dict[str, Any]]
 def toolbar(settings: Settings) -> Iterator[Recorded]:
     """Wrap each cursor as django-debug-toolbar does; yield what its panel would show."""
     settings.INSTALLED_APPS = [*settings.INSTALLED_APPS, "debug_toolbar"]
+    settings.DEBUG_TOOLBAR_CONFIG = {"ENABLE_STACKTRACES": False}  # of where it was called from
     assert apps.is_installed("debug_toolbar")
     # Only an installed app can be imported.
     tracking: Any = import_module("debug_toolbar.panels.sql.tracking")

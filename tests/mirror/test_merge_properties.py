@@ -20,7 +20,7 @@ pytestmark = pytest.mark.django_db
 SESSION_ID, CHECK_ID = "5eb2b61e02df0a0008f1cf2a", "5eb2b61e02df0a0008f1cf2b"
 START = datetime(2026, 1, 1, tzinfo=UTC)
 storing = settings(
-    max_examples=examples(30, 120),
+    max_examples=examples(15, 120),
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )

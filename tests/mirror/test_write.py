@@ -8,7 +8,6 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from django.db import DataError, connection, connections
-from django.test.utils import CaptureQueriesContext
 
 from complycube_sessions import signals
 from complycube_sessions.api.payloads import parse_check, parse_session
@@ -427,30 +426,3 @@ def test_store__same_session_twice_in_a_batch() -> None:
             replace(c, session_id=pk, payload=replace(c.payload, id=pk)) for c in pair if c.payload
         ]
         assert store(*batch).workflow_description == "new"
-
-
-@pytest.mark.parametrize("size", [10, 500])
-def test_store__constant_number_of_queries(size: int) -> None:
-    """A batch costs at most 12 statements, whatever its size: new, unchanged and changed alike."""
-
-    def batch(day: int, **fields: Any) -> list[FetchedSession]:
-        at = T0 + timedelta(day)
-        return [
-            FetchedSession(
-                f"s{n}",
-                parse_session({**vendor_example(), "id": f"s{n}", **fields}, session_id=f"s{n}"),
-                at,
-                tuple(check(index, at) for index in range(3)),
-            )
-            for n in range(size)
-        ]
-
-    rounds = [batch(0), batch(1), batch(2, outcome="attention", status="processing")]
-    for copies in rounds:
-        with CaptureQueriesContext(
-            connection,
-        ) as queries:
-            store_batch(default_account(), copies)
-        assert len(queries) <= 12
-    assert WorkflowSession.objects.filter(outcome="attention").count() == size
-    assert RelatedCheck.objects.filter(outcome="clear").count() == 3 * size

@@ -22,6 +22,7 @@ from complycube_sessions.models import (
 )
 from complycube_sessions.privacy.erase import erase_client
 from complycube_sessions.privacy.tombstones import add_tombstones as bury_ids
+from tests.examples import parameters
 from tests.fake_api import FakeAPI
 
 # The transaction is the outermost, so that BEGIN and COMMIT are counted as well.
@@ -110,8 +111,8 @@ def all_at_once(api: FakeAPI, ids: list[str]) -> None:
 CHANGES = [first, every_session, every_check, renamed, mixed, all_at_once]
 
 
-@pytest.mark.parametrize("erased", [0, 700])
-@pytest.mark.parametrize("change", CHANGES)
+@pytest.mark.parametrize("erased", parameters([700, 0], quick={700}))
+@pytest.mark.parametrize("change", parameters(CHANGES, quick={all_at_once}))
 def test_store_queries__batch_of_500(change: Change, erased: int) -> None:
     """
     Storing 500 sessions with 3 checks each takes at most 12 statements, whatever changed in them.
@@ -158,14 +159,14 @@ def test_store_queries__somebody_listens() -> None:
     assert not PendingRefresh.objects.exists()
 
 
-@pytest.mark.parametrize("change", CHANGES)
+@pytest.mark.parametrize("change", parameters(CHANGES, quick={first, all_at_once}))
 def test_store_queries__constant(change: Change) -> None:
     """The number of statements does not depend on the number of sessions."""
     counts = []
     warm = FakeAPI()
     warm.add_session(999)
     store(warm, FETCHED_AT)  # the very first batch of an account makes its gate on MariaDB
-    for size in (20, 300):
+    for size in (20, 60):
         WorkflowSession.objects.all().delete()
         api = FakeAPI()
         ids = [api.add_session(number) for number in range(size)]

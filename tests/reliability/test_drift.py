@@ -18,6 +18,7 @@ from complycube_sessions.models import (
     WorkflowSession,
 )
 from complycube_sessions.services import refresh_session
+from tests.examples import parameters
 from tests.fake_api import FakeAPI, iso
 from tests.reliability.support import (
     MIRRORED,
@@ -92,7 +93,7 @@ def drift_once(api: FakeAPI, rng: random.Random, path: str, *drifts: Drift) -> N
     api.before_page = before_page
 
 
-@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("seed", parameters(SEEDS, quick={0, 1}))
 @pytest.mark.parametrize("drift", [delete, create, update, update_check])
 @pytest.mark.parametrize("mode", ["first", "later"])
 def test_drift__while_pages_are_read(api: FakeAPI, mode: str, drift: Drift, seed: int) -> None:
@@ -121,7 +122,7 @@ def test_drift__while_pages_are_read(api: FakeAPI, mode: str, drift: Drift, seed
     assert not WorkflowSession.objects.exclude(pk__in=gone).exclude(missing_since=None).exists()
 
 
-@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("seed", parameters(SEEDS, quick={0}))
 def test_drift__all_at_once(api: FakeAPI, seed: int) -> None:
     """A run with everything moving under it loses nothing that the next full run does not find."""
     rng = random.Random(seed)

@@ -24,6 +24,7 @@ from complycube_sessions.models import (
     WorkflowSession,
 )
 from complycube_sessions.services import refresh_sessions
+from tests.examples import parameters
 from tests.fake_api import FakeAPI, served
 from tests.reliability.faults import ON_THE_WIRE, REFUSED, TOLERATED, Fault
 from tests.reliability.support import (
@@ -35,6 +36,19 @@ from tests.reliability.support import (
 )
 
 pytestmark = pytest.mark.django_db
+# All kinds are mixed in one run; alone and again, these stand for theirs.
+QUICK = {
+    *("null", "html", "cut json", "wrong id", "503", "redirect", "nested without measure"),
+    *(
+        "nulls everywhere",
+        "wrong types",
+        "unknown words",
+        "200 kB of text",
+        "nul",
+        "lone surrogate",
+    ),
+    *("nan", "5,000 digits", "nested 2,000 deep", "repeated related checks", "byte order mark"),
+}
 
 
 @pytest.fixture(autouse=True)
@@ -47,7 +61,7 @@ def put(api: FakeAPI, session_id: str, fault: Fault) -> None:
     api.faults[f"/workflowSessions/{session_id}"] = lambda count: fault(api.sessions[session_id])
 
 
-@pytest.mark.parametrize("name", REFUSED)
+@pytest.mark.parametrize("name", parameters(REFUSED, quick=QUICK))
 def test_faults__refused_alone(api: FakeAPI, name: str) -> None:
     """A record that cannot be read is named with its reason, and every other is stored."""
     fault, reason = REFUSED[name]
@@ -68,7 +82,7 @@ def test_faults__refused_alone(api: FakeAPI, name: str) -> None:
     assert PendingRefresh.objects.get().session_id == ids[1]
 
 
-@pytest.mark.parametrize("name", TOLERATED)
+@pytest.mark.parametrize("name", parameters(TOLERATED, quick=QUICK))
 def test_faults__tolerated_alone(api: FakeAPI, name: str) -> None:
     """A strange record is stored as far as it can be, and costs the others nothing."""
     ids = [api.add_session(number) for number in range(4)]
@@ -85,7 +99,7 @@ def test_faults__tolerated_alone(api: FakeAPI, name: str) -> None:
     )
 
 
-@pytest.mark.parametrize("name", TOLERATED)
+@pytest.mark.parametrize("name", parameters(TOLERATED, quick=QUICK))
 def test_faults__tolerated_twice(api: FakeAPI, name: str) -> None:
     """The same strange record, fetched again, changes nothing and makes no history."""
     session_id = api.add_session(1)
@@ -340,7 +354,9 @@ def test_faults__list_that_is_none(api: FakeAPI, path: str, body: object) -> Non
 
 
 @pytest.mark.parametrize("path", ["/workflowSessions", "/checks"])
-@pytest.mark.parametrize("body", [b"null", b"<html></html>", b'{"items": [', b"{}"])
+@pytest.mark.parametrize(
+    "body", parameters([b"null", b"<html></html>", b'{"items": [', b"{}"], quick={b"null"})
+)
 def test_faults__list_page_once(settings: Any, api: FakeAPI, path: str, body: bytes) -> None:
     """A page of a list that comes broken once is asked for again, like any other fault of a moment."""
     configure(settings, MAX_RETRIES=1)
@@ -376,7 +392,7 @@ def test_faults__item_of_the_list(api: FakeAPI, item: object) -> None:
     assert_equals_source(api)
 
 
-@pytest.mark.parametrize("name", [n for n in REFUSED if n not in {"403"}])
+@pytest.mark.parametrize("name", parameters((n for n in REFUSED if n != "403"), quick=QUICK))
 def test_faults__breakdown_alone(api: FakeAPI, name: str) -> None:
     """A check whose breakdown cannot be read costs that breakdown; session and outcomes are stored."""
     fault, reason = REFUSED[name]
@@ -398,19 +414,20 @@ def test_faults__breakdown_alone(api: FakeAPI, name: str) -> None:
     assert RelatedCheck.objects.get(check_id=check_id).result == api.checks[check_id]["result"]
 
 
-@pytest.mark.parametrize("seed", [1])
-def test_faults__mixed_at_a_tenth(api: FakeAPI, seed: int) -> None:
+@pytest.mark.parametrize("size", parameters([300, 1000], quick={300}))
+def test_faults__mixed(api: FakeAPI, size: int) -> None:
     """
-    One answer of ten is wrong, of 1,000 sessions.
+    Each kind of wrong answer comes in one run, in the thorough one for one of ten of 1,000 sessions.
 
     Every good record is stored as it is at the source, every bad one is named with its reason.
     """
-    rng = random.Random(seed)
-    ids = [api.add_session(number) for number in range(1000)]
+    rng = random.Random(1)
+    ids = [api.add_session(number) for number in range(size)]
     cheap = [n for n in REFUSED if n not in {"many megabytes", "nested without measure"}]
     kinds = [*cheap, *TOLERATED]
-    chosen = {session_id: kinds[i % len(kinds)] for i, session_id in enumerate(rng.sample(ids, 98))}
-    chosen |= {ids[3]: "many megabytes", ids[997]: "nested without measure"}
+    some = rng.sample(ids, max(len(kinds), size // 10 - 2))
+    chosen = {session_id: kinds[i % len(kinds)] for i, session_id in enumerate(some)}
+    chosen |= {ids[3]: "many megabytes", ids[-3]: "nested without measure"}
     refused = {i: REFUSED[name][1] for i, name in chosen.items() if name in REFUSED}
     for session_id, name in chosen.items():
         put(api, session_id, REFUSED[name][0] if name in REFUSED else TOLERATED[name])
@@ -424,7 +441,7 @@ def test_faults__mixed_at_a_tenth(api: FakeAPI, seed: int) -> None:
     assert "Person" not in ended.said
     assert_key_is_nowhere(api, ended)
     assert_equals_source(api, without=chosen)
-    assert WorkflowSession.objects.count() == 1000 - len(refused)
+    assert WorkflowSession.objects.count() == size - len(refused)
     assert set(PendingRefresh.objects.values_list("session_id", flat=True)) == set(refused)
     assert ended.run is not None
     assert ended.run.watermark is not None  # what failed is pending and does not hold it back

@@ -34,6 +34,7 @@ from complycube_sessions.webhooks.receive import parse_event, sign, verify_signa
 from project.demo_server import free_port
 from tests.admin.builders import make_staff
 from tests.builders import SESSION_ID, session_row
+from tests.examples import parameters
 from tests.security.servers import Hostile, serving
 
 KEY = "live_K3y-that-nobody-may-see"
@@ -72,6 +73,7 @@ ADDRESSES: dict[str, Callable[[], str]] = {
     "broken brackets": lambda: "http://[::1/v1",
 }
 KINDS = [*ANSWERS, *ADDRESSES, "TLS", "TLS with nobody"]
+QUICK = {"401", "200 in HTML", "bad JSON", "redirect", "refused", "TLS"}
 # As an error page of Django's, which shows the variables of each function, may print it.
 FORMS = (
     KEY,
@@ -101,7 +103,7 @@ def failing(kind: str) -> Iterator[str]:
             yield stack.enter_context(serving(ANSWERS[kind])).url
 
 
-@pytest.fixture(params=KINDS)
+@pytest.fixture(params=parameters(KINDS, quick=QUICK))
 def account(request: pytest.FixtureRequest, settings: Settings) -> Iterator[str]:
     """Let everything fail in one way, on a site in the middle of its development."""
     with failing(request.param) as url:
@@ -246,7 +248,11 @@ UNFORESEEN = [
 ]
 
 
-@pytest.mark.parametrize("error", UNFORESEEN, ids=lambda error: type(error).__name__)
+@pytest.mark.parametrize(
+    "error",
+    parameters(UNFORESEEN, quick=UNFORESEEN[:1]),
+    ids=lambda error: type(error).__name__,
+)
 @pytest.mark.parametrize("place", ["create_connection", "send"])
 def test_key__unforeseen_error_inside_of_a_request(
     settings: Settings, monkeypatch: pytest.MonkeyPatch, place: str, error: Exception, log: StringIO

@@ -10,6 +10,7 @@ from pytest_django import Settings
 from complycube_sessions.models import RelatedCheck, WorkflowSession
 from complycube_sessions.privacy.erase import erase_client
 from complycube_sessions.services import refresh_sessions
+from tests.examples import parameters
 from tests.fake_api import START, FakeAPI, iso
 
 pytestmark = pytest.mark.django_db
@@ -66,7 +67,10 @@ def test_full_run__left_out_is_not_different(api: FakeAPI) -> None:
     assert refresh_sessions(full=True).fetched == 0
 
 
-@pytest.mark.parametrize("value", [None, 1e20, True, [1], "x" * 300, "a\0b", " ", "2"])
+@pytest.mark.parametrize(
+    "value",
+    parameters([None, 1e20, True, [1], "x" * 300, "a\0b", " ", "2"], quick=[None, "a\0b", "2"]),
+)
 @pytest.mark.parametrize("name", ["entityName", "workflowId", "workflowVersion", "createdAt"])
 def test_full_run__odd_value(api: FakeAPI, name: str, value: Any) -> None:
     """What cannot be stored as it is told is no difference as long as both answers tell the same."""
