@@ -104,7 +104,9 @@ def test_engine__celery(settings: Settings) -> None:
 @pytest.mark.parametrize("mode", ["auto", "tasks"])
 def test_webhook__enqueues(client: Client, settings: Settings, queue: Any, mode: str) -> None:
     """A stored event is a task for the engine, once as long as it waits."""
-    settings.COMPLYCUBE_ACCOUNTS = {"default": {"API_KEY": KEY, "WEBHOOK_SECRETS": [SECRET]}}
+    settings.COMPLYCUBE_ACCOUNTS = {
+        "default": {"API_KEY": KEY, "REQUESTS_PER_SECOND": 10_000, "WEBHOOK_SECRETS": [SECRET]}
+    }
     settings.COMPLYCUBE_WEBHOOK_PROCESSING = mode
     assert post(client, event("one", id="s1")).status_code == 200
     stored = WebhookEvent.objects.get()
@@ -114,7 +116,9 @@ def test_webhook__enqueues(client: Client, settings: Settings, queue: Any, mode:
 @pytest.mark.django_db
 def test_webhook__engine_away(client: Client, settings: Settings, queue: Any) -> None:
     """An engine that does not answer costs nothing: the event is stored and acknowledged."""
-    settings.COMPLYCUBE_ACCOUNTS = {"default": {"API_KEY": KEY, "WEBHOOK_SECRETS": [SECRET]}}
+    settings.COMPLYCUBE_ACCOUNTS = {
+        "default": {"API_KEY": KEY, "REQUESTS_PER_SECOND": 10_000, "WEBHOOK_SECRETS": [SECRET]}
+    }
     QueueBackend.is_away = True
     assert post(client, event("one", id="s1")).status_code == 200
     assert WebhookEvent.objects.get().processed_at is None
@@ -125,7 +129,9 @@ def test_webhook__engine_faulty(
     client: Client, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nor does one that cannot even be asked whether it has workers."""
-    settings.COMPLYCUBE_ACCOUNTS = {"default": {"API_KEY": KEY, "WEBHOOK_SECRETS": [SECRET]}}
+    settings.COMPLYCUBE_ACCOUNTS = {
+        "default": {"API_KEY": KEY, "REQUESTS_PER_SECOND": 10_000, "WEBHOOK_SECRETS": [SECRET]}
+    }
     use(monkeypatch, f"{__name__}.FaultyBackend")
     assert post(client, event("one", id="s1")).status_code == 200
     assert WebhookEvent.objects.get().processed_at is None
@@ -162,7 +168,9 @@ def test_refresh_in_background__celery(celery: Any) -> None:
 @pytest.mark.django_db
 def test_webhook__celery(client: Client, settings: Settings, celery: Any) -> None:
     """With Celery a stored event is a task of Celery's."""
-    settings.COMPLYCUBE_ACCOUNTS = {"default": {"API_KEY": KEY, "WEBHOOK_SECRETS": [SECRET]}}
+    settings.COMPLYCUBE_ACCOUNTS = {
+        "default": {"API_KEY": KEY, "REQUESTS_PER_SECOND": 10_000, "WEBHOOK_SECRETS": [SECRET]}
+    }
     assert post(client, event("one", id="s1")).status_code == 200
     assert celery == [("process_webhook_event", WebhookEvent.objects.get().pk)]
 

@@ -74,7 +74,10 @@ def test_make_session__names_of_columns_are_refused() -> None:
 
 def test_make_session__of_another_account(settings: Settings) -> None:
     """What a refresh would refuse is an error that says why."""
-    settings.COMPLYCUBE_ACCOUNTS = {"default": {"API_KEY": KEY}, "other": {"API_KEY": "test_b"}}
+    settings.COMPLYCUBE_ACCOUNTS = {
+        "default": {"API_KEY": KEY, "REQUESTS_PER_SECOND": 10_000},
+        "other": {"API_KEY": "test_b"},
+    }
     make_session(id="one")
     with pytest.raises(ComplyCubeStorageError, match="stored for account 'default'"):
         make_session(id="one", account="other")
@@ -117,7 +120,9 @@ def test_fake_api__row_round_trips(mocked: responses.RequestsMock) -> None:
 
 def test_signed_webhook__event_is_stored(client: Client, settings: Settings) -> None:
     """The receiver takes it, and refuses one of another secret."""
-    settings.COMPLYCUBE_ACCOUNTS = {"default": {"API_KEY": KEY, "WEBHOOK_SECRETS": ["secret"]}}
+    settings.COMPLYCUBE_ACCOUNTS = {
+        "default": {"API_KEY": KEY, "REQUESTS_PER_SECOND": 10_000, "WEBHOOK_SECRETS": ["secret"]}
+    }
     settings.COMPLYCUBE_WEBHOOK_PROCESSING = "off"
     assert client.post(**signed_webhook({"payload": {"id": "s1"}}, "secret")).status_code == 200
     assert client.post(**signed_webhook({"payload": {"id": "s2"}}, "wrong")).status_code == 400

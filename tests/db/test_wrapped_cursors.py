@@ -81,7 +81,9 @@ def tracer(monkeypatch: pytest.MonkeyPatch) -> Recorded:
 
 def use_everything(api: FakeAPI, client: Client, settings: Settings) -> None:
     """Do what writes and reads: runs, a webhook event, evidence, the admin's pages, an erasure."""
-    settings.COMPLYCUBE_ACCOUNTS = {"default": {"API_KEY": KEY, "WEBHOOK_SECRETS": [SECRET]}}
+    settings.COMPLYCUBE_ACCOUNTS = {
+        "default": {"API_KEY": KEY, "REQUESTS_PER_SECOND": 10_000, "WEBHOOK_SECRETS": [SECRET]}
+    }
     settings.COMPLYCUBE_WEBHOOK_PROCESSING = "off"
     ids = [api.add_session(number) for number in range(4)]
     client.force_login(make_staff(superuser=True))
