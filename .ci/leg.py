@@ -2,13 +2,12 @@
 Run the tests of one pair of Python and Django on each database.
 
 Usage: python .ci/leg.py PAIR FOLDER [ARGUMENT...], in the environment of the pair, such as
-``py312-django60``. For each database, or those of ``COMPLYCUBE_DATABASES``, a report is written to the
-folder. Further arguments are pytest's.
+``py312-django60``. For each database, or those whose legs ``COMPLYCUBE_LEGS`` names, a report is written
+to the folder. Further arguments are pytest's.
 
 What meets no database (parsing, requests, the handling of the key, the documentation) needs no server, and
-what `make test` runs with the oldest pair need not run twice. So the newest pair runs everything, the
-oldest all that meets a database, on the servers; for the pairs between them a part stands for the rest,
-with the admin once for the Django that neither of them has. The tests that are marked start processes on
+what `make test` runs with the oldest pair need not run twice. So the newest pair runs everything; for the
+others a part stands for the rest, with the admin once for the Django between the oldest and the newest. The tests that are marked start processes on
 databases of their own; .ci/run runs them apart.
 """
 
@@ -35,10 +34,11 @@ PART: Final = (
     "tests/db",
     "tests/models",
     "tests/management",
+    "tests/privacy",
     "tests/test_migrations.py",
     "tests/test_views.py",
 )
-ADMIN: Final = (*PART, "tests/admin", "tests/privacy", "tests/test_tasks.py")
+ADMIN: Final = (*PART, "tests/admin", "tests/test_tasks.py")
 WITHOUT_DATABASE: Final = ("api", "security", "typing", "docs", "project", "test_project.py")
 ALL: Final = ("tests",)
 ON_SERVERS: Final = (*ALL, *(f"--ignore=tests/{name}" for name in WITHOUT_DATABASE))
@@ -50,8 +50,6 @@ EVERYTHING: Final = (
     *("-m", "not browser and not databases and not engines and not hosts and not demo"),
 )
 SELECTIONS: Final = {
-    ("py311-django52", "postgres"): ON_SERVERS,
-    ("py311-django52", "mariadb"): ON_SERVERS,
     ("py312-django60", "sqlite"): ADMIN,
     ("py313-django61", "sqlite"): EVERYTHING,
     ("py313-django61", "postgres"): ON_SERVERS,
@@ -61,8 +59,9 @@ SELECTIONS: Final = {
 
 def main(pair: str, folder: Path, *arguments: str) -> int:
     """Run each database though another one has failed, and return the first exit code that is not 0."""
-    chosen = os.environ.get("COMPLYCUBE_DATABASES", " ".join(DATABASES)).split()
-    codes = [run(pair, database, folder, *arguments) for database in chosen]
+    chosen = os.environ.get("COMPLYCUBE_LEGS", "").split()
+    databases = [name for name in DATABASES if not chosen or f"{pair}-{name}" in chosen]
+    codes = [run(pair, database, folder, *arguments) for database in databases]
     return next(filter(None, codes), 0)
 
 

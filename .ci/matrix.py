@@ -103,11 +103,10 @@ def run_tox(legs: list[str], interpreters: list[str]) -> int:
     if not legs:
         return 1
     pairs = dict.fromkeys(leg.rpartition("-")[0] for leg in legs)
-    databases = dict.fromkeys(leg.rpartition("-")[2] for leg in legs)
     command = [*TOX, "run", "--skip-missing-interpreters", "false", "-e", ",".join(pairs)]
     # Once, with all of them: of several, tox takes the last.
     command += ["--discover", *interpreters]
-    environment = {**os.environ, "COMPLYCUBE_DATABASES": " ".join(databases)}
+    environment = {**os.environ, "COMPLYCUBE_LEGS": " ".join(legs)}
     return subprocess.run(command, cwd=ROOT, env=environment, check=False).returncode  # noqa: S603 - our own command
 
 

@@ -133,10 +133,15 @@ def test_legs__each_pair_on_each_database(monkeypatch: pytest.MonkeyPatch, tmp_p
         return SimpleNamespace(returncode=len(ran) - 1)
 
     monkeypatch.setattr(leg.subprocess, "run", run)
-    monkeypatch.delenv("COMPLYCUBE_DATABASES", raising=False)
+    monkeypatch.delenv("COMPLYCUBE_LEGS", raising=False)
     assert leg.main("py312-django52", tmp_path) == 1
     kinds = {"sqlite": "sqlite", "postgres": "postgres", "mariadb": "mysql"}
     assert ran == [(f"py312-django52-{name}", kind) for name, kind in kinds.items()]
+
+    ran.clear()
+    monkeypatch.setenv("COMPLYCUBE_LEGS", "py312-django52-mariadb py313-django61-sqlite")
+    assert leg.main("py312-django52", tmp_path) == 0
+    assert ran == [("py312-django52-mariadb", "mysql")]
 
 
 def test_legs__what_is_selected_is_there() -> None:
@@ -241,13 +246,20 @@ def test_matrix__interpreter_is_not_needed(matrix: Any, monkeypatch: pytest.Monk
 
 
 def test_ci_run__legs() -> None:
-    """All legs but those of the newest Python, which the machine need not have, are run by ``.ci/run``."""
+    """
+    Each pair runs on a database, the oldest and the newest on all of them.
+
+    Python 3.14, which the machine of ``.ci/run`` need not have, and the other legs are the workflow's.
+    """
     match = re.search(r"matrix\.py --strict (.+)", CI_RUN)
     assert match
     chosen = tool("matrix").choose(LEGS, tuple(match[1].split()))
-    assert [leg for leg in LEGS if leg not in chosen] == [
-        leg for leg in LEGS if leg.startswith("py314-")
-    ]
+    pairs = [f"py{pair}" for pair in PAIRS if not pair.startswith("314")]
+    assert list(dict.fromkeys(leg.rpartition("-")[0] for leg in chosen)) == pairs
+    for pair in (pairs[0], pairs[-1]):
+        assert [f"{pair}-{database}" for database in DATABASES] == [
+            leg for leg in chosen if leg.startswith(pair)
+        ]
 
 
 def test_workflow__legs_are_those_of_tox() -> None:
