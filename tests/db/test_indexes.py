@@ -4,7 +4,6 @@ from typing import Any
 
 import pytest
 from django.core import checks
-from django.core.management import call_command
 from django.db import connection, models
 
 from complycube_sessions.db.indexes import PartialIndex, add_online, remove_online
@@ -69,17 +68,3 @@ def test_add__where_an_unfinished_one_was_left() -> None:
     finally:
         with connection.schema_editor(atomic=False) as editor:
             remove_online(editor, WorkflowSession, INDEX)
-
-
-def test_migration__there_and_back_with_rows() -> None:
-    """The migration of the indexes can be undone and done again on tables with rows."""
-    make_session(needs_review=True)
-    before = set(indexes())
-    try:
-        call_command("migrate", "complycube_sessions", "0002", verbosity=0)
-        assert "ccs_session_review" in indexes()
-        assert "ccs_session_queue" not in indexes()
-    finally:
-        call_command("migrate", "complycube_sessions", verbosity=0)
-    assert set(indexes()) == before
-    assert WorkflowSession.objects.count() == 1
