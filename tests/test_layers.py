@@ -28,12 +28,12 @@ ALLOWED = {
     "privacy": f"{BASE} models db api statistics mirror.accounts",
     "mirror": f"{BASE} models db api statistics privacy signals",
     "sync": f"{BASE} models db api statistics privacy mirror webhooks.inbox",
-    "webhooks": f"{BASE} models db api privacy mirror sync tasks contrib",
+    "webhooks": f"{BASE} models db api privacy mirror sync tasks",
     "evidence": f"{BASE} models db api privacy.tombstones sync {APP}",
     "services": f"{BASE} models api sync webhooks privacy evidence statistics",
     "testing": f"{BASE} models api mirror webhooks.receive",
     "tasks": f"{BASE} models services webhooks contrib",
-    "contrib": f"{BASE} services webhooks tasks",
+    "contrib": f"{BASE} tasks",
     "database_checks": f"{BASE} db mirror privacy webhooks system_checks",
     "views": f"{BASE} db webhooks api.sealing",
     "urls": "views",
@@ -45,7 +45,6 @@ ALLOWED = {
 # Imported in a function: only a project that asks for it has the other package.
 ON_DEMAND = {
     ("webhooks.dispatch", "tasks"),
-    ("webhooks.dispatch", "contrib.celery"),
     ("tasks", "contrib.celery"),
 }
 
