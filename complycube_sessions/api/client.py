@@ -13,9 +13,8 @@ from datetime import UTC, datetime
 from typing import Any, Final
 from urllib.parse import quote, urlencode
 
-from complycube_sessions.api.http import FAULTS_OF_A_MOMENT, HTTPClient
-from complycube_sessions.api.http import LONGEST_BACKOFF_SECONDS as LONGEST_BACKOFF_SECONDS
-from complycube_sessions.api.http import Answer as Answer
+from complycube_sessions.api.http import FAULTS_OF_A_MOMENT, Answer, HTTPClient
+from complycube_sessions.api.ids import validate_id
 from complycube_sessions.api.payloads import (
     CheckPayload,
     ListPage,
@@ -25,7 +24,6 @@ from complycube_sessions.api.payloads import (
     parse_check_page,
     parse_session,
     parse_session_page,
-    validate_id,
 )
 from complycube_sessions.api.report import ReportUrl
 from complycube_sessions.api.scrubbing import CHECK, SESSION, scrubbed

@@ -20,7 +20,6 @@ from django.utils import timezone
 
 from complycube_sessions import signals
 from complycube_sessions.conf import Account
-from complycube_sessions.db.batches import BATCH_SIZE as BATCH_SIZE
 from complycube_sessions.db.bulk import (
     build_row,
     read_annotated_rows,
@@ -37,7 +36,6 @@ from complycube_sessions.db.connections import (
 )
 from complycube_sessions.exceptions import ComplyCubeOwnershipError, ComplyCubeStorageError
 from complycube_sessions.mirror.announce import OnSignal, is_owed, send_signals
-from complycube_sessions.mirror.announce import announce_outcomes as announce_outcomes
 from complycube_sessions.mirror.erased import Refused, refuse_erased
 from complycube_sessions.mirror.merge import (
     SESSION_CONTENT,

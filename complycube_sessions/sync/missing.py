@@ -7,8 +7,9 @@ from typing import Final
 
 from complycube_sessions.api.client import PAGE_SIZE
 from complycube_sessions.api.payloads import SessionSummary
+from complycube_sessions.db.batches import BATCH_SIZE
 from complycube_sessions.mirror import queries
-from complycube_sessions.mirror.write import BATCH_SIZE, mark_missing
+from complycube_sessions.mirror.write import mark_missing
 from complycube_sessions.sync.context import RunContext
 from complycube_sessions.sync.fetch import FetchResult
 from complycube_sessions.sync.fetcher import Fetcher

@@ -15,7 +15,7 @@ from django.db import DatabaseError, InterfaceError
 from django.utils import timezone
 
 from complycube_sessions.api.client import ComplyCubeClient
-from complycube_sessions.api.payloads import validate_id
+from complycube_sessions.api.ids import validate_id
 from complycube_sessions.api.throttle import Patience
 from complycube_sessions.conf import Account, conf, get_account
 from complycube_sessions.db.connections import (

@@ -14,7 +14,7 @@ from django.db import transaction
 from django.db.models import F, Q, QuerySet
 from django.utils import timezone
 
-from complycube_sessions.api.payloads import validate_id
+from complycube_sessions.api.ids import validate_id
 from complycube_sessions.conf import Account
 from complycube_sessions.db import clocks
 from complycube_sessions.db.clocks import FIRST_DELAY, retry_delay
@@ -22,7 +22,7 @@ from complycube_sessions.db.connections import retry_transient, write_alias
 from complycube_sessions.exceptions import ComplyCubeInvalidIdError
 from complycube_sessions.mirror.queries import own_sessions
 from complycube_sessions.models import RelatedCheck, WebhookEvent
-from complycube_sessions.privacy import tombstones
+from complycube_sessions.privacy import digests, tombstones
 from complycube_sessions.sync.pending import (
     REASON_WEBHOOK,
     WRITTEN_AT_ONCE,
@@ -237,7 +237,7 @@ def delete_events_of_erased_client(
         with transaction.atomic(using=alias):
             tombstones.lock_shared(account.name, alias)
             if erasure := tombstones.erasure_of(account.name, client_id):
-                named = {tombstones.CHECK: [check_id]}
+                named = {digests.CHECK: [check_id]}
                 tombstones.add_tombstones_of_client(erasure, named, alias=alias)
             delete_events(events)
 

@@ -12,8 +12,9 @@ from django.test.utils import CaptureQueriesContext
 
 from complycube_sessions import signals
 from complycube_sessions.api.payloads import parse_check, parse_session
+from complycube_sessions.mirror.announce import announce_outcomes
 from complycube_sessions.mirror.merge import FetchedCheck, FetchedSession
-from complycube_sessions.mirror.write import announce_outcomes, mark_missing, store_batch
+from complycube_sessions.mirror.write import mark_missing, store_batch
 from complycube_sessions.models import (
     PendingRefresh,
     RelatedCheck,
