@@ -9,24 +9,16 @@ from typing import Any
 from django.core import checks
 
 from complycube_sessions.conf import (
+    SETTINGS,
     Account,
-    Fault,
     account_faults,
     account_names,
-    check_results_fault,
     conf,
     get_account,
     is_loopback,
-    legal_hold_fault,
-    minimum_retention_fault,
-    portal_url_fault,
-    refresh_interval_fault,
-    retention_conflict,
-    retention_fault,
-    scrubber_fault,
-    webhook_processing_fault,
 )
 from complycube_sessions.exceptions import ComplyCubeConfigurationError
+from complycube_sessions.setting_rules import Fault
 
 
 def check_settings(**kwargs: Any) -> list[checks.CheckMessage]:
@@ -134,38 +126,30 @@ def _shared_keys(accounts: Mapping[str, Any]) -> list[Fault]:
 
 
 def _other_faults() -> list[Fault]:
-    faults = []
+    faults = [fault for setting in SETTINGS if (fault := setting.fault())]
     if not conf.USE_TZ:
-        faults.append(
-            Fault(
-                "E060",
-                "USE_TZ is off, but the times of the copy are times in UTC.",
-                "Set USE_TZ = True.",
-            )
-        )
-    for name, fault in (
-        ("COMPLYCUBE_CHECK_RESULTS", check_results_fault(None)),
-        ("COMPLYCUBE_EXPECTED_REFRESH_INTERVAL", refresh_interval_fault(None)),
-        ("COMPLYCUBE_PORTAL_SESSION_URL", portal_url_fault(None)),
-        ("COMPLYCUBE_WEBHOOK_PROCESSING", webhook_processing_fault(None)),
-        ("COMPLYCUBE_RETENTION", retention_fault(None)),
-        ("COMPLYCUBE_MINIMUM_RETENTION", minimum_retention_fault(0)),
-        ("COMPLYCUBE_LEGAL_HOLD", legal_hold_fault(0)),
-        ("COMPLYCUBE_SCRUBBER", scrubber_fault(0)),
-    ):
-        try:
-            getattr(conf, name)
-        except ComplyCubeConfigurationError:
-            faults += [fault] if fault else []
+        text = "USE_TZ is off, but the times of the mirror are times in UTC."
+        faults.insert(0, Fault("E060", text, "Set USE_TZ = True."))
     return [*faults, *_conflicts()]
 
 
 def _conflicts() -> list[Fault]:
+    """Return a warning where sessions are to be pruned before they may be."""
     try:
-        fault = retention_conflict(conf.COMPLYCUBE_RETENTION, conf.COMPLYCUBE_MINIMUM_RETENTION)
+        age = conf.COMPLYCUBE_RETENTION.get("WorkflowSession")
+        minimum = conf.COMPLYCUBE_MINIMUM_RETENTION
     except ComplyCubeConfigurationError:  # it is named above
         return []
-    return [fault] if fault else []
+    if age is None or minimum is None or age >= minimum:
+        return []
+    return [
+        Fault(
+            "W040",
+            "COMPLYCUBE_RETENTION is shorter for sessions than COMPLYCUBE_MINIMUM_RETENTION, so that each "
+            "run of prune_complycube refuses some.",
+            "Make the retention of WorkflowSession at least as long as the minimum.",
+        )
+    ]
 
 
 def _message(fault: Fault) -> checks.CheckMessage:
