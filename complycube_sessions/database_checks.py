@@ -32,7 +32,7 @@ def check_events_arrive(
             "changes.",
             hint="Look at the webhook in the ComplyCube portal: it must be enabled, its address must end with "
             f"{receiver_path(name)} and reach this site, and its secret must be one of the account's "
-            "WEBHOOK_SECRETS. Meanwhile refresh_workflow_sessions from cron keeps the copy up to date.",
+            "WEBHOOK_SECRETS. Meanwhile refresh_workflow_sessions from cron keeps the mirror up to date.",
             id="complycube_sessions.W030",
         )
         for name in silent

@@ -78,6 +78,6 @@ class MissingSessions:
 
 def _too_many(most: int) -> str:
     return (
-        f"More than {counted(most, 'session')} (5 % of the copy) are gone upstream; none was marked. "
+        f"More than {counted(most, 'session')} (5 % of the mirror) are gone upstream; none was marked. "
         "If that is right, run again with --full --confirm-missing."
     )
