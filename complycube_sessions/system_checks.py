@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from itertools import combinations
-from typing import Any
+from typing import Any, Final
 
 from django.core import checks
 
@@ -18,7 +18,38 @@ from complycube_sessions.conf import (
     is_loopback,
 )
 from complycube_sessions.exceptions import ComplyCubeConfigurationError
-from complycube_sessions.setting_rules import Fault
+from complycube_sessions.setting_rules import Fault, Rule
+
+# What an account has to be where real customers are processed.
+RISKS: Final = (
+    Rule(
+        "W060",
+        lambda account: account.environment != "live" or not conf.DEBUG,
+        "has a live key, and DEBUG is on: error pages would show people's data.",
+        "Set DEBUG = False wherever real customers are processed.",
+    ),
+    Rule(
+        "W064",
+        lambda account: account.environment != "",
+        "has an API_KEY that begins with neither test_ nor live_.",
+        "Compare it with the key that the ComplyCube portal shows; its rows cannot be told apart.",
+    ),
+    Rule(
+        "W061",
+        lambda account: len(account.webhook_secrets) > 0,
+        "has no WEBHOOK_SECRETS, so that all of its events are refused.",
+        'Set "WEBHOOK_SECRETS": ["…"] to the secret of the webhook in the ComplyCube portal; if '
+        "you only poll, add complycube_sessions.W061 to SILENCED_SYSTEM_CHECKS.",
+    ),
+    Rule(
+        "W063",
+        lambda account: (
+            is_loopback(account.base_url) or account.base_url.lower().startswith("https:")
+        ),
+        "has a BASE_URL without TLS: the key would be readable on the way.",
+        "Write https://, or leave BASE_URL out.",
+    ),
+)
 
 
 def check_settings(**kwargs: Any) -> list[checks.CheckMessage]:
@@ -44,41 +75,7 @@ def usable_accounts() -> list[Account]:
 
 def _risks(account: Account) -> list[Fault]:
     where = f'COMPLYCUBE_ACCOUNTS["{account.name}"]'
-    found = []
-    if account.environment == "live" and conf.DEBUG:
-        found.append(
-            Fault(
-                "W060",
-                f"{where} has a live key, and DEBUG is on: error pages would show people's data.",
-                "Set DEBUG = False wherever real customers are processed.",
-            )
-        )
-    if not account.environment:
-        found.append(
-            Fault(
-                "W064",
-                f"{where} has an API_KEY that begins with neither test_ nor live_.",
-                "Compare it with the key that the ComplyCube portal shows; its rows cannot be told apart.",
-            )
-        )
-    if not account.webhook_secrets:
-        found.append(
-            Fault(
-                "W061",
-                f"{where} has no WEBHOOK_SECRETS, so that all of its events are refused.",
-                'Set "WEBHOOK_SECRETS": ["…"] to the secret of the webhook in the ComplyCube portal; if '
-                "you only poll, add complycube_sessions.W061 to SILENCED_SYSTEM_CHECKS.",
-            )
-        )
-    if account.base_url.lower().startswith("http://") and not is_loopback(account.base_url):
-        found.append(
-            Fault(
-                "W063",
-                f"{where} has a BASE_URL without TLS: the key would be readable on the way.",
-                "Write https://, or leave BASE_URL out.",
-            )
-        )
-    return found
+    return [fault for rule in RISKS if (fault := rule.fault(where, account))]
 
 
 def _accounts_faults() -> list[Fault]:
