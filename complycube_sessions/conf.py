@@ -1,8 +1,7 @@
 """
 The settings of the app, read from the project's settings each time they are asked for.
 
-``Settings`` is the table of them and ``ACCOUNT_RULES`` the one of an account's keys: the system checks and
-the tests of ``docs/settings.md`` go by them.
+``Settings`` is the table of them: the system checks and the tests of ``docs/settings.md`` go by it.
 """
 
 from __future__ import annotations
@@ -11,7 +10,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from ipaddress import ip_address
-from pathlib import Path
 from typing import Any, Final, Generic, Literal, TypeVar, cast, get_args
 from urllib.parse import urlsplit
 
@@ -20,19 +18,15 @@ from django.utils.module_loading import import_string
 
 from complycube_sessions.exceptions import ComplyCubeConfigurationError
 from complycube_sessions.setting_rules import (
+    ACCOUNT_KEYS,
+    DEFAULT_BASE_URL,
     RETAINED,
     Fault,
     Rule,
-    are_proxies,
+    account_faults,
     are_secrets,
-    can_be_sent,
-    has_key,
-    is_base_url,
-    is_count,
     is_function_path,
-    is_path,
     is_portal_url,
-    is_positive_number,
     is_positive_timedelta,
     is_retention,
 )
@@ -41,20 +35,8 @@ CheckResults = Literal["review", "all", "none"]
 WebhookProcessing = Literal["auto", "process", "tasks", "celery", "off"]
 Value = TypeVar("Value")
 
-DEFAULT_BASE_URL: Final = "https://api.complycube.com/v1"
 LIVE_REQUESTS_PER_SECOND: Final = 8.0  # of the vendor's 10: the project's own calls need room
 OTHER_REQUESTS_PER_SECOND: Final = 4.0  # of the vendor's 5
-# The keys of an account, each with its default; a rate depends on the key (see ``_build_account``).
-ACCOUNT_KEYS: Final[Mapping[str, Any]] = {
-    "API_KEY": None,
-    "WEBHOOK_SECRETS": None,
-    "BASE_URL": DEFAULT_BASE_URL,
-    "REQUESTS_PER_SECOND": None,
-    "TIMEOUT": 30,
-    "MAX_RETRIES": 5,
-    "PROXIES": None,
-    "CA_BUNDLE": None,
-}
 
 
 @dataclass(frozen=True)
@@ -253,35 +235,6 @@ def account_names() -> list[str]:
     return [str(name) for name in accounts] if isinstance(accounts, Mapping) else []
 
 
-def account_faults(name: str, entry: object) -> list[Fault]:
-    """
-    Return all that is wrong with one entry of ``COMPLYCUBE_ACCOUNTS``, worst first.
-
-    Returns:
-        Faults whose ``number`` is that of the system check (``E002`` …, ``W001`` for a missing key).
-    """
-    where = f'COMPLYCUBE_ACCOUNTS["{name}"]'
-    if not isinstance(entry, Mapping):
-        return [Fault("E002", f"{where} is not a dictionary.", 'Write {"API_KEY": "test_…"}.')]
-    faults = [
-        rule.fault(where, entry.get(key, ACCOUNT_KEYS[key]))
-        for key, rules in ACCOUNT_RULES.items()
-        for rule in rules
-    ]
-    return [fault for fault in (_unknown_keys(where, entry), *faults) if fault]
-
-
-def _unknown_keys(where: str, entry: Mapping[str, Any]) -> Fault | None:
-    unknown = sorted(str(key) for key in entry if key not in ACCOUNT_KEYS)
-    if not unknown:
-        return None
-    return Fault(
-        "E003",
-        f"{where} has keys that mean nothing: {', '.join(unknown)}.",
-        f"Use only {', '.join(sorted(ACCOUNT_KEYS))}.",
-    )
-
-
 def _build_account(name: str, entry: Mapping[str, Any]) -> Account:
     live = environment_of(entry["API_KEY"]) == "live"
     default_rate = LIVE_REQUESTS_PER_SECOND if live else OTHER_REQUESTS_PER_SECOND
@@ -298,84 +251,3 @@ def _build_account(name: str, entry: Mapping[str, Any]) -> Account:
         proxies=values["PROXIES"],
         ca_bundle=values["CA_BUNDLE"],
     )
-
-
-# In the order in which faults are told; a value is held to all rules of its key.
-ACCOUNT_RULES: Final[Mapping[str, tuple[Rule, ...]]] = {
-    "API_KEY": (
-        Rule(
-            "W001",
-            has_key,
-            "has no API_KEY.",
-            'Set "API_KEY" to the key of the ComplyCube portal ("test_…" or "live_…").',
-        ),
-        Rule(
-            "E004",
-            can_be_sent,
-            "has an API_KEY that cannot be sent.",
-            "Set it to the bare key as the portal shows it, without spaces or line ends.",
-        ),
-    ),
-    "WEBHOOK_SECRETS": (
-        Rule(
-            "E005",
-            are_secrets,
-            "has WEBHOOK_SECRETS that are not a list of non-empty texts.",
-            'Write "WEBHOOK_SECRETS": ["…"], or leave it out.',
-        ),
-    ),
-    "BASE_URL": (
-        Rule(
-            "E008",
-            is_base_url,
-            "has a BASE_URL that is not an http or https address.",
-            f'Leave it out, or write "BASE_URL": "{DEFAULT_BASE_URL}".',
-        ),
-    ),
-    "REQUESTS_PER_SECOND": (
-        Rule(
-            "E006",
-            lambda value: value is None or is_positive_number(value),
-            "has a REQUESTS_PER_SECOND that is not a number above zero.",
-            "Leave REQUESTS_PER_SECOND out for its default, or write a number such as 4.",
-        ),
-    ),
-    "TIMEOUT": (
-        Rule(
-            "E007",
-            is_positive_number,
-            "has a TIMEOUT that is not a number above zero.",
-            "Leave TIMEOUT out for its default, or write a number such as 4.",
-        ),
-    ),
-    "MAX_RETRIES": (
-        Rule(
-            "E009",
-            is_count,
-            "has a MAX_RETRIES that is not a whole number of zero or more.",
-            'Leave it out, or write "MAX_RETRIES": 5.',
-        ),
-    ),
-    "PROXIES": (
-        Rule(
-            "E010",
-            are_proxies,
-            "has PROXIES that are not a dictionary of schemes and addresses.",
-            'Write "PROXIES": {"https": "http://proxy.example:3128"}, or leave it out.',
-        ),
-    ),
-    "CA_BUNDLE": (
-        Rule(
-            "E012",
-            is_path,
-            "has a CA_BUNDLE that is not the path of a file.",
-            "Write the path of a PEM file, or leave it out. Verification cannot be switched off.",
-        ),
-        Rule(
-            "E062",
-            lambda value: value is None or not is_path(value) or Path(value).exists(),
-            "has a CA_BUNDLE that does not exist.",
-            "Write the path of a PEM file that the site can read, or leave it out.",
-        ),
-    ),
-}

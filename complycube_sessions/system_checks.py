@@ -11,14 +11,13 @@ from django.core import checks
 from complycube_sessions.conf import (
     SETTINGS,
     Account,
-    account_faults,
     account_names,
     conf,
     get_account,
     is_loopback,
 )
 from complycube_sessions.exceptions import ComplyCubeConfigurationError
-from complycube_sessions.setting_rules import Fault, Rule
+from complycube_sessions.setting_rules import Fault, Rule, account_faults
 
 # What an account has to be where real customers are processed.
 RISKS: Final = (
