@@ -1,4 +1,4 @@
-"""A faithful, queryable copy of ComplyCube workflow sessions and checks."""
+"""A faithful, queryable mirror of ComplyCube workflow sessions and checks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""The settings of the app, read from the project's settings each time they are asked for."""
+"""
+The settings of the app, read from the project's settings each time they are asked for.
+
+``Settings`` is the table of them: the system checks and the tests of ``docs/settings.md`` go by it.
+"""
 
 from __future__ import annotations
 
@@ -6,49 +10,33 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from ipaddress import ip_address
-from pathlib import Path
-from typing import Any, Final, Literal, cast
-from urllib.parse import SplitResult, urlsplit
+from typing import Any, Final, Generic, Literal, TypeVar, cast, get_args
+from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.utils.module_loading import import_string
 
 from complycube_sessions.exceptions import ComplyCubeConfigurationError
+from complycube_sessions.setting_rules import (
+    ACCOUNT_KEYS,
+    DEFAULT_BASE_URL,
+    RETAINED,
+    Fault,
+    Rule,
+    account_faults,
+    are_secrets,
+    is_function_path,
+    is_portal_url,
+    is_positive_timedelta,
+    is_retention,
+)
 
 CheckResults = Literal["review", "all", "none"]
-
 WebhookProcessing = Literal["auto", "process", "tasks", "celery", "off"]
+Value = TypeVar("Value")
 
-CHECK_RESULTS: Final[tuple[CheckResults, ...]] = ("review", "all", "none")
-WEBHOOK_PROCESSING: Final[tuple[WebhookProcessing, ...]] = (
-    "auto",
-    "process",
-    "tasks",
-    "celery",
-    "off",
-)
-# What may be given an age; all else goes with its session, or is work that is still to be done.
-RETAINED: Final = ("WorkflowSession", "SessionChange", "RefreshRun", "WebhookEvent")
-DEFAULT_BASE_URL: Final = "https://api.complycube.com/v1"
 LIVE_REQUESTS_PER_SECOND: Final = 8.0  # of the vendor's 10: the project's own calls need room
 OTHER_REQUESTS_PER_SECOND: Final = 4.0  # of the vendor's 5
-LARGEST_NUMBER: Final = (
-    1_000_000  # operating systems refuse far longer timeouts, and nobody means them
-)
-# What requests looks for; it would pass over any other key, and the proxy with it.
-PROXIED: Final = frozenset({"http", "https", "all"})
-KNOWN_KEYS: Final = frozenset(
-    {
-        "API_KEY",
-        "WEBHOOK_SECRETS",
-        "BASE_URL",
-        "REQUESTS_PER_SECOND",
-        "TIMEOUT",
-        "MAX_RETRIES",
-        "PROXIES",
-        "CA_BUNDLE",
-    }
-)
 
 
 @dataclass(frozen=True)
@@ -76,103 +64,117 @@ class Account:
         return urlsplit(self.base_url).netloc
 
 
-@dataclass(frozen=True)
-class Fault:
-    """One thing that is wrong with the settings, with what to type instead."""
+class Setting(Generic[Value]):
+    """One setting: its default, and the rule that it is held to whenever it is read."""
 
-    number: str
-    message: str
-    hint: str
+    def __init__(self, default: Value, rule: Rule | None = None) -> None:
+        self.default = default
+        self.rule = rule
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.name = name
+
+    def __get__(self, instance: object, owner: type | None = None) -> Value:
+        if fault := self.fault():
+            raise ComplyCubeConfigurationError(f"{fault.message} {fault.hint}")
+        return self._typed()
+
+    def fault(self) -> Fault | None:
+        """Return what is wrong with what the project typed, or None."""
+        return self.rule.fault(self.name, self._typed()) if self.rule else None
+
+    def _typed(self) -> Value:
+        value: Value = getattr(settings, self.name, self.default)
+        return value
+
+
+class FunctionSetting(Setting[Value]):
+    """The dotted path of a function of the project's, which is what ``conf`` returns, or None."""
+
+    def __init__(self, number: str) -> None:
+        problem = "is not the dotted path of a function that can be imported."
+        hint = 'Write "your_project.privacy.your_function", or leave it out.'
+        super().__init__(None, Rule(number, is_function_path, problem, hint))  # type: ignore[arg-type]
+
+    def __get__(self, instance: object, owner: type | None = None) -> Value:
+        path: Any = super().__get__(instance, owner)
+        return cast("Value", import_string(path) if path else None)
 
 
 class Settings:
-    """One property a setting, with its default beside it."""
+    """The settings, each with its default and its rule; ``docs/settings.md`` says what they mean."""
 
-    @property
-    def DEBUG(self) -> bool:
-        return bool(settings.DEBUG)
-
-    @property
-    def USE_TZ(self) -> bool:
-        return bool(settings.USE_TZ)
-
-    @property
-    def COMPLYCUBE_ACCOUNTS(self) -> Any:
-        """What the project typed, not checked; ``get_account`` is for use."""
-        return getattr(settings, "COMPLYCUBE_ACCOUNTS", {})
-
-    @property
-    def COMPLYCUBE_CHECK_RESULTS(self) -> CheckResults:
-        value = getattr(settings, "COMPLYCUBE_CHECK_RESULTS", "review")
-        if fault := check_results_fault(value):
-            raise ComplyCubeConfigurationError(f"{fault.message} {fault.hint}")
-        return cast("CheckResults", value)
-
-    @property
-    def COMPLYCUBE_EXPECTED_REFRESH_INTERVAL(self) -> timedelta:
-        """After how long without a successful run the admin warns, and calls a session stale."""
-        value = getattr(settings, "COMPLYCUBE_EXPECTED_REFRESH_INTERVAL", timedelta(hours=24))
-        if fault := refresh_interval_fault(value):
-            raise ComplyCubeConfigurationError(f"{fault.message} {fault.hint}")
-        return cast("timedelta", value)
-
-    @property
-    def COMPLYCUBE_PORTAL_SESSION_URL(self) -> str:
-        """The address of a session in the vendor's portal with ``{id}`` for the session id, or ``""``."""
-        value = getattr(settings, "COMPLYCUBE_PORTAL_SESSION_URL", "")
-        if fault := portal_url_fault(value):
-            raise ComplyCubeConfigurationError(f"{fault.message} {fault.hint}")
-        return cast("str", value)
-
-    @property
-    def COMPLYCUBE_WEBHOOK_PROCESSING(self) -> WebhookProcessing:
-        """Who processes an event that was just stored: see ``docs/webhooks.md``."""
-        value = getattr(settings, "COMPLYCUBE_WEBHOOK_PROCESSING", "auto")
-        if fault := webhook_processing_fault(value):
-            raise ComplyCubeConfigurationError(f"{fault.message} {fault.hint}")
-        return cast("WebhookProcessing", value)
-
-    @property
-    def COMPLYCUBE_RETENTION(self) -> Mapping[str, timedelta]:
-        """How long rows are kept, by model name; what is left out is kept for ever."""
-        value = getattr(settings, "COMPLYCUBE_RETENTION", {})
-        if fault := retention_fault(value):
-            raise ComplyCubeConfigurationError(f"{fault.message} {fault.hint}")
-        return cast("Mapping[str, timedelta]", value)
-
-    @property
-    def COMPLYCUBE_MINIMUM_RETENTION(self) -> timedelta | None:
-        """For how long the law forbids to remove a session, or None."""
-        value = getattr(settings, "COMPLYCUBE_MINIMUM_RETENTION", None)
-        if fault := minimum_retention_fault(value):
-            raise ComplyCubeConfigurationError(f"{fault.message} {fault.hint}")
-        return cast("timedelta | None", value)
-
-    @property
-    def COMPLYCUBE_LEGAL_HOLD(self) -> Callable[[Any], object] | None:
-        """The project's function that tells of a session why it must not be removed, or None."""
-        hold = self._function("COMPLYCUBE_LEGAL_HOLD", legal_hold_fault)
-        return cast("Callable[[Any], object] | None", hold)
-
-    @property
-    def COMPLYCUBE_SCRUBBER(self) -> Callable[[str, dict[str, Any]], object] | None:
-        """The project's function that takes out of an answer what must not be stored, or None."""
-        scrubber = self._function("COMPLYCUBE_SCRUBBER", scrubber_fault)
-        return cast("Callable[[str, dict[str, Any]], object] | None", scrubber)
+    DEBUG = Setting(default=False)
+    USE_TZ = Setting(default=True)
+    # What the project typed; ``get_account`` is for use.
+    COMPLYCUBE_ACCOUNTS = Setting[Any]({})
+    COMPLYCUBE_CHECK_RESULTS = Setting[CheckResults](
+        "review",
+        Rule(
+            "E011",
+            lambda value: value in get_args(CheckResults),
+            "has an unknown value.",
+            'Write "review", "all" or "none".',
+        ),
+    )
+    COMPLYCUBE_EXPECTED_REFRESH_INTERVAL = Setting(
+        timedelta(hours=24),
+        Rule(
+            "E020",
+            is_positive_timedelta,
+            "is not a positive timedelta.",
+            "Write timedelta(hours=24), or leave it out.",
+        ),
+    )
+    COMPLYCUBE_PORTAL_SESSION_URL = Setting(
+        "",
+        Rule(
+            "E021",
+            is_portal_url,
+            "is not an https address with one {id} in its path.",
+            'Write "https://portal.example/sessions/{id}", or leave it out.',
+        ),
+    )
+    COMPLYCUBE_WEBHOOK_PROCESSING = Setting[WebhookProcessing](
+        "auto",
+        Rule(
+            "E030",
+            lambda value: value in get_args(WebhookProcessing),
+            "has an unknown value.",
+            'Write "auto", "process", "tasks", "celery" or "off", or leave it out.',
+        ),
+    )
+    COMPLYCUBE_RETENTION = Setting[Mapping[str, timedelta]](
+        {},
+        Rule(
+            "E040",
+            is_retention,
+            "is not a dictionary of model names and positive timedeltas.",
+            f'Write {{"WorkflowSession": timedelta(days=1826)}}; the names are {", ".join(RETAINED)}.',
+        ),
+    )
+    COMPLYCUBE_MINIMUM_RETENTION = Setting[timedelta | None](
+        None,
+        Rule(
+            "E041",
+            lambda value: value is None or is_positive_timedelta(value),
+            "is not a positive timedelta.",
+            "Write timedelta(days=1826), or leave it out.",
+        ),
+    )
+    # Tells of a session why it must not be removed.
+    COMPLYCUBE_LEGAL_HOLD = FunctionSetting[Callable[[Any], object] | None]("E042")
+    # Takes out of an answer what must not be stored.
+    COMPLYCUBE_SCRUBBER = FunctionSetting[Callable[[str, dict[str, Any]], object] | None]("E043")
 
     @property
     def hash_keys(self) -> Sequence[str | bytes]:
         """The keys of hashes that are kept: the one in use, then those that it replaced."""
         return [settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS]
 
-    def _function(self, name: str, find_fault: Callable[[object], Fault | None]) -> Any:
-        value = getattr(settings, name, None)
-        if fault := find_fault(value):
-            raise ComplyCubeConfigurationError(f"{fault.message} {fault.hint}")
-        return import_string(value) if value else None
-
 
 conf = Settings()
+SETTINGS: Final = tuple(row for row in vars(Settings).values() if isinstance(row, Setting))
 
 
 def environment_of(api_key: str) -> str:
@@ -222,7 +224,7 @@ def webhook_secrets(name: str) -> tuple[str, ...]:
     """Return the secrets that verify an account's events; none where anything about them is wrong."""
     accounts = conf.COMPLYCUBE_ACCOUNTS
     entry = accounts.get(name) if isinstance(accounts, Mapping) else None
-    if not isinstance(entry, Mapping) or _webhook_secrets(name, entry):
+    if not isinstance(entry, Mapping) or not are_secrets(entry.get("WEBHOOK_SECRETS")):
         return ()
     return tuple(entry.get("WEBHOOK_SECRETS") or ())
 
@@ -233,287 +235,19 @@ def account_names() -> list[str]:
     return [str(name) for name in accounts] if isinstance(accounts, Mapping) else []
 
 
-def account_faults(name: str, entry: object) -> list[Fault]:
-    """
-    Return all that is wrong with one entry of ``COMPLYCUBE_ACCOUNTS``, worst first.
-
-    Returns:
-        Faults whose ``number`` is that of the system check (``E002`` …, ``W001`` for a missing key).
-    """
-    where = f'COMPLYCUBE_ACCOUNTS["{name}"]'
-    if not isinstance(entry, Mapping):
-        return [Fault("E002", f"{where} is not a dictionary.", 'Write {"API_KEY": "test_…"}.')]
-    found = [
-        _unknown_keys(where, entry),
-        _api_key(where, entry),
-        _webhook_secrets(where, entry),
-        _base_url(where, entry),
-        _positive(where, entry, "REQUESTS_PER_SECOND", "E006"),
-        _positive(where, entry, "TIMEOUT", "E007"),
-        _max_retries(where, entry),
-        _proxies(where, entry),
-        _ca_bundle(where, entry),
-    ]
-    return [fault for fault in found if fault]
-
-
-def check_results_fault(value: object) -> Fault | None:
-    """Return what is wrong with a value of ``COMPLYCUBE_CHECK_RESULTS``, or None."""
-    if value in CHECK_RESULTS:
-        return None
-    return Fault(
-        "E011",
-        "COMPLYCUBE_CHECK_RESULTS has an unknown value.",
-        'Write "review", "all" or "none".',
-    )
-
-
-def webhook_processing_fault(value: object) -> Fault | None:
-    """Return what is wrong with a value of ``COMPLYCUBE_WEBHOOK_PROCESSING``, or None."""
-    if value in WEBHOOK_PROCESSING:
-        return None
-    return Fault(
-        "E030",
-        "COMPLYCUBE_WEBHOOK_PROCESSING has an unknown value.",
-        'Write "auto", "process", "tasks", "celery" or "off", or leave it out.',
-    )
-
-
 def _build_account(name: str, entry: Mapping[str, Any]) -> Account:
     live = environment_of(entry["API_KEY"]) == "live"
     default_rate = LIVE_REQUESTS_PER_SECOND if live else OTHER_REQUESTS_PER_SECOND
-    rate = entry.get("REQUESTS_PER_SECOND")
+    values = {**ACCOUNT_KEYS, **entry}
+    rate = values["REQUESTS_PER_SECOND"]
     return Account(
         name=name,
-        api_key=entry["API_KEY"],
-        webhook_secrets=tuple(entry.get("WEBHOOK_SECRETS") or ()),
-        base_url=(entry.get("BASE_URL") or DEFAULT_BASE_URL).rstrip("/"),
+        api_key=values["API_KEY"],
+        webhook_secrets=tuple(values["WEBHOOK_SECRETS"] or ()),
+        base_url=(values["BASE_URL"] or DEFAULT_BASE_URL).rstrip("/"),
         requests_per_second=default_rate if rate is None else float(rate),
-        timeout_seconds=float(entry.get("TIMEOUT", 30)),
-        max_retries=entry.get("MAX_RETRIES", 5),
-        proxies=entry.get("PROXIES"),
-        ca_bundle=entry.get("CA_BUNDLE"),
-    )
-
-
-def refresh_interval_fault(value: object) -> Fault | None:
-    """Return what is wrong with a value of ``COMPLYCUBE_EXPECTED_REFRESH_INTERVAL``, or None."""
-    if isinstance(value, timedelta) and value > timedelta(0):
-        return None
-    return Fault(
-        "E020",
-        "COMPLYCUBE_EXPECTED_REFRESH_INTERVAL is not a positive timedelta.",
-        "Write timedelta(hours=24), or leave it out.",
-    )
-
-
-def portal_url_fault(value: object) -> Fault | None:
-    """Return what is wrong with a value of ``COMPLYCUBE_PORTAL_SESSION_URL``, or None."""
-    if value == "":
-        return None
-    if isinstance(value, str) and value.count("{id}") == 1:
-        # The host must not depend on an id that comes from outside.
-        before = value.split("{id}")[0]
-        if (parts := _split_url(before)) and parts.scheme == "https" and parts.path:
-            return None
-    return Fault(
-        "E021",
-        "COMPLYCUBE_PORTAL_SESSION_URL is not an https address with one {id} in its path.",
-        'Write "https://portal.example/sessions/{id}", or leave it out.',
-    )
-
-
-def retention_fault(value: object) -> Fault | None:
-    """Return what is wrong with a value of ``COMPLYCUBE_RETENTION``, or None."""
-    if isinstance(value, Mapping) and all(
-        name in RETAINED and isinstance(age, timedelta) and age > timedelta(0)
-        for name, age in value.items()
-    ):
-        return None
-    return Fault(
-        "E040",
-        "COMPLYCUBE_RETENTION is not a dictionary of model names and positive timedeltas.",
-        f'Write {{"WorkflowSession": timedelta(days=1826)}}; the names are {", ".join(RETAINED)}.',
-    )
-
-
-def minimum_retention_fault(value: object) -> Fault | None:
-    """Return what is wrong with a value of ``COMPLYCUBE_MINIMUM_RETENTION``, or None."""
-    if value is None or (isinstance(value, timedelta) and value > timedelta(0)):
-        return None
-    return Fault(
-        "E041",
-        "COMPLYCUBE_MINIMUM_RETENTION is not a positive timedelta.",
-        "Write timedelta(days=1826), or leave it out.",
-    )
-
-
-def retention_conflict(retention: object, minimum: object) -> Fault | None:
-    """Return a warning where sessions are to be pruned before they may be."""
-    age = retention.get("WorkflowSession") if isinstance(retention, Mapping) else None
-    if not isinstance(age, timedelta) or not isinstance(minimum, timedelta) or age >= minimum:
-        return None
-    return Fault(
-        "W040",
-        "COMPLYCUBE_RETENTION is shorter for sessions than COMPLYCUBE_MINIMUM_RETENTION, so that each "
-        "run of prune_complycube refuses some.",
-        "Make the retention of WorkflowSession at least as long as the minimum.",
-    )
-
-
-def legal_hold_fault(value: object) -> Fault | None:
-    """Return what is wrong with a value of ``COMPLYCUBE_LEGAL_HOLD``, or None."""
-    return _function_fault("E042", "COMPLYCUBE_LEGAL_HOLD", value)
-
-
-def scrubber_fault(value: object) -> Fault | None:
-    """Return what is wrong with a value of ``COMPLYCUBE_SCRUBBER``, or None."""
-    return _function_fault("E043", "COMPLYCUBE_SCRUBBER", value)
-
-
-def _function_fault(number: str, name: str, value: object) -> Fault | None:
-    if value is None or value == "":
-        return None
-    try:
-        found = import_string(value) if isinstance(value, str) else None
-    except ImportError:
-        found = None
-    if callable(found):
-        return None
-    return Fault(
-        number,
-        f"{name} is not the dotted path of a function that can be imported.",
-        'Write "your_project.privacy.your_function", or leave it out.',
-    )
-
-
-def _unknown_keys(where: str, entry: Mapping[str, Any]) -> Fault | None:
-    unknown = sorted(str(key) for key in entry if key not in KNOWN_KEYS)
-    if not unknown:
-        return None
-    return Fault(
-        "E003",
-        f"{where} has keys that mean nothing: {', '.join(unknown)}.",
-        f"Use only {', '.join(sorted(KNOWN_KEYS))}.",
-    )
-
-
-def _api_key(where: str, entry: Mapping[str, Any]) -> Fault | None:
-    key = entry.get("API_KEY")
-    if key is None or key == "":
-        return Fault(
-            "W001",
-            f"{where} has no API_KEY.",
-            'Set "API_KEY" to the key of the ComplyCube portal ("test_…" or "live_…").',
-        )
-    if not isinstance(key, str) or not key.isascii() or not key.isprintable() or " " in key:
-        return Fault(
-            "E004",
-            f"{where} has an API_KEY that cannot be sent.",
-            "Set it to the bare key as the portal shows it, without spaces or line ends.",
-        )
-    return None
-
-
-def _webhook_secrets(where: str, entry: Mapping[str, Any]) -> Fault | None:
-    secrets = entry.get("WEBHOOK_SECRETS")
-    if secrets is None:
-        return None
-    if isinstance(secrets, list | tuple) and all(isinstance(s, str) and s for s in secrets):
-        return None
-    return Fault(
-        "E005",
-        f"{where} has WEBHOOK_SECRETS that are not a list of non-empty texts.",
-        'Write "WEBHOOK_SECRETS": ["…"], or leave it out.',
-    )
-
-
-def _base_url(where: str, entry: Mapping[str, Any]) -> Fault | None:
-    url = entry.get("BASE_URL")
-    if url is None:
-        return None
-    parts = _split_url(url) if isinstance(url, str) else None
-    if parts and parts.scheme in {"http", "https"} and not (parts.query or parts.fragment):
-        return None
-    return Fault(
-        "E008",
-        f"{where} has a BASE_URL that is not an http or https address.",
-        f'Leave it out, or write "BASE_URL": "{DEFAULT_BASE_URL}".',
-    )
-
-
-def _split_url(url: str) -> SplitResult | None:
-    """Return the parts of an address to which a path can be added, or None where it is none."""
-    try:
-        parts = urlsplit(url)
-        port = parts.port  # one that is no number raises here
-    except ValueError:
-        return None
-    # Credentials of an address would be sent in place of the key.
-    plain = url.isascii() and url.isprintable() and " " not in url and "@" not in parts.netloc
-    return parts if parts.hostname and plain and port != 0 else None
-
-
-def _positive(where: str, entry: Mapping[str, Any], key: str, number: str) -> Fault | None:
-    value = entry.get(key)
-    if value is None and key == "REQUESTS_PER_SECOND":
-        return None
-    if key not in entry or _is_positive_number(value):
-        return None
-    return Fault(
-        number,
-        f"{where} has a {key} that is not a number above zero.",
-        f"Leave {key} out for its default, or write a number such as 4.",
-    )
-
-
-def _is_positive_number(value: object) -> bool:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return False
-    return 0 < value <= LARGEST_NUMBER
-
-
-def _max_retries(where: str, entry: Mapping[str, Any]) -> Fault | None:
-    value = entry.get("MAX_RETRIES", 5)
-    if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
-        return None
-    return Fault(
-        "E009",
-        f"{where} has a MAX_RETRIES that is not a whole number of zero or more.",
-        'Leave it out, or write "MAX_RETRIES": 5.',
-    )
-
-
-def _proxies(where: str, entry: Mapping[str, Any]) -> Fault | None:
-    value = entry.get("PROXIES")
-    if value is None:
-        return None
-    if isinstance(value, Mapping) and all(
-        isinstance(k, str) and k.split("://")[0] in PROXIED and isinstance(v, str) and v
-        for k, v in value.items()
-    ):
-        return None
-    return Fault(
-        "E010",
-        f"{where} has PROXIES that are not a dictionary of schemes and addresses.",
-        'Write "PROXIES": {"https": "http://proxy.example:3128"}, or leave it out.',
-    )
-
-
-def _ca_bundle(where: str, entry: Mapping[str, Any]) -> Fault | None:
-    value = entry.get("CA_BUNDLE")
-    if value is None:
-        return None
-    if isinstance(value, str) and value:
-        if Path(value).exists():
-            return None
-        return Fault(
-            "E062",
-            f"{where} has a CA_BUNDLE that does not exist.",
-            "Write the path of a PEM file that the site can read, or leave it out.",
-        )
-    return Fault(
-        "E012",
-        f"{where} has a CA_BUNDLE that is not the path of a file.",
-        "Write the path of a PEM file, or leave it out. Verification cannot be switched off.",
+        timeout_seconds=float(values["TIMEOUT"]),
+        max_retries=values["MAX_RETRIES"],
+        proxies=values["PROXIES"],
+        ca_bundle=values["CA_BUNDLE"],
     )

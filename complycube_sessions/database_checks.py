@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from django.core import checks
@@ -15,40 +15,44 @@ from complycube_sessions.privacy import tombstones
 from complycube_sessions.system_checks import usable_accounts
 from complycube_sessions.webhooks.health import receiver_path, silent_accounts
 
+Messages = list[checks.CheckMessage]
 
-def check_events_arrive(
-    databases: Sequence[str] | None = None, **kwargs: Any
-) -> list[checks.CheckMessage]:
+
+def _of_rows(find: Callable[[], Messages]) -> Callable[..., Messages]:
+    """Look only where the database of the rows is to be checked, and has their tables already."""
+
+    # Without ``wraps``: Django looks at the signature, which has to take what it gives.
+    def check(databases: Sequence[str] | None = None, **kwargs: Any) -> Messages:
+        if write_alias() not in (databases or ()):
+            return []
+        try:
+            return find()
+        except DatabaseError:  # before the first migrate
+            return []
+
+    return check
+
+
+@_of_rows
+def check_events_arrive() -> Messages:
     """Return a warning for each account whose events stopped while polling still finds changes."""
-    if write_alias() not in (databases or ()):
-        return []
-    try:
-        silent = silent_accounts()
-    except DatabaseError:  # before the first migrate
-        return []
     return [
         checks.Warning(
             f"No webhook event of the account {name!r} has come for a while, but polling still finds "
             "changes.",
             hint="Look at the webhook in the ComplyCube portal: it must be enabled, its address must end with "
             f"{receiver_path(name)} and reach this site, and its secret must be one of the account's "
-            "WEBHOOK_SECRETS. Meanwhile refresh_workflow_sessions from cron keeps the copy up to date.",
+            "WEBHOOK_SECRETS. Meanwhile refresh_workflow_sessions from cron keeps the mirror up to date.",
             id="complycube_sessions.W030",
         )
-        for name in silent
+        for name in silent_accounts()
     ]
 
 
-def check_erasures_are_comparable(
-    databases: Sequence[str] | None = None, **kwargs: Any
-) -> list[checks.CheckMessage]:
+@_of_rows
+def check_erasures_are_comparable() -> Messages:
     """Return a warning where erased persons would come back, since the key of their hashes is gone."""
-    if write_alias() not in (databases or ()):
-        return []
-    try:
-        count = tombstones.orphaned()
-    except DatabaseError:  # before the first migrate
-        return []
+    count = tombstones.orphaned()
     if not count:
         return []
     return [
@@ -62,16 +66,9 @@ def check_erasures_are_comparable(
     ]
 
 
-def check_accounts_are_configured(
-    databases: Sequence[str] | None = None, **kwargs: Any
-) -> list[checks.CheckMessage]:
+@_of_rows
+def check_accounts_are_configured() -> Messages:
     """Return a warning for each account that has rows and is not in the settings (any more)."""
-    if write_alias() not in (databases or ()):
-        return []
-    try:
-        left = accounts_left()
-    except DatabaseError:  # before the first migrate
-        return []
     return [
         checks.Warning(
             f"COMPLYCUBE_ACCOUNTS has no account {name!r}, but the database has {' and '.join(what)} of it, "
@@ -80,20 +77,13 @@ def check_accounts_are_configured(
             "meanwhile.",
             id="complycube_sessions.W042",
         )
-        for name, what in sorted(left.items())
+        for name, what in sorted(accounts_left().items())
     ]
 
 
-def check_accounts_are_apart(
-    databases: Sequence[str] | None = None, **kwargs: Any
-) -> list[checks.CheckMessage]:
+@_of_rows
+def check_accounts_are_apart() -> Messages:
     """Return a warning for each two accounts that see the same sessions, as keys of one ComplyCube account do."""
-    if write_alias() not in (databases or ()):
-        return []
-    try:
-        shared = shared_sessions()
-    except DatabaseError:  # before the first migrate
-        return []
     return [
         checks.Warning(
             f"The accounts {owner!r} and {other!r} see the same sessions: {count} that are stored for "
@@ -101,20 +91,14 @@ def check_accounts_are_apart(
             hint="Both keys are of one ComplyCube account: take one of the two out of COMPLYCUBE_ACCOUNTS.",
             id="complycube_sessions.W043",
         )
-        for (owner, other), count in sorted(shared.items())
+        for (owner, other), count in sorted(shared_sessions().items())
     ]
 
 
-def check_environments_apart(
-    databases: Sequence[str] | None = None, **kwargs: Any
-) -> list[checks.CheckMessage]:
+@_of_rows
+def check_environments_apart() -> Messages:
     """Return a warning for each account of which sessions are stored that its key did not bring."""
-    if write_alias() not in (databases or ()):
-        return []
-    try:
-        beside = {account: stored_beside(account) for account in usable_accounts()}
-    except DatabaseError:  # before the first migrate
-        return []
+    beside = {account: stored_beside(account) for account in usable_accounts()}
     return [
         checks.Warning(
             f"The account {account.name!r} has {kind(account.environment)} key, but "

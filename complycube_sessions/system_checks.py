@@ -4,29 +4,51 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from itertools import combinations
-from typing import Any
+from typing import Any, Final
 
 from django.core import checks
 
 from complycube_sessions.conf import (
+    SETTINGS,
     Account,
-    Fault,
-    account_faults,
     account_names,
-    check_results_fault,
     conf,
     get_account,
     is_loopback,
-    legal_hold_fault,
-    minimum_retention_fault,
-    portal_url_fault,
-    refresh_interval_fault,
-    retention_conflict,
-    retention_fault,
-    scrubber_fault,
-    webhook_processing_fault,
 )
 from complycube_sessions.exceptions import ComplyCubeConfigurationError
+from complycube_sessions.setting_rules import Fault, Rule, account_faults
+
+# What an account has to be where real customers are processed.
+RISKS: Final = (
+    Rule(
+        "W060",
+        lambda account: account.environment != "live" or not conf.DEBUG,
+        "has a live key, and DEBUG is on: error pages would show people's data.",
+        "Set DEBUG = False wherever real customers are processed.",
+    ),
+    Rule(
+        "W064",
+        lambda account: account.environment != "",
+        "has an API_KEY that begins with neither test_ nor live_.",
+        "Compare it with the key that the ComplyCube portal shows; its rows cannot be told apart.",
+    ),
+    Rule(
+        "W061",
+        lambda account: len(account.webhook_secrets) > 0,
+        "has no WEBHOOK_SECRETS, so that all of its events are refused.",
+        'Set "WEBHOOK_SECRETS": ["…"] to the secret of the webhook in the ComplyCube portal; if '
+        "you only poll, add complycube_sessions.W061 to SILENCED_SYSTEM_CHECKS.",
+    ),
+    Rule(
+        "W063",
+        lambda account: (
+            is_loopback(account.base_url) or account.base_url.lower().startswith("https:")
+        ),
+        "has a BASE_URL without TLS: the key would be readable on the way.",
+        "Write https://, or leave BASE_URL out.",
+    ),
+)
 
 
 def check_settings(**kwargs: Any) -> list[checks.CheckMessage]:
@@ -52,41 +74,7 @@ def usable_accounts() -> list[Account]:
 
 def _risks(account: Account) -> list[Fault]:
     where = f'COMPLYCUBE_ACCOUNTS["{account.name}"]'
-    found = []
-    if account.environment == "live" and conf.DEBUG:
-        found.append(
-            Fault(
-                "W060",
-                f"{where} has a live key, and DEBUG is on: error pages would show people's data.",
-                "Set DEBUG = False wherever real customers are processed.",
-            )
-        )
-    if not account.environment:
-        found.append(
-            Fault(
-                "W064",
-                f"{where} has an API_KEY that begins with neither test_ nor live_.",
-                "Compare it with the key that the ComplyCube portal shows; its rows cannot be told apart.",
-            )
-        )
-    if not account.webhook_secrets:
-        found.append(
-            Fault(
-                "W061",
-                f"{where} has no WEBHOOK_SECRETS, so that all of its events are refused.",
-                'Set "WEBHOOK_SECRETS": ["…"] to the secret of the webhook in the ComplyCube portal; if '
-                "you only poll, add complycube_sessions.W061 to SILENCED_SYSTEM_CHECKS.",
-            )
-        )
-    if account.base_url.lower().startswith("http://") and not is_loopback(account.base_url):
-        found.append(
-            Fault(
-                "W063",
-                f"{where} has a BASE_URL without TLS: the key would be readable on the way.",
-                "Write https://, or leave BASE_URL out.",
-            )
-        )
-    return found
+    return [fault for rule in RISKS if (fault := rule.fault(where, account))]
 
 
 def _accounts_faults() -> list[Fault]:
@@ -134,38 +122,30 @@ def _shared_keys(accounts: Mapping[str, Any]) -> list[Fault]:
 
 
 def _other_faults() -> list[Fault]:
-    faults = []
+    faults = [fault for setting in SETTINGS if (fault := setting.fault())]
     if not conf.USE_TZ:
-        faults.append(
-            Fault(
-                "E060",
-                "USE_TZ is off, but the times of the copy are times in UTC.",
-                "Set USE_TZ = True.",
-            )
-        )
-    for name, fault in (
-        ("COMPLYCUBE_CHECK_RESULTS", check_results_fault(None)),
-        ("COMPLYCUBE_EXPECTED_REFRESH_INTERVAL", refresh_interval_fault(None)),
-        ("COMPLYCUBE_PORTAL_SESSION_URL", portal_url_fault(None)),
-        ("COMPLYCUBE_WEBHOOK_PROCESSING", webhook_processing_fault(None)),
-        ("COMPLYCUBE_RETENTION", retention_fault(None)),
-        ("COMPLYCUBE_MINIMUM_RETENTION", minimum_retention_fault(0)),
-        ("COMPLYCUBE_LEGAL_HOLD", legal_hold_fault(0)),
-        ("COMPLYCUBE_SCRUBBER", scrubber_fault(0)),
-    ):
-        try:
-            getattr(conf, name)
-        except ComplyCubeConfigurationError:
-            faults += [fault] if fault else []
+        text = "USE_TZ is off, but the times of the mirror are times in UTC."
+        faults.insert(0, Fault("E060", text, "Set USE_TZ = True."))
     return [*faults, *_conflicts()]
 
 
 def _conflicts() -> list[Fault]:
+    """Return a warning where sessions are to be pruned before they may be."""
     try:
-        fault = retention_conflict(conf.COMPLYCUBE_RETENTION, conf.COMPLYCUBE_MINIMUM_RETENTION)
+        age = conf.COMPLYCUBE_RETENTION.get("WorkflowSession")
+        minimum = conf.COMPLYCUBE_MINIMUM_RETENTION
     except ComplyCubeConfigurationError:  # it is named above
         return []
-    return [fault] if fault else []
+    if age is None or minimum is None or age >= minimum:
+        return []
+    return [
+        Fault(
+            "W040",
+            "COMPLYCUBE_RETENTION is shorter for sessions than COMPLYCUBE_MINIMUM_RETENTION, so that each "
+            "run of prune_complycube refuses some.",
+            "Make the retention of WorkflowSession at least as long as the minimum.",
+        )
+    ]
 
 
 def _message(fault: Fault) -> checks.CheckMessage:

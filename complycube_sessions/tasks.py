@@ -74,21 +74,22 @@ def refresh_in_background(account: str, session_ids: Iterable[str]) -> bool:
     chunks = processing.hand_out(account, session_ids)
     try:
         for _ in range(chunks):
-            _enqueue_chunk(account)
+            enqueue("refresh_chunk", account)
     except Exception as error:  # noqa: BLE001 - engines share no class of errors, and the work is stored
         logger.warning("Sessions wait for the next refresh run: %s.", type(error).__name__)
         return False
     return True
 
 
-def _enqueue_chunk(account: str) -> None:
-    if engine() == "celery":
+def enqueue(name: str, argument: Any) -> None:
+    """Give a task of this module to Celery where the settings say so, else to the Tasks framework."""
+    if conf.COMPLYCUBE_WEBHOOK_PROCESSING == "celery":
         # Only a project that asks for it has Celery.
         from complycube_sessions.contrib import celery
 
-        celery.refresh_chunk.apply_async((account,), retry=False)
+        getattr(celery, name).apply_async((argument,), retry=False)
     else:
-        refresh_chunk.enqueue(account)
+        globals()[name].enqueue(argument)
 
 
 def run_refresh(account: str, **options: Any) -> dict[str, Any]:
@@ -105,15 +106,24 @@ def run_refresh(account: str, **options: Any) -> dict[str, Any]:
     }
 
 
+def run_in_chunks(account: str, full: bool, enqueue_chunk: Callable[[str], Any]) -> dict[str, Any]:
+    """Refresh an account as ``refresh_account_in_chunks``, with the engine that runs this task."""
+    ended = run_refresh(account, full=full, hand_out=True)
+    chunks = processing.count_chunks(account)
+    for _ in range(chunks):
+        enqueue_chunk(account)
+    return {**ended, "chunks": chunks}
+
+
 @_task
 def process_webhook_event(event: int) -> dict[str, Any]:
-    """Work off one stored event, by the primary key of its row, with all others of its session."""
+    """Process one stored event, by the primary key of its row, with all others of its session."""
     return asdict(processing.process_webhook_event(event))
 
 
 @_task
 def process_webhook_events(account: str = "default") -> dict[str, Any]:
-    """Work off all events of an account that are due."""
+    """Process all events of an account that are due."""
     return asdict(processing.process_webhook_events(account))
 
 
@@ -143,8 +153,4 @@ def refresh_account_in_chunks(account: str = "default", full: bool = False) -> d
     The sessions wait as ``PendingRefresh`` rows, so that a chunk whose worker dies is not lost: the next
     refresh run takes it.
     """
-    ended = run_refresh(account, full=full, hand_out=True)
-    chunks = processing.count_chunks(account)
-    for _ in range(chunks):
-        refresh_chunk.enqueue(account)
-    return {**ended, "chunks": chunks}
+    return run_in_chunks(account, full, refresh_chunk.enqueue)

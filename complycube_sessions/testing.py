@@ -18,8 +18,9 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 from django.urls import reverse
 
-from complycube_sessions.api.payloads import load_json, parse_check, parse_session
+from complycube_sessions.api.payloads import parse_check, parse_session
 from complycube_sessions.api.scrubbing import CHECK, SESSION, scrubbed
+from complycube_sessions.api.storable_json import load_json
 from complycube_sessions.conf import conf, get_account
 from complycube_sessions.exceptions import ComplyCubeStorageError
 from complycube_sessions.mirror.merge import FetchedCheck, FetchedSession

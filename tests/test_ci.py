@@ -351,12 +351,11 @@ def test_hooks__are_what_lint_runs() -> None:
 
 
 def test_lint__tools_are_installed() -> None:
-    """What ``make lint`` runs stands in requirements.txt, held at a release, and in the group of the same name."""
+    """What ``make lint`` runs stands in requirements.txt, held at a release."""
     tools = {Path(shlex.split(line)[0]).name for line in recipe("lint")} - {"python"}
     assert tools == {"ruff", "codespell", "zizmor", "mypy"}
     held = re.findall(r"^([\w-]+)~=", (ROOT / "requirements.txt").read_text(), re.MULTILINE)
     assert tools | {"pip-audit", "pre-commit"} <= set(held)
-    assert tools | {"pip-audit", "pre-commit"} <= set(PYPROJECT["dependency-groups"]["lint"])
 
 
 def test_spelling__ignored_folders_are_those_of_git() -> None:

@@ -12,14 +12,15 @@ import complycube_sessions
 APP = "complycube_sessions"
 PACKAGE = Path(complycube_sessions.__file__).parent
 
-BASE = "conf exceptions wording"
+BASE = "conf exceptions setting_rules wording"
 ROOMS = "services sync webhooks mirror privacy evidence statistics models db api"
 # What a room may import beside itself; a dotted name stands for that module alone.
 ALLOWED = {
     "exceptions": "",
     "signals": "",
     "wording": "",
-    "conf": "exceptions",
+    "setting_rules": "",
+    "conf": "exceptions setting_rules",
     "system_checks": BASE,
     "db": BASE,
     "api": BASE,
@@ -28,12 +29,12 @@ ALLOWED = {
     "privacy": f"{BASE} models db api statistics mirror.accounts",
     "mirror": f"{BASE} models db api statistics privacy signals",
     "sync": f"{BASE} models db api statistics privacy mirror webhooks.inbox",
-    "webhooks": f"{BASE} models db api privacy mirror sync tasks contrib",
+    "webhooks": f"{BASE} models db api privacy mirror sync tasks",
     "evidence": f"{BASE} models db api privacy.tombstones sync {APP}",
     "services": f"{BASE} models api sync webhooks privacy evidence statistics",
     "testing": f"{BASE} models api mirror webhooks.receive",
     "tasks": f"{BASE} models services webhooks contrib",
-    "contrib": f"{BASE} services webhooks tasks",
+    "contrib": f"{BASE} tasks",
     "database_checks": f"{BASE} db mirror privacy webhooks system_checks",
     "views": f"{BASE} db webhooks api.sealing",
     "urls": "views",
@@ -45,7 +46,6 @@ ALLOWED = {
 # Imported in a function: only a project that asks for it has the other package.
 ON_DEMAND = {
     ("webhooks.dispatch", "tasks"),
-    ("webhooks.dispatch", "contrib.celery"),
     ("tasks", "contrib.celery"),
 }
 

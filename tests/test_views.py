@@ -344,7 +344,7 @@ headers = st.dictionaries(
 accounts = st.sampled_from(["default", "silent", "unknown", "Default"])
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def quiet() -> Iterator[None]:
     logging.disable(logging.CRITICAL)
     yield

@@ -160,6 +160,6 @@ class RelatedCheckAdmin(ReadOnlyAdmin):
                 ),
                 (_("Fetched"), display.moment(row.fetched_at)),
                 (_("Result fetched"), display.moment(row.result_fetched_at)),
-                (_("No longer named since"), display.moment(row.missing_since)),
+                (_("No longer listed since"), display.moment(row.missing_since)),
             ],
         }

@@ -1,4 +1,4 @@
-"""The line that says how far the copy can be trusted to be fresh."""
+"""The line that says how fresh the mirror is."""
 
 from __future__ import annotations
 

@@ -73,7 +73,7 @@ class ErasureAdmin(ReadOnlyAdmin):
                 (_("Erased"), display.moment(row.erased_at)),
                 (_("Erased by"), row.actor),
                 (_("Reason"), row.reason or display.DASH),
-                (_("Why protection was overridden"), row.override or display.DASH),
+                (_("Reason for the override"), row.override or display.DASH),
                 (_("Key fingerprint"), shortened(row.key_fingerprint)),
             ],
             "counts": counts_of(row),
@@ -108,7 +108,7 @@ class PruneRunAdmin(ReadOnlyAdmin):
                 (_("Finished"), display.moment(row.finished_at)),
                 (_("Started by"), row.actor),
                 (_("Protected sessions"), row.protected),
-                (_("Why protection was overridden"), row.override or display.DASH),
+                (_("Reason for the override"), row.override or display.DASH),
             ],
             "counts": counts_of(row),
         }

@@ -7,15 +7,14 @@ How a request is sent, bounded and repeated is in ``http``, what its answer says
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import Any, Final
 from urllib.parse import quote, urlencode
 
-from complycube_sessions.api.http import FAULTS_OF_A_MOMENT, HTTPClient
-from complycube_sessions.api.http import LONGEST_BACKOFF_SECONDS as LONGEST_BACKOFF_SECONDS
-from complycube_sessions.api.http import Answer as Answer
+from complycube_sessions.api.http import FAULTS_OF_A_MOMENT, Answer, HTTPClient
+from complycube_sessions.api.ids import validate_id
 from complycube_sessions.api.payloads import (
     CheckPayload,
     ListPage,
@@ -25,12 +24,10 @@ from complycube_sessions.api.payloads import (
     parse_check_page,
     parse_session,
     parse_session_page,
-    validate_id,
 )
 from complycube_sessions.api.report import ReportUrl
 from complycube_sessions.api.scrubbing import CHECK, SESSION, scrubbed
-from complycube_sessions.api.throttle import Throttle
-from complycube_sessions.conf import Account, conf
+from complycube_sessions.conf import conf
 from complycube_sessions.exceptions import ComplyCubePayloadError, ComplyCubeScrubberError
 
 logger = logging.getLogger("complycube_sessions.api")
@@ -45,22 +42,11 @@ class ComplyCubeClient(HTTPClient):
     The endpoints of the API.
 
     All methods raise the errors of ``exceptions.py``.
-
-    Args:
-        account: Key, address and limits.
-        throttle: The budget of the account's key.
-        backoff: Waits the given seconds; replaced where a wait has to end early.
     """
 
-    def __init__(
-        self,
-        account: Account,
-        throttle: Throttle | None = None,
-        *,
-        backoff: Callable[[float], None] = time.sleep,
-    ) -> None:
-        super().__init__(account, throttle, backoff=backoff)
-        self._scrubber = conf.COMPLYCUBE_SCRUBBER
+    @cached_property
+    def _scrubber(self) -> Callable[[str, dict[str, Any]], object] | None:
+        return conf.COMPLYCUBE_SCRUBBER
 
     def get_session(self, session_id: str) -> Answer[SessionPayload]:
         """

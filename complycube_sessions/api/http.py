@@ -33,7 +33,7 @@ from complycube_sessions.api.errors import (
 from complycube_sessions.api.sealing import sealed
 from complycube_sessions.api.storable_json import load_json
 from complycube_sessions.api.throttle import Throttle
-from complycube_sessions.api.transport import BoundedAdapter
+from complycube_sessions.api.transport import READ_BYTES, USER_AGENT, BoundedAdapter, pieces
 from complycube_sessions.conf import Account
 from complycube_sessions.exceptions import (
     ComplyCubeConnectionError,
@@ -46,13 +46,11 @@ from complycube_sessions.exceptions import (
 logger = logging.getLogger("complycube_sessions.api")
 
 MAX_BODY_BYTES: Final = 16 * 1024 * 1024
-READ_BYTES: Final = 64 * 1024
 FIRST_BACKOFF_SECONDS: Final = 1.0
 MAX_BACKOFF_SECONDS: Final = 60.0
 # With the jitter that comes on top of what a `Retry-After` asks for.
 LONGEST_BACKOFF_SECONDS: Final = 1.1 * MAX_BACKOFF_SECONDS
 LATENCIES: Final = 9
-USER_AGENT: Final = "django-complycube-sessions"
 
 FAULTS_OF_A_MOMENT: Final = (
     ComplyCubeConnectionError,
@@ -272,18 +270,8 @@ def _read(response: requests.Response, subject: str) -> bytes:
     """Read a body, bounded in size; its time is bounded by the connection."""
     if response.status_code != 200:
         return _read_error(response)
-    body = bytearray()
-    # `read1` returns what one read of the socket brought; `iter_content` would wait for a full chunk.
-    while chunk := response.raw.read1(READ_BYTES, decode_content=True):
-        body += chunk
-        size_bytes = len(body)
-        if size_bytes > MAX_BODY_BYTES:
-            # An error page shows the variables of this function.
-            del body, chunk
-            raise ComplyCubePayloadError(
-                f"{subject}: the answer is larger than {MAX_BODY_BYTES} bytes."
-            )
-    return bytes(body)
+    text = f"{subject}: the answer is larger than {MAX_BODY_BYTES} bytes."
+    return b"".join(pieces(response.raw, MAX_BODY_BYTES, ComplyCubePayloadError(text)))
 
 
 def _read_error(response: requests.Response) -> bytes:

@@ -17,23 +17,18 @@ from itertools import count
 from typing import Any, Final, Generic, Literal, TypeVar
 
 from complycube_sessions.api.cutting import without_files, without_oversized_text
-from complycube_sessions.api.ids import ID_LENGTH as ID_LENGTH
-from complycube_sessions.api.ids import printable_id as printable_id
-from complycube_sessions.api.ids import validate_id as validate_id
-from complycube_sessions.api.storable_json import NumberMark as NumberMark
+from complycube_sessions.api.ids import ID_LENGTH, printable_id, validate_id
 from complycube_sessions.api.storable_json import clean_json
-from complycube_sessions.api.storable_json import load_json as load_json
-from complycube_sessions.api.values import MAX_CLOCK_AHEAD as MAX_CLOCK_AHEAD
 from complycube_sessions.api.values import (
     as_list,
     cut_text,
+    key_text,
     known_time,
+    parse_time,
     plain_text,
     vendor_clock,
     whole_number,
 )
-from complycube_sessions.api.values import key_text as key_text
-from complycube_sessions.api.values import parse_time as parse_time
 from complycube_sessions.exceptions import ComplyCubeInvalidIdError, ComplyCubePayloadError
 
 NAME_LENGTH: Final = 255
@@ -50,8 +45,8 @@ class RelatedCheckRef:
 
 
 @dataclass(frozen=True, slots=True)
-class SessionPayload:
-    """One workflow session as ``GET /workflowSessions/{id}`` shows it."""
+class SessionSummary:
+    """What a list page tells of a session: enough to see whether it moved."""
 
     id: str
     client_id: str
@@ -60,17 +55,23 @@ class SessionPayload:
     outcome: str
     workflow_template_id: str
     workflow_template_name: str
-    workflow_template_description: str
     workflow_id: str
     workflow_version: int | None
+    created_at: datetime | None
+    updated_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class SessionPayload(SessionSummary):
+    """One workflow session as ``GET /workflowSessions/{id}`` shows it."""
+
+    workflow_template_description: str
     workflow_description: str
     compliance_policies: list[Any]
     policy_assurance: list[Any]
     tasks: list[Any]
     last_completed_task_id: str
-    created_at: datetime | None
     completed_at: datetime | None
-    updated_at: datetime | None
     related_checks: tuple[RelatedCheckRef, ...]
     raw: dict[str, Any]
 
@@ -96,23 +97,6 @@ class CheckPayload:
     monitored: bool | None = None
     raw: dict[str, Any] = field(default_factory=dict)
     is_listed: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class SessionSummary:
-    """What a list page tells of a session: enough to see whether it moved."""
-
-    id: str
-    client_id: str
-    entity_name: str
-    status: str
-    outcome: str
-    workflow_template_id: str
-    workflow_template_name: str
-    workflow_id: str
-    workflow_version: int | None
-    created_at: datetime | None
-    updated_at: datetime | None
 
 
 Item = TypeVar("Item", SessionSummary, CheckPayload)
@@ -154,25 +138,14 @@ def parse_session(
     raw = without_files(told)
     clock = vendor_clock(answered_at)
     return SessionPayload(
-        id=session_id,
-        # Two long ids that begin alike are two ids: what is compared is read before anything is cut.
-        client_id=key_text(told.get("clientId"), ID_LENGTH),
-        entity_name=cut_text(told.get("entityName"), NAME_LENGTH),
-        status=key_text(told.get("status"), WORD_LENGTH),
-        outcome=key_text(told.get("outcome"), WORD_LENGTH),
-        workflow_template_id=key_text(told.get("workflowTemplateId"), ID_LENGTH),
-        workflow_template_name=cut_text(told.get("workflowTemplateName"), NAME_LENGTH),
+        **_summary(told, session_id, clock),
         workflow_template_description=plain_text(raw.get("workflowTemplateDescription")),
-        workflow_id=key_text(told.get("workflowId"), ID_LENGTH),
-        workflow_version=whole_number(told.get("workflowVersion")),
         workflow_description=plain_text(raw.get("workflowDescription")),
         compliance_policies=as_list(raw.get("compliancePolicies")),
         policy_assurance=as_list(raw.get("policyAssurance")),
         tasks=as_list(raw.get("tasks")),
         last_completed_task_id=key_text(told.get("lastCompletedTaskId"), NAME_LENGTH),
-        created_at=known_time(told.get("createdAt"), clock),
         completed_at=known_time(told.get("completedAt"), clock),
-        updated_at=known_time(told.get("updatedAt"), clock),
         related_checks=_related_checks(told.get("allRelatedChecks")),
         raw=raw,
     )
@@ -207,25 +180,11 @@ def parse_session_page(
         API reference, "List workflow sessions".
     """
     clock = vendor_clock(answered_at)
-
-    def summary(raw: dict[str, Any], session_id: str) -> SessionSummary:
-        return SessionSummary(
-            id=session_id,
-            client_id=key_text(raw.get("clientId"), ID_LENGTH),
-            entity_name=cut_text(raw.get("entityName"), NAME_LENGTH),
-            status=key_text(raw.get("status"), WORD_LENGTH),
-            outcome=key_text(raw.get("outcome"), WORD_LENGTH),
-            workflow_template_id=key_text(raw.get("workflowTemplateId"), ID_LENGTH),
-            workflow_template_name=cut_text(raw.get("workflowTemplateName"), NAME_LENGTH),
-            workflow_id=key_text(raw.get("workflowId"), ID_LENGTH),
-            workflow_version=whole_number(raw.get("workflowVersion")),
-            created_at=known_time(raw.get("createdAt"), clock),
-            updated_at=known_time(raw.get("updatedAt"), clock),
-        )
-
     items, unreadable = _items(data)
     return ListPage(
-        tuple(summary(clean_json(raw), item_id) for item_id, raw in items),
+        tuple(
+            SessionSummary(**_summary(clean_json(raw), item_id, clock)) for item_id, raw in items
+        ),
         **_envelope(data),
         unreadable=unreadable,
     )
@@ -326,6 +285,24 @@ def _envelope(data: Any) -> dict[Literal["page", "pages", "total_items"], int]:
         raise ComplyCubePayloadError("The list does not tell how many items there are.")
     page = whole_number(data.get("page")) or 1
     return {"page": page, "pages": whole_number(data.get("pages")) or 0, "total_items": total}
+
+
+def _summary(told: dict[str, Any], session_id: str, clock: datetime) -> dict[str, Any]:
+    """Return the fields of a ``SessionSummary``, which the list and the session alone both tell."""
+    return {
+        "id": session_id,
+        # Two long ids that begin alike are two ids: what is compared is read before anything is cut.
+        "client_id": key_text(told.get("clientId"), ID_LENGTH),
+        "entity_name": cut_text(told.get("entityName"), NAME_LENGTH),
+        "status": key_text(told.get("status"), WORD_LENGTH),
+        "outcome": key_text(told.get("outcome"), WORD_LENGTH),
+        "workflow_template_id": key_text(told.get("workflowTemplateId"), ID_LENGTH),
+        "workflow_template_name": cut_text(told.get("workflowTemplateName"), NAME_LENGTH),
+        "workflow_id": key_text(told.get("workflowId"), ID_LENGTH),
+        "workflow_version": whole_number(told.get("workflowVersion")),
+        "created_at": known_time(told.get("createdAt"), clock),
+        "updated_at": known_time(told.get("updatedAt"), clock),
+    }
 
 
 def _check(

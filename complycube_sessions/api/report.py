@@ -9,12 +9,10 @@ size and time are bounded, and no error names the address.
 
 from __future__ import annotations
 
-import contextlib
 import ipaddress
 import os
 import re
 import socket
-import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final, Self
@@ -25,6 +23,7 @@ import urllib3
 from urllib3.connection import HTTPConnection, HTTPSConnection, ProxyConfig
 
 from complycube_sessions.api.sealing import sealed
+from complycube_sessions.api.transport import USER_AGENT, bound_time, pieces
 from complycube_sessions.conf import Account
 from complycube_sessions.exceptions import (
     ComplyCubeConfigurationError,
@@ -35,12 +34,10 @@ from complycube_sessions.exceptions import (
 MAX_BYTES: Final = 50 * 1024 * 1024
 # From the first byte sent to the last one that the reader took.
 TOTAL_SECONDS: Final = 180.0
-READ_BYTES: Final = 64 * 1024
 MAX_URL_LENGTH: Final = 8_192
 HTTP_PORT: Final = 80
 HTTPS_PORT: Final = 443
 PDF_START: Final = b"%PDF-"
-USER_AGENT: Final = "django-complycube-sessions"
 
 # Storage services name no better type for what they were given without one.
 _TYPES: Final = frozenset(
@@ -77,6 +74,8 @@ class _Target:
 
 
 def _broken(error: Exception) -> ComplyCubeConnectionError:
+    if isinstance(error, TimeoutError | urllib3.exceptions.TimeoutError):
+        return ComplyCubeConnectionError("The report took too long to arrive.")
     return ComplyCubeConnectionError(f"The report did not arrive ({type(error).__name__}).")
 
 
@@ -88,16 +87,10 @@ class Report(Iterator[bytes]):
     long, and ``ComplyCubeReportError`` where it grows larger than 50 MB.
     """
 
-    def __init__(
-        self,
-        connection: HTTPConnection,
-        response: urllib3.BaseHTTPResponse,
-        watchdog: _Watchdog,
-    ) -> None:
+    def __init__(self, connection: HTTPConnection, response: urllib3.BaseHTTPResponse) -> None:
         self._connection = connection
         self._response = response
-        self._watchdog = watchdog
-        self._received = 0
+        self._pieces = pieces(response, MAX_BYTES, _too_large())
         self._first = b""
         self.size_bytes = _size(response)
 
@@ -118,25 +111,15 @@ class Report(Iterator[bytes]):
         return piece
 
     def close(self) -> None:
-        self._watchdog.cancel()
         self._response.close()
         self._connection.close()
 
     def _read(self) -> bytes:
         try:
-            piece = sealed(_broken)(self._response.read1)(READ_BYTES)
+            return sealed(_broken)(next)(self._pieces, b"")
         except BaseException:
             self.close()
             raise
-        self._received += len(piece)
-        if self._received > MAX_BYTES:
-            self.close()
-            raise ComplyCubeReportError(f"The report is larger than {MAX_BYTES} bytes.")
-        if self._watchdog.has_bitten:
-            # The end of a body without a length looks the same as a connection that was cut.
-            self.close()
-            raise ComplyCubeConnectionError("The report took too long to arrive.")
-        return piece
 
 
 @sealed(_broken)
@@ -155,11 +138,11 @@ def open_report(report_url: ReportUrl, account: Account) -> Report:
     """
     target = _checked_target(report_url.url, account)
     connection = _connection(target, account)
-    watchdog = _Watchdog(connection)
+    bound_time(connection, TOTAL_SECONDS)
     try:
-        return _begin(connection, target, watchdog)
+        return _begin(connection, target)
     except BaseException:
-        _give_up(connection, watchdog)
+        connection.close()
         raise
 
 
@@ -178,9 +161,7 @@ def is_public(address: IPAddress) -> bool:
     )
 
 
-def _begin(connection: HTTPConnection, target: _Target, watchdog: _Watchdog) -> Report:
-    connection.connect()
-    watchdog.start()
+def _begin(connection: HTTPConnection, target: _Target) -> Report:
     connection.request(
         "GET",
         target.path,
@@ -196,7 +177,7 @@ def _begin(connection: HTTPConnection, target: _Target, watchdog: _Watchdog) -> 
     )
     response = connection.getresponse()
     _check_answer(response)
-    return Report(connection, response, watchdog).begin()
+    return Report(connection, response).begin()
 
 
 def _check_answer(response: urllib3.BaseHTTPResponse) -> None:
@@ -210,7 +191,7 @@ def _check_answer(response: urllib3.BaseHTTPResponse) -> None:
     if kind not in _TYPES:
         raise ComplyCubeReportError("What is at the address of the report is no PDF.")
     if (_size(response) or 0) > MAX_BYTES:
-        raise ComplyCubeReportError(f"The report is larger than {MAX_BYTES} bytes.")
+        raise _too_large()
 
 
 def _size(response: urllib3.BaseHTTPResponse) -> int | None:
@@ -358,38 +339,13 @@ def _proxy_url(proxy: str) -> urllib3.util.Url:
     return url
 
 
-class _Watchdog:
-    """Cut a connection when its time is up, whatever it waits for: an answer may trickle for ever."""
-
-    def __init__(self, connection: HTTPConnection) -> None:
-        self._connection = connection
-        self._timer = threading.Timer(TOTAL_SECONDS, self._bite)
-        self._timer.daemon = True
-        self.has_bitten = False
-
-    def start(self) -> None:
-        self._timer.start()
-
-    def cancel(self) -> None:
-        self._timer.cancel()
-
-    def _bite(self) -> None:
-        self.has_bitten = True
-        sock = self._connection.sock
-        if sock is not None:
-            # Not the method of the TLS socket, which would take its state from under the reader.
-            with contextlib.suppress(OSError):
-                socket.socket.shutdown(sock, socket.SHUT_RDWR)
-
-
-def _give_up(connection: HTTPConnection, watchdog: _Watchdog) -> None:
-    watchdog.cancel()
-    connection.close()
-
-
 def _host_header(target: _Target) -> str:
     host = f"[{target.host}]" if ":" in target.host else target.host
     return host if target.is_https else f"{host}:{target.port}"
+
+
+def _too_large() -> ComplyCubeReportError:
+    return ComplyCubeReportError(f"The report is larger than {MAX_BYTES} bytes.")
 
 
 def _refused(why: str) -> ComplyCubeReportError:

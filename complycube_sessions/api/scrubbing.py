@@ -3,7 +3,7 @@ The project's own say in what of an answer is stored: ``COMPLYCUBE_SCRUBBER``.
 
 The scrubber gets a whole answer before anything is read from it, so that every column follows from what
 it leaves. It may take out or replace all but what tells who, which, when and in what state: without that
-the copy could neither be kept in step nor erased.
+the mirror could neither be kept in step nor erased.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def scrubbed(scrubber: Scrubber | None, kind: str, data: Any, *, subject: str) -
     changed = sorted(name for name in before if before[name] != after[name])
     if changed:
         raise ComplyCubeScrubberError(_fault(subject, f"changed {', '.join(changed)}"))
-    # A copy, with which the scrubber can do nothing any more.
+    # Not the object that the scrubber returned, which it may still change.
     return json.loads(text)
 
 

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from complycube_sessions.exceptions import ComplyCubePayloadError
 
-# MariaDB refuses JSON that is nested deeper than 31 levels; one limit keeps all copies equal.
+# MariaDB refuses JSON that is nested deeper than 31 levels; one limit keeps all mirrors equal.
 MAX_DEPTH: Final = 30
 # Python reads JSON with recursion, to a depth that differs between its versions.
 MAX_READ_DEPTH: Final = 100

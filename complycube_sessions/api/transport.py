@@ -1,4 +1,8 @@
-"""Connections on which an answer has only so long to arrive, however it is served out in pieces."""
+"""
+What bounds an answer, whoever sends it: so long to arrive, however it is served out in pieces, and so large.
+
+It is used by the requests to the API (``http``) and by the one for a report (``report``).
+"""
 
 from __future__ import annotations
 
@@ -6,8 +10,11 @@ import http.client
 import io
 import socket
 import time
+from collections.abc import Iterator
+from functools import partial
 from typing import Any, Final
 
+import urllib3
 from requests.adapters import HTTPAdapter
 from urllib3 import PoolManager, ProxyManager
 from urllib3.connection import HTTPConnection, HTTPSConnection
@@ -15,6 +22,8 @@ from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
 # The timeout of ``requests`` is for each read, of which a header may need one a byte.
 MAX_ANSWER_TIMEOUTS: Final = 2
+READ_BYTES: Final = 64 * 1024
+USER_AGENT: Final = "django-complycube-sessions"
 
 
 class BoundedAdapter(HTTPAdapter):
@@ -30,13 +39,33 @@ class BoundedAdapter(HTTPAdapter):
         return manager
 
 
+def bound_time(connection: HTTPConnection, seconds: float) -> None:
+    """Give up on an answer on this connection that is not complete, its headers included, after so long."""
+    connection.response_class = partial(_Answer, seconds=seconds)  # type: ignore[assignment]
+
+
+def pieces(
+    response: urllib3.BaseHTTPResponse, max_bytes: int, too_large: Exception
+) -> Iterator[bytes]:
+    """Yield a body in pieces of at most 64 KiB as they come; raise where it grows larger than allowed."""
+    size_bytes = 0
+    # `read1` returns what one read of the socket brought; `stream` would wait for a full piece.
+    while piece := response.read1(READ_BYTES, decode_content=True):
+        size_bytes += len(piece)
+        if size_bytes > max_bytes:
+            raise too_large
+        yield piece
+
+
 class _Reads(io.RawIOBase):
     """The reads of one answer, each with what is left of the time."""
 
-    def __init__(self, sock: socket.socket) -> None:
+    def __init__(self, sock: socket.socket, seconds: float | None) -> None:
         self._sock = sock
         self._timeout = sock.gettimeout()
-        self._deadline = time.monotonic() + MAX_ANSWER_TIMEOUTS * (self._timeout or 0)
+        if seconds is None:
+            seconds = MAX_ANSWER_TIMEOUTS * (self._timeout or 0)
+        self._deadline = time.monotonic() + seconds
         self._raw = sock.makefile("rb", buffering=0)
 
     def readable(self) -> bool:
@@ -56,10 +85,12 @@ class _Reads(io.RawIOBase):
 
 
 class _Answer(http.client.HTTPResponse):
-    def __init__(self, sock: socket.socket, *args: Any, **kwargs: Any) -> None:
+    def __init__(
+        self, sock: socket.socket, *args: Any, seconds: float | None = None, **kwargs: Any
+    ) -> None:
         super().__init__(sock, *args, **kwargs)
         self.fp.close()
-        self.fp = io.BufferedReader(_Reads(sock))
+        self.fp = io.BufferedReader(_Reads(sock, seconds))
 
 
 class _Connection(HTTPConnection):

@@ -217,7 +217,7 @@ def _left_out(entry: Mapping[str, Any]) -> str:
         if entry["what"] == "history":
             return _("The history is left out: the person who exported this may not see it.")
         return _(
-            "The results of the checks, the tasks and the answer as received are left out: the person "
+            "The results of the checks, the tasks and the API response are left out: the person "
             "who exported this may not see them."
         )
     if entry["what"] == "checks":

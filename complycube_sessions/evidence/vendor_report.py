@@ -6,7 +6,7 @@ import logging
 from dataclasses import replace
 
 from complycube_sessions.api.client import ComplyCubeClient
-from complycube_sessions.api.payloads import validate_id
+from complycube_sessions.api.ids import validate_id
 from complycube_sessions.api.report import Report, open_report
 from complycube_sessions.api.throttle import Patience
 from complycube_sessions.conf import get_account

@@ -1,5 +1,5 @@
 """
-The mirrored rows: their one writer, what older and newer copies of a row make of it, and what is stored.
+The mirrored rows: their one writer, what older and newer answers make of a row, and what is stored.
 
 It may import ``models``, ``db``, ``api``, ``statistics``, ``privacy``, ``signals``, ``conf`` and ``exceptions``.
 """

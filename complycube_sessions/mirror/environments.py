@@ -1,4 +1,4 @@
-"""Whether the key of an account fits the copy: what came with a test key and live data do not mix."""
+"""Whether the key of an account fits the stored rows: what came with a test key and live data do not mix."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def refuse_other_environment(account: Account) -> None:
     """
     Raise, before any request, where all that is stored for the account came with a key of another kind.
 
-    A copy that holds sessions of both is left alone: ``check --deploy --database`` warns of it.
+    A mirror that holds sessions of both is left alone: ``check --deploy --database`` warns of it.
 
     Raises:
         ComplyCubeConfigurationError: It names both environments and the way out.
@@ -29,7 +29,7 @@ def refuse_other_environment(account: Account) -> None:
         raise ComplyCubeConfigurationError(
             f"The account {account.name!r} has {kind(account.environment)} key, but its sessions were "
             f"stored with {kind(stored[0])} key: set that key again, give the new one an account of "
-            "its own in COMPLYCUBE_ACCOUNTS, or begin a fresh copy as docs/upgrading.md says."
+            "its own in COMPLYCUBE_ACCOUNTS, or begin a new mirror as docs/upgrading.md says."
         )
 
 

@@ -36,19 +36,19 @@ def refuse_erased(
     A stored session that has moved to an erased client goes the way that the erasure went.
     """
     tombstones.lock_shared(account.name, alias)
-    copies = [(f, f.payload) for f in fetched if f.payload is not None]
+    answers = [(f, f.payload) for f in fetched if f.payload is not None]
     found = tombstones.find(
         account.name,
-        clients=[payload.client_id for _, payload in copies],
-        sessions=[copy.session_id for copy, _ in copies],
+        clients=[payload.client_id for _, payload in answers],
+        sessions=[answer.session_id for answer, _ in answers],
     )
     refused = Refused()
-    for copy, payload in copies:
-        session_id, row = copy.session_id, rows.get(copy.session_id)
+    for answer, payload in answers:
+        session_id, row = answer.session_id, rows.get(answer.session_id)
         of_erased = payload.client_id in found.clients
         if session_id not in found.sessions and not of_erased:
             continue
-        if row is not None and not row.is_new and _is_others_or_newer(account, row.row, copy):
+        if row is not None and not row.is_new and _is_others_or_newer(account, row.row, answer):
             continue  # the merge leaves it as it is, or names whose it is
         erasure = tombstones.erasure_of(account.name, payload.client_id) if of_erased else None
         checks = {reference.check_id for reference in payload.related_checks}
@@ -78,14 +78,14 @@ def refuse_erased(
     return refused
 
 
-def _is_others_or_newer(account: Account, row: WorkflowSession, copy: FetchedSession) -> bool:
+def _is_others_or_newer(account: Account, row: WorkflowSession, answer: FetchedSession) -> bool:
     """Return whether a stored row is another account's, or was fetched when the API had said more."""
-    assert copy.payload is not None  # noqa: S101 - the caller looked
+    assert answer.payload is not None  # noqa: S101 - the caller looked
     if (row.account, row.environment) != (account.name, account.environment):
         return True
     return not supersedes(
-        updated_at=copy.payload.updated_at,
-        fetched_at=copy.fetched_at,
+        updated_at=answer.payload.updated_at,
+        fetched_at=answer.fetched_at,
         stored_updated_at=row.updated_at,
         stored_fetched_at=row.fetched_at,
     )

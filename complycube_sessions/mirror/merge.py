@@ -1,5 +1,5 @@
 """
-What a fetched copy does to the stored one: pure functions on rows that the store has locked.
+What a fetched answer does to the stored row: pure functions on rows that the store has locked.
 
 Older never wins, unchanged content is left alone, and every change of meaning is told.
 """
@@ -92,7 +92,7 @@ class MergedSession:
     row: WorkflowSession
     checks: dict[str, RelatedCheck]
     is_new: bool
-    is_filled: bool = False  # a new row has the content of a first copy
+    is_filled: bool = False  # a new row has the content of a first answer
     moved: bool = False
     changed_fields: set[str] = field(default_factory=set)
     new_checks: set[str] = field(default_factory=set)
@@ -117,12 +117,12 @@ def supersedes(
     now: datetime | None = None,
 ) -> bool:
     """
-    Return whether a copy is at least as new as the stored one: vendor's time first, then ours.
+    Return whether an answer is at least as new as the stored row: vendor's time first, then ours.
 
     Args:
-        updated_at: The vendor's time of the copy.
-        fetched_at: When the request for the copy began.
-        stored_updated_at: The vendor's time of the stored one. One that was of the future when it was
+        updated_at: The vendor's time of the answer.
+        fetched_at: When the request for it began.
+        stored_updated_at: The vendor's time of the stored row. One that was of the future when it was
             fetched keeps nothing out.
         stored_fetched_at: None: nothing is stored. A time after ``now`` proves nothing.
         now: By the clock here; None where the stored time is known to be a right clock's.
@@ -159,7 +159,7 @@ def needs_review(session: WorkflowSession, checks: Iterable[RelatedCheck]) -> bo
 
 
 def merge(merged: MergedSession, fetched: FetchedSession, seen: Observation) -> None:
-    """Apply one fetched copy to the rows in place and note what changed."""
+    """Apply one fetched answer to the rows in place and note what changed."""
     if fetched.payload is not None:
         _merge_session(merged, fetched.payload, fetched.fetched_at, seen)
     for check in fetched.checks:

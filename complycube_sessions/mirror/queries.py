@@ -1,4 +1,4 @@
-"""What the copy holds, as far as a run needs it for its plan; it only reads."""
+"""What the mirror holds, as far as a run needs it for its plan; it only reads."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Newest:
 
 @dataclass(frozen=True, slots=True)
 class SessionState:
-    """What the copy holds of a session that a list tells too; ``told`` has the rest by column."""
+    """What the mirror holds of a session that a list tells too; ``told`` has the rest by column."""
 
     updated_at: datetime | None
     fetched_at: datetime
@@ -61,7 +61,7 @@ class CheckState:
 
 @dataclass(frozen=True, slots=True)
 class KnownCheck:
-    """What the copy holds of a check."""
+    """What the mirror holds of a check."""
 
     updated_at: datetime | None
     has_result: bool
@@ -151,7 +151,7 @@ def known_checks(ids: Sequence[str]) -> dict[str, dict[str, KnownCheck]]:
 def moved_checks(
     account: Account, listed: Sequence[tuple[CheckPayload, datetime]], setting: CheckResults
 ) -> Iterator[tuple[CheckState, CheckPayload, datetime]]:
-    """Yield those of the listed checks that the copy holds and that differ from it, or lack a breakdown."""
+    """Yield those of the listed checks that the mirror holds and that differ from it, or lack a breakdown."""
     by_id: Mapping[str, tuple[CheckPayload, datetime]] = {c.id: (c, at) for c, at in listed}
     fields = (
         "status",

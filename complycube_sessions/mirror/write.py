@@ -3,7 +3,7 @@ The only writer of mirrored rows.
 
 A batch is one transaction with a constant number of statements. It first makes sure that each row
 exists, then locks the rows in the order of their ids, so that of two processes with the same session
-one waits and compares its copy with what the other has written. Whoever was erased is refused there too.
+one waits and compares its answer with what the other has written. Whoever was erased is refused there too.
 """
 
 from __future__ import annotations
@@ -20,7 +20,6 @@ from django.utils import timezone
 
 from complycube_sessions import signals
 from complycube_sessions.conf import Account
-from complycube_sessions.db.batches import BATCH_SIZE as BATCH_SIZE
 from complycube_sessions.db.bulk import (
     build_row,
     read_annotated_rows,
@@ -37,7 +36,6 @@ from complycube_sessions.db.connections import (
 )
 from complycube_sessions.exceptions import ComplyCubeOwnershipError, ComplyCubeStorageError
 from complycube_sessions.mirror.announce import OnSignal, is_owed, send_signals
-from complycube_sessions.mirror.announce import announce_outcomes as announce_outcomes
 from complycube_sessions.mirror.erased import Refused, refuse_erased
 from complycube_sessions.mirror.merge import (
     SESSION_CONTENT,
@@ -96,7 +94,7 @@ def store_batch(
 
     Args:
         account: Whose key fetched them; rows of another account or environment are left alone.
-        fetched: Sessions in any order; of the same session, the newest copy wins.
+        fetched: Sessions in any order; of the same session, the newest answer wins.
         source: ``refresh``, ``webhook`` or ``admin``, for the history.
         on_signal: Called before each signal, whose receivers may take long.
 
@@ -142,7 +140,7 @@ def mark_missing(account: Account, answers: Mapping[str, datetime]) -> Missing:
 
     Args:
         account: Whose key was told 404.
-        answers: For each id, when the request that was answered 404 began. A copy that was fetched
+        answers: For each id, when the request that was answered 404 began. An answer that was fetched
             later proves the session alive and stays as it is.
 
     Returns:
@@ -298,17 +296,17 @@ def _merge_all(
 ) -> tuple[StoredBatch, list[MergedSession]]:
     stored = StoredBatch()
     touched: dict[str, MergedSession] = {}
-    for copy in fetched:
-        merged = rows.get(copy.session_id)
+    for answer in fetched:
+        merged = rows.get(answer.session_id)
         if merged is None:  # only its checks were sent, and it was erased meanwhile
             continue
         owner = (merged.row.account, merged.row.environment)
         if owner != (account.name, account.environment):
-            stored.failed[copy.session_id] = ownership_reason(copy.session_id, *owner)
-            stored.foreign.add(copy.session_id)
+            stored.failed[answer.session_id] = ownership_reason(answer.session_id, *owner)
+            stored.foreign.add(answer.session_id)
             continue
-        merge(merged, copy, seen)
-        touched[copy.session_id] = merged
+        merge(merged, answer, seen)
+        touched[answer.session_id] = merged
     stored.effects = {pk: merged.effect for pk, merged in touched.items()}
     return stored, list(touched.values())
 

@@ -63,12 +63,12 @@ class RelatedCheck(models.Model):
     result = models.JSONField(_("result"), blank=True, default=dict)
     document_id = ExactCharField(_("document id"), max_length=ID_LENGTH, blank=True, default="")
     monitored = models.BooleanField(_("monitored"), null=True, blank=True)
-    raw = models.JSONField(_("answer as received"), blank=True, default=dict)
+    raw = models.JSONField(_("API response"), blank=True, default=dict)
     created_at = models.DateTimeField(_("created"), null=True, blank=True)
     updated_at = models.DateTimeField(_("updated"), null=True, blank=True)
     fetched_at = models.DateTimeField(_("fetched"), null=True, blank=True)
     result_fetched_at = models.DateTimeField(_("result fetched"), null=True, blank=True)
-    missing_since = models.DateTimeField(_("no longer named since"), null=True, blank=True)
+    missing_since = models.DateTimeField(_("no longer listed since"), null=True, blank=True)
 
     class Meta:
         verbose_name = _("check")

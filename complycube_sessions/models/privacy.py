@@ -32,7 +32,7 @@ class Erasure(models.Model):
     erased_at = models.DateTimeField(_("erased"), default=timezone.now)
     actor = models.CharField(_("actor"), max_length=NAME_LENGTH)
     reason = models.TextField(_("reason"), blank=True, default="")
-    override = models.TextField(_("why protection was overridden"), blank=True, default="")
+    override = models.TextField(_("reason for the override"), blank=True, default="")
     # Written by the transactions that remove, so that it is right however an erasure ends.
     removed = models.JSONField(_("removed"), blank=True, default=dict)
 
@@ -71,13 +71,13 @@ class PruneRun(models.Model):
     started_at = models.DateTimeField(_("started"), default=timezone.now)
     finished_at = models.DateTimeField(_("finished"), null=True, blank=True)
     actor = models.CharField(_("actor"), max_length=NAME_LENGTH)
-    override = models.TextField(_("why protection was overridden"), blank=True, default="")
+    override = models.TextField(_("reason for the override"), blank=True, default="")
     removed = models.JSONField(_("removed"), blank=True, default=dict)
     protected = models.PositiveIntegerField(_("protected"), default=0)
 
     class Meta:
-        verbose_name = _("run of the retention")
-        verbose_name_plural = _("runs of the retention")
+        verbose_name = _("retention run")
+        verbose_name_plural = _("retention runs")
         default_permissions = ("view",)
 
     def __str__(self) -> str:

@@ -18,7 +18,7 @@ class RefreshRun(models.Model):
     class Mode(models.TextChoices):
         INCREMENTAL = "incremental", _("Incremental")
         FULL = "full", _("Full")
-        SINCE = "since", _("Since a time")
+        SINCE = "since", _("Since a given time")
         IDS = "ids", _("By id")
 
     class State(models.TextChoices):
@@ -64,7 +64,7 @@ class RefreshRun(models.Model):
     missing = models.PositiveIntegerField(_("missing"), default=0)
     failed = models.PositiveIntegerField(_("failed"), default=0)
     # Listed or fetched, and not stored, as the person was erased; named nowhere.
-    kept_out = models.PositiveIntegerField(_("kept out by an erasure"), default=0)
+    kept_out = models.PositiveIntegerField(_("blocked by an erasure"), default=0)
     # Listed, and neither stored nor failed: what waits for its next try, and what the run did not come to.
     remaining = models.PositiveIntegerField(_("remaining"), default=0)
     # Sessions of the account that were due, or waited for their next try, when the run ended.

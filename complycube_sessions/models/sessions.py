@@ -65,7 +65,7 @@ class WorkflowSession(models.Model):
     created_at = models.DateTimeField(_("created"), null=True, blank=True)
     completed_at = models.DateTimeField(_("completed"), null=True, blank=True)
     updated_at = models.DateTimeField(_("updated"), null=True, blank=True)
-    raw = models.JSONField(_("answer as received"), blank=True, default=dict)
+    raw = models.JSONField(_("API response"), blank=True, default=dict)
     first_seen_at = models.DateTimeField(_("first seen"), default=timezone.now)
     fetched_at = models.DateTimeField(_("fetched"))
     missing_since = models.DateTimeField(_("missing upstream since"), null=True, blank=True)

@@ -43,7 +43,7 @@ def key_fingerprint(key: str | bytes | None = None) -> str:
 
 
 def _hashers(kind: str) -> Sequence[hmac.HMAC]:
-    """Return a hash for each key that has taken in the key: a copy of it costs a microsecond."""
+    """Return a hash for each key that has taken in the key: copying it costs a microsecond."""
     salt = f"complycube_sessions.erasure.{kind}"
     return [salted_hmac(salt, b"", secret=key, algorithm="sha256") for key in conf.hash_keys]
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from django.db import transaction
 from django.db.models import Q
 
-from complycube_sessions.api.payloads import ID_LENGTH, printable_id
+from complycube_sessions.api.ids import ID_LENGTH, printable_id
 from complycube_sessions.db.batches import chunks
 from complycube_sessions.db.connections import (
     ensure_no_open_transaction,

@@ -21,15 +21,20 @@ from django.db.models import BooleanField, Exists, Q, QuerySet
 from django.db.models.expressions import RawSQL
 
 from complycube_sessions.conf import conf
-from complycube_sessions.db.batches import chunks as chunks
+from complycube_sessions.db.batches import chunks
 from complycube_sessions.db.bulk import upsert
 from complycube_sessions.db.connections import write_alias
 from complycube_sessions.exceptions import ComplyCubeErasedError
 from complycube_sessions.models import Erasure, ErasureGate
-from complycube_sessions.privacy.digests import CHECK as CHECK
-from complycube_sessions.privacy.digests import CLIENT as CLIENT
-from complycube_sessions.privacy.digests import SESSION as SESSION
-from complycube_sessions.privacy.digests import SHORT_DIGEST, digest, digests, key_fingerprint
+from complycube_sessions.privacy.digests import (
+    CHECK,
+    CLIENT,
+    SESSION,
+    SHORT_DIGEST,
+    digest,
+    digests,
+    key_fingerprint,
+)
 from complycube_sessions.privacy.redaction import without_ids, words_of
 
 # The account of a hash that counts in every account, also in one that is configured later.

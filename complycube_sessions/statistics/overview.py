@@ -77,7 +77,7 @@ class Activity:
 
 @dataclass(frozen=True)
 class Freshness:
-    """How far the copy can be trusted to be fresh."""
+    """How fresh the mirror is."""
 
     last_run: RefreshRun | None
     # Of the account of the last run, and of any.

@@ -18,9 +18,9 @@ from complycube_sessions.api.payloads import SessionSummary
 from complycube_sessions.api.throttle import Throttle
 from complycube_sessions.conf import Account
 from complycube_sessions.mirror import queries
+from complycube_sessions.mirror.announce import announce_outcomes
 from complycube_sessions.mirror.environments import refuse_other_environment
 from complycube_sessions.mirror.queries import Newest
-from complycube_sessions.mirror.write import announce_outcomes
 from complycube_sessions.models import RefreshRun
 from complycube_sessions.privacy import retention, tombstones
 from complycube_sessions.sync.batch import Batch

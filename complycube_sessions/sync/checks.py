@@ -8,10 +8,10 @@ from functools import partial
 
 from complycube_sessions.api.client import PAGE_SIZE
 from complycube_sessions.api.payloads import CheckPayload
+from complycube_sessions.db.batches import BATCH_SIZE
 from complycube_sessions.exceptions import ComplyCubeError, ComplyCubeNotFoundError
 from complycube_sessions.mirror import queries
 from complycube_sessions.mirror.merge import FetchedCheck, FetchedSession
-from complycube_sessions.mirror.write import BATCH_SIZE
 from complycube_sessions.sync.context import RunContext
 from complycube_sessions.sync.errors import STOP_ERRORS, FaultPolicy
 from complycube_sessions.sync.fetch import (

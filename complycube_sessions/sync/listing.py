@@ -15,7 +15,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Generic, TypeVar
 
-from complycube_sessions.api.client import Answer, time_filter
+from complycube_sessions.api.client import time_filter
+from complycube_sessions.api.http import Answer
 from complycube_sessions.api.payloads import CheckPayload, ListPage, SessionSummary
 from complycube_sessions.sync.seen import Sighting
 

@@ -7,8 +7,9 @@ from typing import Final
 
 from complycube_sessions.api.client import PAGE_SIZE
 from complycube_sessions.api.payloads import SessionSummary
+from complycube_sessions.db.batches import chunks
 from complycube_sessions.mirror import queries
-from complycube_sessions.mirror.write import BATCH_SIZE, mark_missing
+from complycube_sessions.mirror.write import mark_missing
 from complycube_sessions.sync.context import RunContext
 from complycube_sessions.sync.fetch import FetchResult
 from complycube_sessions.sync.fetcher import Fetcher
@@ -68,15 +69,12 @@ class MissingSessions:
         self._run.listed += not result.check_errors
 
     def _mark(self, gone: dict[str, datetime]) -> None:
-        ids = list(gone)
-        for start in range(0, len(ids), BATCH_SIZE):
-            chunk = ids[start : start + BATCH_SIZE]
-            missing = mark_missing(self._account, {i: gone[i] for i in chunk})
-            self._fetcher.note_missing(missing)
+        for some in chunks(gone.items()):
+            self._fetcher.note_missing(mark_missing(self._account, dict(some)))
 
 
 def _too_many(most: int) -> str:
     return (
-        f"More than {counted(most, 'session')} (5 % of the copy) are gone upstream; none was marked. "
+        f"More than {counted(most, 'session')} (5 % of the mirror) are gone upstream; none was marked. "
         "If that is right, run again with --full --confirm-missing."
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from complycube_sessions.conf import CheckResults
+from complycube_sessions.conf import CheckResults, conf
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,3 +36,14 @@ class RunOptions:
     hand_out: bool = False
     retry_failed: bool = False
     one_at_a_time: bool = False
+
+
+def wanted_results() -> CheckResults:
+    """
+    Return whose breakdowns are fetched; asked for before anything begins, so that wrong settings stop it.
+
+    Raises:
+        ComplyCubeConfigurationError: ``COMPLYCUBE_CHECK_RESULTS`` or ``COMPLYCUBE_SCRUBBER`` is wrong.
+    """
+    _ = conf.COMPLYCUBE_SCRUBBER  # each client reads it for itself, when the first answer is there
+    return conf.COMPLYCUBE_CHECK_RESULTS

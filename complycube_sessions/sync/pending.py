@@ -17,6 +17,7 @@ from django.utils import timezone
 
 from complycube_sessions.conf import Account
 from complycube_sessions.db import clocks
+from complycube_sessions.db.batches import chunks
 from complycube_sessions.db.bulk import upsert
 from complycube_sessions.db.clocks import FIRST_DELAY, LEEWAY, LONGEST_HOLD, MAX_DELAY
 from complycube_sessions.db.connections import retry_transient, write_alias
@@ -76,7 +77,7 @@ def enqueue_sessions(account: Account, session_ids: Iterable[str], reason: str) 
         )
         for session_id in sorted(session_ids)
     ]
-    for some in tombstones.chunks(rows, WRITTEN_AT_ONCE):
+    for some in chunks(rows, WRITTEN_AT_ONCE):
         with transaction.atomic(using=alias):
             tombstones.lock_shared(account.name, alias)
             erased = tombstones.find(

@@ -15,9 +15,9 @@ from django.db import DatabaseError, InterfaceError
 from django.utils import timezone
 
 from complycube_sessions.api.client import ComplyCubeClient
-from complycube_sessions.api.payloads import validate_id
+from complycube_sessions.api.ids import validate_id
 from complycube_sessions.api.throttle import Patience
-from complycube_sessions.conf import Account, conf, get_account
+from complycube_sessions.conf import Account, get_account
 from complycube_sessions.db.connections import (
     ensure_no_open_transaction,
     is_connected,
@@ -41,7 +41,7 @@ from complycube_sessions.sync.account_run import AccountRun, Progress, RunEnd
 from complycube_sessions.sync.errors import RAISED_ERRORS, explain_end
 from complycube_sessions.sync.fetch import fetch_session_with_all_results
 from complycube_sessions.sync.lease import LeaseLostError
-from complycube_sessions.sync.options import RunOptions
+from complycube_sessions.sync.options import RunOptions, wanted_results
 from complycube_sessions.sync.request_budget import shared_throttle
 from complycube_sessions.sync.run import RunRecord
 
@@ -80,7 +80,7 @@ def refresh_session(
     Source:
         API reference, "Get a workflow session" and "Get a check".
     """
-    found = get_account(account)
+    found, results = get_account(account), wanted_results()
     validate_id(session_id)
     ensure_no_open_transaction()
     ensure_owned(found, session_id)
@@ -90,7 +90,7 @@ def refresh_session(
     client = ComplyCubeClient(found, throttle)
     began_at = datetime.now(UTC)
     try:
-        result = fetch_session_with_all_results(client, session_id, conf.COMPLYCUBE_CHECK_RESULTS)
+        result = fetch_session_with_all_results(client, session_id, results)
     except ComplyCubeNotFoundError:
         mark_missing(found, {session_id: began_at})
         raise
@@ -154,7 +154,7 @@ def refresh_sessions(
         ComplyCubeAuthenticationError, ComplyCubePaymentError, ComplyCubePermissionError: The API
             refuses the key; the run is recorded as failed.
     """
-    found = get_account(account)
+    found, results = get_account(account), wanted_results()
     good_ids, bad_ids = _sort_ids(ids)
     if since is not None and timezone.is_naive(since):
         raise ValueError("since must be an aware time.")
@@ -168,7 +168,7 @@ def refresh_sessions(
     for bad_id, reason in bad_ids.items():
         record.fail(bad_id, reason, retry=False)
     options = RunOptions(
-        conf.COMPLYCUBE_CHECK_RESULTS,
+        results,
         source=source,
         full=full,
         since=since,

@@ -1,4 +1,4 @@
-"""Who works off the inbox soon: the project's task engine, or a thread of this process."""
+"""Who processes the inbox soon: the project's task engine, or a thread of this process."""
 
 from __future__ import annotations
 
@@ -51,22 +51,13 @@ def _hand_over(mode: str, account: str, event: int | None) -> bool:
 
 def _enqueue(mode: str, account: str, event: int | None) -> bool:
     """Give the work to the project's task engine; return whether there is one."""
-    if mode == "celery":
-        # Only a project that asks for it has Celery.
-        from complycube_sessions.contrib import celery
-
-        if event is None:
-            celery.process_webhook_events.apply_async((account,), retry=False)
-        else:
-            celery.process_webhook_event.apply_async((event,), retry=False)
-        return True
     # Importing the tasks asks the project's engine whether it can run them.
     from complycube_sessions import tasks
 
     if mode == "auto" and not tasks.has_task_engine():
         return False
     if event is None:
-        tasks.process_webhook_events.enqueue(account)
+        tasks.enqueue("process_webhook_events", account)
     else:
-        tasks.process_webhook_event.enqueue(event)
+        tasks.enqueue("process_webhook_event", event)
     return True

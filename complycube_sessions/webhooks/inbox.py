@@ -14,15 +14,16 @@ from django.db import transaction
 from django.db.models import F, Q, QuerySet
 from django.utils import timezone
 
-from complycube_sessions.api.payloads import validate_id
+from complycube_sessions.api.ids import validate_id
 from complycube_sessions.conf import Account
 from complycube_sessions.db import clocks
+from complycube_sessions.db.batches import chunks
 from complycube_sessions.db.clocks import FIRST_DELAY, retry_delay
 from complycube_sessions.db.connections import retry_transient, write_alias
 from complycube_sessions.exceptions import ComplyCubeInvalidIdError
 from complycube_sessions.mirror.queries import own_sessions
 from complycube_sessions.models import RelatedCheck, WebhookEvent
-from complycube_sessions.privacy import tombstones
+from complycube_sessions.privacy import digests, tombstones
 from complycube_sessions.sync.pending import (
     REASON_WEBHOOK,
     WRITTEN_AT_ONCE,
@@ -211,11 +212,8 @@ def claim_for_sessions(account: Account, session_ids: Sequence[str]) -> ClaimedE
         concerned.setdefault(check_id, set()).update(sessions)
     of_kind = Q(type__startswith=SESSION_EVENT) | Q(type__startswith=CHECK_EVENT)
     found: dict[int, set[str]] = {}
-    ids = list(concerned)
-    for start in range(0, len(ids), WRITTEN_AT_ONCE):
-        rows = _open_events(account.name).filter(
-            of_kind, resource_id__in=ids[start : start + WRITTEN_AT_ONCE]
-        )
+    for some in chunks(concerned, WRITTEN_AT_ONCE):
+        rows = _open_events(account.name).filter(of_kind, resource_id__in=some)
         found |= {pk: concerned[key] for pk, key in rows.values_list("pk", "resource_id")}
     _events(found).filter(next_try_at=None).update(
         next_try_at=timezone.now() + visibility_timeout(len(session_ids))
@@ -237,7 +235,7 @@ def delete_events_of_erased_client(
         with transaction.atomic(using=alias):
             tombstones.lock_shared(account.name, alias)
             if erasure := tombstones.erasure_of(account.name, client_id):
-                named = {tombstones.CHECK: [check_id]}
+                named = {digests.CHECK: [check_id]}
                 tombstones.add_tombstones_of_client(erasure, named, alias=alias)
             delete_events(events)
 
@@ -320,9 +318,9 @@ def _checks_of_sessions(session_ids: Sequence[str]) -> list[str]:
 def _sessions_of_checks(account: Account, check_ids: Sequence[str]) -> dict[str, set[str]]:
     """Return the sessions that name each check, for those that any does."""
     found: dict[str, set[str]] = {}
-    for start in range(0, len(check_ids), WRITTEN_AT_ONCE):
+    for some in chunks(check_ids, WRITTEN_AT_ONCE):
         rows = RelatedCheck.objects.using(write_alias()).filter(
-            check_id__in=check_ids[start : start + WRITTEN_AT_ONCE],
+            check_id__in=some,
             session__account=account.name,
             session__environment=account.environment,
         )

@@ -15,13 +15,13 @@ from typing import Final
 
 from django.db import DatabaseError, InterfaceError, connections, transaction
 
-from complycube_sessions.conf import Account, conf, get_account
+from complycube_sessions.conf import Account, get_account
 from complycube_sessions.db.connections import ensure_no_open_transaction, write_alias
 from complycube_sessions.exceptions import ComplyCubeConfigurationError, ComplyCubeError
 from complycube_sessions.models import RefreshRun, WebhookEvent
 from complycube_sessions.sync import pending
 from complycube_sessions.sync.account_run import AccountRun
-from complycube_sessions.sync.options import RunOptions
+from complycube_sessions.sync.options import RunOptions, wanted_results
 from complycube_sessions.sync.request_budget import has_room, shared_throttle
 from complycube_sessions.sync.run import RunRecord, logger
 from complycube_sessions.webhooks import inbox
@@ -218,7 +218,7 @@ def _process(
 ) -> Processed:
     ensure_no_open_transaction()
     record = RunRecord(account, RefreshRun.Mode.IDS, keep=False)
-    options = RunOptions(conf.COMPLYCUBE_CHECK_RESULTS, source=source, one_at_a_time=one_at_a_time)
+    options = RunOptions(wanted_results(), source=source, one_at_a_time=one_at_a_time)
     refresh = AccountRun(account, record, shared_throttle(account), options)
     try:
         taken = work(refresh)

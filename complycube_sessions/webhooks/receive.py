@@ -17,21 +17,16 @@ from typing import Any, Final, TypeGuard
 from django.db import transaction
 from django.utils import timezone
 
-from complycube_sessions.api.payloads import (
-    ID_LENGTH,
-    MAX_CLOCK_AHEAD,
-    WORD_LENGTH,
-    NumberMark,
-    key_text,
-    load_json,
-    parse_time,
-)
+from complycube_sessions.api.ids import ID_LENGTH
+from complycube_sessions.api.payloads import WORD_LENGTH
 from complycube_sessions.api.sealing import sealed
+from complycube_sessions.api.storable_json import NumberMark, load_json
+from complycube_sessions.api.values import MAX_CLOCK_AHEAD, key_text, parse_time
 from complycube_sessions.db.bulk import upsert
 from complycube_sessions.db.connections import beside_transactions, retry_transient, write_alias
 from complycube_sessions.exceptions import ComplyCubePayloadError, ComplyCubeSignatureError
 from complycube_sessions.models import WebhookEvent
-from complycube_sessions.privacy import tombstones
+from complycube_sessions.privacy import digests, tombstones
 
 SIGNATURE_HEADER: Final = "ComplyCube-Signature"
 # Events are summaries of a few hundred bytes; only the updated fields of a resource can make one larger.
@@ -173,9 +168,9 @@ def store_event(account: str, event: EventPayload) -> int | None:
     )
 
     named = {
-        tombstones.CLIENT: [event.client_id, event.resource_id],
-        tombstones.SESSION: [event.resource_id],
-        tombstones.CHECK: [event.resource_id],
+        digests.CLIENT: [event.client_id, event.resource_id],
+        digests.SESSION: [event.resource_id],
+        digests.CHECK: [event.resource_id],
     }
     stored = WebhookEvent.objects.using(alias).filter(account=account, event_id=event.id)
 

@@ -73,7 +73,7 @@ def test_erasures__filter_of_an_account(operator: Client, settings: Settings) ->
 
 
 def test_prune_runs__list_and_page(operator: Client) -> None:
-    """A run of the retention shows what it removed, who started it, and why protection did not count."""
+    """A retention run shows what it removed, who started it, and why protection did not count."""
     run = PruneRun.objects.create(
         started_at=NOON,
         finished_at=NOON,

@@ -194,7 +194,7 @@ def test_content__without_what_is_sensitive() -> None:
     assert "result" not in document["checks"][0]
     assert document["left_out"] == [{"what": "sensitive", "why": "permission"}]
     page = text_of(exported.page.decode())
-    assert "the tasks and the answer as received are left out" in page
+    assert "the tasks and the API response are left out" in page
     for hidden in ("raw-secret", "contentAnalysis", "Take a picture"):
         assert hidden.encode() not in exported.json + exported.page
 

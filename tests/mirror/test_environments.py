@@ -37,7 +37,7 @@ def test_live_key_over_test_rows__is_refused(live: FakeAPI) -> None:
             call_command("refresh_workflow_sessions", *args, stdout=StringIO(), stderr=StringIO())
         assert caught.value.returncode == 2
         text = str(caught.value)
-        for part in ("'default' has a live key", "with a test key", "fresh copy", "upgrading.md"):
+        for part in ("'default' has a live key", "with a test key", "new mirror", "upgrading.md"):
             assert part in text
         assert "\n" not in text
     assert live.requests == []

@@ -11,8 +11,9 @@ from django.db import DataError, connection, connections
 
 from complycube_sessions import signals
 from complycube_sessions.api.payloads import parse_check, parse_session
+from complycube_sessions.mirror.announce import announce_outcomes
 from complycube_sessions.mirror.merge import FetchedCheck, FetchedSession
-from complycube_sessions.mirror.write import announce_outcomes, mark_missing, store_batch
+from complycube_sessions.mirror.write import mark_missing, store_batch
 from complycube_sessions.models import (
     PendingRefresh,
     RelatedCheck,

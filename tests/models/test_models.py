@@ -6,7 +6,8 @@ import pytest
 from django.contrib.auth.models import Permission
 from django.core.management import call_command
 
-from complycube_sessions.models import RelatedCheck, WorkflowSession
+from complycube_sessions.api import ids, payloads
+from complycube_sessions.models import RelatedCheck, WorkflowSession, lengths
 from tests.builders import session_row
 
 
@@ -45,3 +46,9 @@ def test_choices__never_refuse_a_new_word() -> None:
     row = WorkflowSession(id="a", account="default", status="paused", outcome="never_seen")
     row.clean_fields(exclude=["fetched_at"])
     assert str(WorkflowSession.Status.COMPLETE.label) == "Complete"
+
+
+def test_lengths__are_those_of_the_parser() -> None:
+    """What the parser cuts fits its column; neither of the two may import the other."""
+    columns = (lengths.ID_LENGTH, lengths.NAME_LENGTH, lengths.WORD_LENGTH)
+    assert columns == (ids.ID_LENGTH, payloads.NAME_LENGTH, payloads.WORD_LENGTH)

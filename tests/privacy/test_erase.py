@@ -34,7 +34,7 @@ from complycube_sessions.webhooks import processing
 from tests.admin.builders import make_staff
 from tests.admin.conftest import SignIn
 from tests.builders import default_account, session_row
-from tests.fake_api import KEY, FakeAPI
+from tests.fake_api import FakeAPI
 from tests.privacy.support import (
     NAME,
     Person,
@@ -44,23 +44,10 @@ from tests.privacy.support import (
     leave_traces,
     run,
 )
-from tests.webhook_requests import SECRET, event, post
+from tests.webhook_requests import event, post
 
 pytestmark = pytest.mark.django_db
 ERASE = "erase_complycube_client"
-
-
-@pytest.fixture(autouse=True)
-def quick(settings: Settings) -> None:
-    settings.COMPLYCUBE_ACCOUNTS = {
-        "default": {
-            "API_KEY": KEY,
-            "REQUESTS_PER_SECOND": 10_000,
-            "MAX_RETRIES": 0,
-            "WEBHOOK_SECRETS": [SECRET],
-        }
-    }
-    settings.COMPLYCUBE_WEBHOOK_PROCESSING = "off"
 
 
 @pytest.fixture

@@ -118,7 +118,7 @@ def test_reference_to_a_check__keeps_its_session(command: tuple[str, ...]) -> No
 
 @pytest.mark.parametrize("model", [RefreshRun, WebhookEvent, SessionChange])
 def test_prune__reference_to_another_row(settings: Settings, model: type[models.Model]) -> None:
-    """A run, an event or a change that is referred to is left by name, and the run of the retention ends."""
+    """A run, an event or a change that is referred to is left by name, and the retention run ends."""
     settings.COMPLYCUBE_RETENTION = {model.__name__: timedelta(days=30)}
     long_ago = timezone.now() - timedelta(days=60)
     SessionChange.objects.update(observed_at=long_ago)

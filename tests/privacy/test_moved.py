@@ -26,25 +26,12 @@ from complycube_sessions.privacy.removal import ReferencedError
 from complycube_sessions.services import refresh_session, refresh_sessions
 from complycube_sessions.webhooks import processing
 from tests.admin.conftest import SignIn
-from tests.fake_api import KEY, FakeAPI
+from tests.fake_api import FakeAPI
 from tests.privacy.support import NAME, Person, add_person, dump, leave_traces, run
-from tests.webhook_requests import SECRET, event, post
+from tests.webhook_requests import event, post
 
 pytestmark = pytest.mark.django_db
 ERASE = "erase_complycube_client"
-
-
-@pytest.fixture(autouse=True)
-def quick(settings: Settings) -> None:
-    settings.COMPLYCUBE_ACCOUNTS = {
-        "default": {
-            "API_KEY": KEY,
-            "REQUESTS_PER_SECOND": 10_000,
-            "MAX_RETRIES": 0,
-            "WEBHOOK_SECRETS": [SECRET],
-        }
-    }
-    settings.COMPLYCUBE_WEBHOOK_PROCESSING = "off"
 
 
 def hold(session: WorkflowSession) -> str:

@@ -26,19 +26,12 @@ from complycube_sessions.privacy.pruning import prune
 from complycube_sessions.services import refresh_sessions
 from complycube_sessions.webhooks import processing
 from tests.builders import session_row
-from tests.fake_api import KEY, FakeAPI, iso
+from tests.fake_api import FakeAPI, iso
 from tests.privacy.support import add_person, everything, leave_traces, run
 
 pytestmark = pytest.mark.django_db
 PRUNE = "prune_complycube"
 YEARS = timedelta(days=5 * 365)
-
-
-@pytest.fixture(autouse=True)
-def quick(settings: Settings) -> None:
-    settings.COMPLYCUBE_ACCOUNTS = {
-        "default": {"API_KEY": KEY, "REQUESTS_PER_SECOND": 10_000, "MAX_RETRIES": 0}
-    }
 
 
 @pytest.fixture

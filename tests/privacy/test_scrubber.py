@@ -16,7 +16,7 @@ from complycube_sessions.models import (
     WorkflowSession,
 )
 from complycube_sessions.services import refresh_session, refresh_sessions
-from tests.fake_api import KEY, FakeAPI
+from tests.fake_api import FakeAPI
 from tests.privacy.support import NAME, add_person, dump
 
 pytestmark = pytest.mark.django_db
@@ -69,11 +69,8 @@ def not_json(kind: str, data: dict[str, Any]) -> dict[str, Any]:
 
 
 @pytest.fixture(autouse=True)
-def quick(settings: Settings) -> None:
+def nothing_seen() -> None:
     SEEN.clear()
-    settings.COMPLYCUBE_ACCOUNTS = {
-        "default": {"API_KEY": KEY, "REQUESTS_PER_SECOND": 10_000, "MAX_RETRIES": 0}
-    }
 
 
 def scrub_with(settings: Settings, function: str) -> None:

@@ -78,6 +78,17 @@ def test_refresh_session__stores_session_and_checks(example: FakeAPI) -> None:
     ]
 
 
+@pytest.mark.parametrize("name", ["COMPLYCUBE_CHECK_RESULTS", "COMPLYCUBE_SCRUBBER"])
+def test_refresh__wrong_setting(example: FakeAPI, settings: Settings, name: str) -> None:
+    """A wrong setting stops a refresh before it begins: no request, no run, and no lease that is left."""
+    setattr(settings, name, "nowhere.to_be_found")
+    for refresh in (refresh_sessions, lambda: refresh_session(SESSION_ID)):
+        with pytest.raises(ComplyCubeConfigurationError, match=name):
+            refresh()
+    assert example.requests == []
+    assert not RefreshRun.objects.exists()
+
+
 def test_refresh_session__keeps_no_results(example: FakeAPI, settings: Settings) -> None:
     """With ``none`` the outcomes are kept, and no breakdown."""
     settings.COMPLYCUBE_CHECK_RESULTS = "none"

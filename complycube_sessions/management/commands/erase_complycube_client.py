@@ -7,7 +7,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import DatabaseError, InterfaceError
 
-from complycube_sessions.api.payloads import printable_id
+from complycube_sessions.api.ids import printable_id
 from complycube_sessions.db.connections import fault_of
 from complycube_sessions.exceptions import (
     ComplyCubeClientNotFoundError,

@@ -31,7 +31,7 @@ class Command(BaseCommand):
         parser.add_argument(
             "--without-sensitive",
             action="store_true",
-            help="leave out the results of the checks, the tasks and the answer as received",
+            help="leave out the results of the checks, the tasks and the API response",
         )
 
     def handle(

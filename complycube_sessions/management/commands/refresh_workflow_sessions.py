@@ -23,7 +23,7 @@ from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 from tqdm import tqdm
 
-from complycube_sessions.conf import DEFAULT_BASE_URL, get_account
+from complycube_sessions.conf import get_account
 from complycube_sessions.exceptions import (
     ComplyCubeAPIError,
     ComplyCubeConfigurationError,
@@ -32,6 +32,7 @@ from complycube_sessions.exceptions import (
 )
 from complycube_sessions.models import RefreshRun
 from complycube_sessions.services import refresh_sessions
+from complycube_sessions.setting_rules import DEFAULT_BASE_URL
 from complycube_sessions.wording import counted, line
 
 SOME_FAILED, COULD_NOT_RUN, LOCKED, INTERRUPTED = 1, 2, 3, 130

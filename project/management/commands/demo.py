@@ -13,7 +13,8 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import connection
 from django.urls import reverse
 
-from complycube_sessions.conf import DEFAULT_BASE_URL, get_account, webhook_secrets
+from complycube_sessions.conf import get_account, webhook_secrets
+from complycube_sessions.setting_rules import DEFAULT_BASE_URL
 from project.demo_port import noted_port
 from project.demo_server import DemoServer, DemoServerError, free_port, run_manage
 from project.demo_users import create_users

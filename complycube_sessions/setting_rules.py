@@ -1,0 +1,262 @@
+"""
+What a value of a setting has to be, and what is said and to be typed where it is not.
+
+Nothing here reads the settings: ``conf`` has their table, and names the rule of each. The keys of an
+account have their table here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import SplitResult, urlsplit
+
+from django.utils.module_loading import import_string
+
+DEFAULT_BASE_URL: Final = "https://api.complycube.com/v1"
+# What may be given an age; all else goes with its session, or is work that is still to be done.
+RETAINED: Final = ("WorkflowSession", "SessionChange", "RefreshRun", "WebhookEvent")
+# Operating systems refuse far longer timeouts, and nobody means them.
+LARGEST_NUMBER: Final = 1_000_000
+# What requests looks for; it would pass over any other key, and the proxy with it.
+PROXIED: Final = frozenset({"http", "https", "all"})
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One thing that is wrong with the settings, with what to type instead."""
+
+    number: str
+    message: str
+    hint: str
+
+
+@dataclass(frozen=True)
+class Rule:
+    """What a value has to meet, with the number of the system check, what it says and what to type."""
+
+    number: str
+    is_met: Callable[[Any], bool]
+    problem: str
+    hint: str
+
+    def fault(self, where: str, value: object) -> Fault | None:
+        """Return what is wrong with a value that stands ``where``, or None."""
+        if self.is_met(value):
+            return None
+        return Fault(self.number, f"{where} {self.problem}", self.hint)
+
+
+def is_function_path(value: object) -> bool:
+    if value is None or value == "":
+        return True
+    try:
+        return isinstance(value, str) and callable(import_string(value))
+    except ImportError:
+        return False
+
+
+def is_positive_timedelta(value: object) -> bool:
+    return isinstance(value, timedelta) and value > timedelta(0)
+
+
+def is_portal_url(value: object) -> bool:
+    if value == "":
+        return True
+    if not isinstance(value, str) or value.count("{id}") != 1:
+        return False
+    # The host must not depend on an id that comes from outside.
+    parts = _split_url(value.split("{id}")[0])
+    return parts is not None and parts.scheme == "https" and bool(parts.path)
+
+
+def is_retention(value: object) -> bool:
+    return isinstance(value, Mapping) and all(
+        name in RETAINED and is_positive_timedelta(age) for name, age in value.items()
+    )
+
+
+def has_key(value: object) -> bool:
+    return value is not None and value != ""
+
+
+def can_be_sent(key: object) -> bool:
+    if not has_key(key):
+        return True
+    return isinstance(key, str) and key.isascii() and key.isprintable() and " " not in key
+
+
+def are_secrets(value: object) -> bool:
+    if value is None:
+        return True
+    return isinstance(value, list | tuple) and all(isinstance(s, str) and s for s in value)
+
+
+def is_base_url(value: object) -> bool:
+    if value is None:
+        return True
+    parts = _split_url(value) if isinstance(value, str) else None
+    return (
+        parts is not None
+        and parts.scheme in {"http", "https"}
+        and not (parts.query or parts.fragment)
+    )
+
+
+def _split_url(url: str) -> SplitResult | None:
+    """Return the parts of an address to which a path can be added, or None where it is none."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port  # one that is no number raises here
+    except ValueError:
+        return None
+    # Credentials of an address would be sent in place of the key.
+    plain = url.isascii() and url.isprintable() and " " not in url and "@" not in parts.netloc
+    return parts if parts.hostname and plain and port != 0 else None
+
+
+def is_positive_number(value: object) -> bool:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    return 0 < value <= LARGEST_NUMBER
+
+
+def is_count(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
+def are_proxies(value: object) -> bool:
+    if value is None:
+        return True
+    return isinstance(value, Mapping) and all(
+        isinstance(k, str) and k.split("://")[0] in PROXIED and isinstance(v, str) and v
+        for k, v in value.items()
+    )
+
+
+def is_path(value: object) -> bool:
+    return value is None or (isinstance(value, str) and value != "")
+
+
+# The keys of an account, each with its default; a rate depends on the key.
+ACCOUNT_KEYS: Final[Mapping[str, Any]] = {
+    "API_KEY": None,
+    "WEBHOOK_SECRETS": None,
+    "BASE_URL": DEFAULT_BASE_URL,
+    "REQUESTS_PER_SECOND": None,
+    "TIMEOUT": 30,
+    "MAX_RETRIES": 5,
+    "PROXIES": None,
+    "CA_BUNDLE": None,
+}
+# In the order in which faults are told; a value is held to all rules of its key.
+ACCOUNT_RULES: Final[Mapping[str, tuple[Rule, ...]]] = {
+    "API_KEY": (
+        Rule(
+            "W001",
+            has_key,
+            "has no API_KEY.",
+            'Set "API_KEY" to the key of the ComplyCube portal ("test_…" or "live_…").',
+        ),
+        Rule(
+            "E004",
+            can_be_sent,
+            "has an API_KEY that cannot be sent.",
+            "Set it to the bare key as the portal shows it, without spaces or line ends.",
+        ),
+    ),
+    "WEBHOOK_SECRETS": (
+        Rule(
+            "E005",
+            are_secrets,
+            "has WEBHOOK_SECRETS that are not a list of non-empty texts.",
+            'Write "WEBHOOK_SECRETS": ["…"], or leave it out.',
+        ),
+    ),
+    "BASE_URL": (
+        Rule(
+            "E008",
+            is_base_url,
+            "has a BASE_URL that is not an http or https address.",
+            f'Leave it out, or write "BASE_URL": "{DEFAULT_BASE_URL}".',
+        ),
+    ),
+    "REQUESTS_PER_SECOND": (
+        Rule(
+            "E006",
+            lambda value: value is None or is_positive_number(value),
+            "has a REQUESTS_PER_SECOND that is not a number above zero.",
+            "Leave REQUESTS_PER_SECOND out for its default, or write a number such as 4.",
+        ),
+    ),
+    "TIMEOUT": (
+        Rule(
+            "E007",
+            is_positive_number,
+            "has a TIMEOUT that is not a number above zero.",
+            "Leave TIMEOUT out for its default, or write a number such as 4.",
+        ),
+    ),
+    "MAX_RETRIES": (
+        Rule(
+            "E009",
+            is_count,
+            "has a MAX_RETRIES that is not a whole number of zero or more.",
+            'Leave it out, or write "MAX_RETRIES": 5.',
+        ),
+    ),
+    "PROXIES": (
+        Rule(
+            "E010",
+            are_proxies,
+            "has PROXIES that are not a dictionary of schemes and addresses.",
+            'Write "PROXIES": {"https": "http://proxy.example:3128"}, or leave it out.',
+        ),
+    ),
+    "CA_BUNDLE": (
+        Rule(
+            "E012",
+            is_path,
+            "has a CA_BUNDLE that is not the path of a file.",
+            "Write the path of a PEM file, or leave it out. Verification cannot be switched off.",
+        ),
+        Rule(
+            "E062",
+            lambda value: value is None or not is_path(value) or Path(value).exists(),
+            "has a CA_BUNDLE that does not exist.",
+            "Write the path of a PEM file that the site can read, or leave it out.",
+        ),
+    ),
+}
+
+
+def account_faults(name: str, entry: object) -> list[Fault]:
+    """
+    Return all that is wrong with one entry of ``COMPLYCUBE_ACCOUNTS``, worst first.
+
+    Returns:
+        Faults whose ``number`` is that of the system check (``E002`` …, ``W001`` for a missing key).
+    """
+    where = f'COMPLYCUBE_ACCOUNTS["{name}"]'
+    if not isinstance(entry, Mapping):
+        return [Fault("E002", f"{where} is not a dictionary.", 'Write {"API_KEY": "test_…"}.')]
+    faults = [
+        rule.fault(where, entry.get(key, ACCOUNT_KEYS[key]))
+        for key, rules in ACCOUNT_RULES.items()
+        for rule in rules
+    ]
+    return [fault for fault in (_unknown_keys(where, entry), *faults) if fault]
+
+
+def _unknown_keys(where: str, entry: Mapping[str, Any]) -> Fault | None:
+    unknown = sorted(str(key) for key in entry if key not in ACCOUNT_KEYS)
+    if not unknown:
+        return None
+    return Fault(
+        "E003",
+        f"{where} has keys that mean nothing: {', '.join(unknown)}.",
+        f"Use only {', '.join(sorted(ACCOUNT_KEYS))}.",
+    )
