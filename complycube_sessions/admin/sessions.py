@@ -121,6 +121,8 @@ class WorkflowSessionAdmin(ReadOnlyAdmin):
         columns = list(self.list_display)
         if is_queue(request):
             columns.insert(1, "age")
+            # All of them are complete; why they wait matters more.
+            columns[columns.index("status_pill")] = "reason"
         return columns
 
     def get_ordering(self, request: HttpRequest) -> list[Any]:
@@ -155,6 +157,10 @@ class WorkflowSessionAdmin(ReadOnlyAdmin):
     @column(gettext_lazy("outcome"), ordering="outcome")
     def outcome_badge(self, session: WorkflowSession) -> SafeString:
         return outcome_with_flags(session)
+
+    @column(gettext_lazy("reason"))
+    def reason(self, session: WorkflowSession) -> SafeString | str:
+        return session.first_reason  # type: ignore[attr-defined,no-any-return] # the list tells it
 
     @column(gettext_lazy("status"), ordering="status")
     def status_pill(self, session: WorkflowSession) -> SafeString:

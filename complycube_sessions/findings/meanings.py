@@ -26,7 +26,7 @@ class Place(Enum):
     POLICY = "policy"  # of a compliance policy or its assurance
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Meaning:
     """
     A word as it is read: tone (its colour), glyph (its shape), label and, where it needs one, a note.

@@ -23,7 +23,8 @@ MAX_LENGTH: Final = 300
 MATCHES_NAMED: Final = 10
 # The lists of a screening, on each of which an outcome is told.
 _LISTS: Final = frozenset({"pep", "watchlist", "adverseMedia", "otherLists"})
-_STANDARD_SCREENING: Final = "standard_screening_check"
+# A standard screening leaves these out, which is no failure.
+_EXTENSIVE_ONLY: Final = frozenset({"adverseMedia", "otherLists"})
 # What is said of the whole check comes first, then what is left to decide, then what is worst.
 _WHOLE, _UNDECIDED, _SETTLED, _REST = 0, 1, 8, 9
 _RANKS: Final = {"refused": 2, "failed": 2, "attention": 3, "unknown": 4, "none": 5}
@@ -68,10 +69,10 @@ def reasons(
         *_refusals(result),
         *_of_matches(check_type, outcome, matches, list(findings_of(_breakdown(result)))),
     ]
-    if not look.is_clear:
+    if look.tone in {"attention", "refused"}:
         found += _risk(result)
-        if not found:
-            found.append(_without_cause(str(outcome), bool(result)))
+    if not look.is_clear and not found:
+        found.append(_without_cause(str(outcome), bool(result)))
     return _bounded(sorted(found, key=lambda reason: reason.order))
 
 
@@ -142,35 +143,32 @@ def _of_matches(
 ) -> Iterator[Reason]:
     """Yield the matches and lists of a screening, then the other findings."""
     flagged: list[str | Promise] = []
-    unscreened: list[str | Promise] = []
+    unscreened: list[str] = []
     for finding in findings:
-        if not _is_list(finding) or finding.meaning.tone not in {"attention", "unprocessed"}:
-            if outcome != "clear" or finding.meaning.tone != "unprocessed":
-                yield _of_finding(finding)
-        elif finding.meaning.tone == "attention":
-            flagged.append(_list_label(finding))
+        tone = finding.meaning.tone
+        if tone == "unprocessed" and outcome == "clear":
+            continue
+        if not _is_list(finding) or tone not in {"attention", "unprocessed"}:
+            yield _of_finding(finding)
+        elif tone == "attention":
+            flagged.append(label_of(finding.key, finding.path[-2]))
         else:
-            # A whole group is named where no part of it was screened.
-            unscreened.append(label_of(finding.path[-2]))
+            unscreened.append(finding.path[-2])
     if matches.rows:
-        yield from _told(matches, flagged)
+        yield from _told(matches, flagged, is_clear=outcome == "clear")
     elif flagged:
         yield _reason(partial(_on_lists, flagged), "attention", _UNDECIDED)
-    if unscreened and outcome != "clear":
-        is_scope = check_type == _STANDARD_SCREENING
-        yield _reason(
-            partial(_unscreened, unscreened, is_scope),
-            "none" if is_scope else "unprocessed",
-            _SETTLED if is_scope else _OTHER_RANK,
-        )
+    beyond = _EXTENSIVE_ONLY if check_type == "standard_screening_check" else frozenset()
+    if missed := [label_of(group) for group in unscreened if group not in beyond]:
+        text = gettext_lazy("Not screened: %(lists)s")
+        yield _reason(partial(_unscreened, text, missed), "unprocessed", _OTHER_RANK)
+    if outside := [label_of(group) for group in unscreened if group in beyond]:
+        text = gettext_lazy("Not part of this screening: %(lists)s")
+        yield _reason(partial(_unscreened, text, outside), "none", _SETTLED)
 
 
 def _is_list(finding: Finding) -> bool:
     return len(finding.path) > 1 and finding.path[-2] in _LISTS
-
-
-def _list_label(finding: Finding) -> str | Promise:
-    return label_of(finding.key, finding.path[-2])
 
 
 def _of_finding(finding: Finding) -> Reason:
@@ -178,9 +176,11 @@ def _of_finding(finding: Finding) -> Reason:
     return _reason(partial(sentence, finding), tone, _RANKS.get(tone, _OTHER_RANK), finding.gravity)
 
 
-def _told(matches: Matches, flagged: list[str | Promise]) -> Iterator[Reason]:
+def _told(matches: Matches, flagged: list[str | Promise], *, is_clear: bool) -> Iterator[Reason]:
     """Yield how many matches there are, and those that are a reason to look."""
     undecided, confirmed = matches.count("is_undecided"), matches.count("is_confirmed")
+    if is_clear and not undecided and not confirmed:
+        return
     rank = _UNDECIDED if undecided else _RANKS["refused"] if confirmed else _SETTLED
     tone = "refused" if confirmed else "attention" if undecided else "dismissed"
     yield _reason(partial(_counted, matches, flagged), tone, rank)
@@ -220,9 +220,8 @@ def _on_lists(flagged: list[str | Promise]) -> str:
     return _("Possible matches: %(lists)s") % {"lists": listed(flagged)}
 
 
-def _unscreened(names: list[str | Promise], is_scope: bool) -> str:
-    text = _("Not part of this screening: %(lists)s") if is_scope else _("Not screened: %(lists)s")
-    return text % {"lists": listed(names)}
+def _unscreened(text: str | Promise, groups: list[str | Promise]) -> str:
+    return str(text) % {"lists": listed(groups)}
 
 
 def _risk(result: Any) -> Iterator[Reason]:

@@ -28,10 +28,15 @@ _WORD: Final = re.compile(r"[a-z][a-z_]{1,63}")
 
 @dataclass(slots=True)
 class Bounds:
-    """How much is taken in, of all trees that are built with it together."""
+    """
+    How much is taken in, of all trees that are built with it together.
+
+    Of a text no more than ``longest`` characters count: the page cuts it there.
+    """
 
     nodes: int = 5_000
     text: int = 10_000_000
+    longest: int = 20_000
     depth: int = 100
     left_out: int = 0
 
@@ -149,7 +154,7 @@ class _Builder:
             node.text, node.kind = _size(value), "branch"
             node.children = self.children(value, depth + 1, key)
             node.concern = any(child.concern for child in node.children)
-        self.bounds.text -= len(node.text) + len(key)
+        self.bounds.text -= min(len(node.text), self.bounds.longest) + len(key)
         return node
 
     def _fill_leaf(self, node: Node, value: Any, among_verdicts: bool) -> None:
