@@ -18,11 +18,12 @@ from django.utils.translation import ngettext
 
 from complycube_sessions.findings.labels import label_of
 from complycube_sessions.findings.meanings import Meaning, Place, is_outcome, meaning
-from complycube_sessions.findings.values import structured_date
+from complycube_sessions.findings.values import likeness_text, score_text, structured_date
 
 VERDICT_KEYS: Final = frozenset({"outcome", "verdict", "decision"})
 MATCHES: Final = "matches"
 VALIDATION: Final = "validation"
+_SCORE: Final = re.compile(r"score|similarity|riskLevel|\w*Score")
 _WORD: Final = re.compile(r"[a-z][a-z_]{1,63}")
 
 
@@ -165,6 +166,8 @@ class _Builder:
         if node.meaning is not None:
             node.kind = "verdict"
             node.concern = not node.meaning.is_settled
+        elif _SCORE.fullmatch(node.key) and (score := _score(node.key, value)):
+            node.text = score
 
 
 def _mark_match(node: Node, match: Any) -> None:
@@ -175,6 +178,10 @@ def _mark_match(node: Node, match: Any) -> None:
         if child.key == VALIDATION:
             child.meaning, child.concern = decided, node.concern
             child.kind = child.kind if child.children else "verdict"
+
+
+def _score(key: str, value: Any) -> str:
+    return likeness_text(value) if "imilarity" in key else score_text(value)
 
 
 def _numbered(number: str, item: Any) -> str:

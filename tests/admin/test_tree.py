@@ -95,6 +95,15 @@ def test_breakdown__labels_and_dates() -> None:
     assert "title=" not in tree({"oddKey": 1})
 
 
+def test_breakdown__scores_carry_their_scale() -> None:
+    """A number that is a score says of how much, one that is none stays as it is."""
+    html = tree({"livenessScore": 31, "similarityScore": 62, "number": 7}, verdicts=True)
+    assert ">31 of 100</bdi>" in html
+    assert ">62 % alike</bdi>" in html
+    assert ">7</bdi>" in html
+    assert ">31</bdi>" in tree({"livenessScore": 31})
+
+
 def test_data__is_no_verdict() -> None:
     """Words of a person's data are not taken for verdicts, nor is anything in an answer as received."""
     assert opened(tree({"data": {"city": "springfield", "name": None}}, verdicts=True)) == []
