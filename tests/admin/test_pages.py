@@ -269,7 +269,8 @@ def test_queries__few_and_constant(
     with django_assert_max_num_queries(12) as queries:
         assert client.get(address(page, first)).status_code == 200
     if "changelist" in page:
-        results = [query["sql"] for query in queries.captured_queries if '"result"' in query["sql"]]
+        asked = [query["sql"] for query in queries.captured_queries]
+        results = [sql for sql in asked if re.search('[`"]result[`"]', sql)]
         # The queue reads one result a session for its reason, in one bounded query.
         assert len(results) == ("review=yes" in page)
         for query in queries.captured_queries:

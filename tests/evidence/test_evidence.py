@@ -99,7 +99,7 @@ def test_reasons__in_both_files() -> None:
     assert "zu 62 % ähnlich" in evidence.page.decode()
     assert text in page_of(session)
     quiet = export_evidence(session.pk, content=Content(sensitive=False))
-    assert "62" not in json.dumps(json.loads(quiet.json)["checks"]) + text_of(quiet.page.decode())
+    assert "62 %" not in json.dumps(json.loads(quiet.json)["checks"]) + text_of(quiet.page.decode())
 
 
 def test_page__policies_in_words() -> None:
