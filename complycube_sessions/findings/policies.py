@@ -29,6 +29,8 @@ _TIMES: Final = {
 }
 _STATUSES: Final = {
     "pending": gettext_lazy("Pending"),
+    "started": gettext_lazy("Started"),
+    "processing": gettext_lazy("Processing"),
     "complete": gettext_lazy("Complete"),
     "failed": gettext_lazy("Failed"),
 }
@@ -51,8 +53,9 @@ class Item:
 
     @property
     def meaning(self) -> Meaning | None:
-        """What its outcome means, or None when it names none."""
-        return meaning(self.outcome, Place.POLICY) if self.outcome else None
+        """What its outcome means, or a status that is no stage of processing; None where it has neither."""
+        word = self.outcome or ("" if self.status in _STATUSES else self.status)
+        return meaning(word, Place.POLICY) if word else None
 
     @property
     def status_label(self) -> str | Promise:

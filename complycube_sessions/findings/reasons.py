@@ -211,7 +211,8 @@ def _counted(matches: Matches, flagged: list[str | Promise]) -> str:
 
 def _one_match(match: Match) -> str:
     name = match.name or match.id or _("no name")
-    parts = [part for part in (match.score, match.born, match.source) if part]
+    score = _("match score %(score)s") % {"score": match.score} if match.score else ""
+    parts = [part for part in (score, match.born, match.source) if part]
     text = f"{match.decision.label}: {short_text(name, 80)}"
     return f"{text} ({', '.join(short_text(part, 60) for part in parts)})" if parts else text
 

@@ -92,6 +92,17 @@ def test_item__its_word(word: str, tone: str, label: str) -> None:
     assert bool(item.meaning.note) is (tone == "undocumented")
 
 
+def test_item__a_status_that_says_how_it_went() -> None:
+    """A status stands for the outcome where there is none, but not the stage of its processing."""
+    passed, done = items(
+        [{"name": "AML", "status": "passed"}, {"name": "Age", "status": "complete"}]
+    )
+    assert passed.meaning is not None
+    assert passed.meaning.tone == "undocumented"
+    assert done.meaning is None
+    assert str(done.status_label) == "Complete"
+
+
 def test_item__facts_in_words() -> None:
     """What is said in a few words is no tree, and that a policy is enabled goes without saying."""
     entry = {"title": "FATF", "version": 1, "enabled": False, "checks": ["a", "b"], "other": [1]}

@@ -261,8 +261,8 @@ def test_screening__undecided_first() -> None:
     )
     assert texts("extensive_screening_check", "attention", found) == [
         "3 possible matches: Sanctions lists (1 undecided, 1 confirmed, 1 dismissed)",
-        "Undecided: Open (94 of 100, 1970, EU list)",
-        "Confirmed hit: Hit (94 of 100, 1970)",
+        "Undecided: Open (match score 94 of 100, 1970, EU list)",
+        "Confirmed hit: Hit (match score 94 of 100, 1970)",
     ]
     rows = matches_of({"breakdown": found}).rows
     assert [row.name for row in rows] == ["Open", "Hit", "Other"]
