@@ -13,7 +13,7 @@ APP = "complycube_sessions"
 PACKAGE = Path(complycube_sessions.__file__).parent
 
 BASE = "conf exceptions setting_rules wording"
-ROOMS = "services sync webhooks mirror privacy evidence statistics models db api"
+ROOMS = "services sync webhooks mirror privacy evidence findings statistics models db api"
 # What a room may import beside itself; a dotted name stands for that module alone.
 ALLOWED = {
     "exceptions": "",
@@ -23,6 +23,7 @@ ALLOWED = {
     "conf": "exceptions setting_rules",
     "system_checks": BASE,
     "db": BASE,
+    "findings": "",
     "api": BASE,
     "models": "db",
     "statistics": f"{BASE} models db",
@@ -30,7 +31,7 @@ ALLOWED = {
     "mirror": f"{BASE} models db api statistics privacy signals",
     "sync": f"{BASE} models db api statistics privacy mirror webhooks.inbox",
     "webhooks": f"{BASE} models db api privacy mirror sync tasks",
-    "evidence": f"{BASE} models db api privacy.tombstones sync {APP}",
+    "evidence": f"{BASE} models db api findings privacy.tombstones sync {APP}",
     "services": f"{BASE} models api sync webhooks privacy evidence statistics",
     "testing": f"{BASE} models api mirror webhooks.receive",
     "tasks": f"{BASE} models services webhooks contrib",

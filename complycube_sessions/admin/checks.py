@@ -14,8 +14,11 @@ from django.utils.translation import gettext_lazy, pgettext
 
 from complycube_sessions.admin import display, filters
 from complycube_sessions.admin.base import ReadOnlyAdmin, allowed, column, time_column
+from complycube_sessions.admin.check_reasons import reason_list
 from complycube_sessions.admin.paging import BoundedChangeList
 from complycube_sessions.admin.tree import tree
+from complycube_sessions.findings.matches import matches_of
+from complycube_sessions.findings.reasons import reasons
 from complycube_sessions.models import RelatedCheck
 
 SESSIONS_SHOWN: Final = 50
@@ -121,12 +124,13 @@ class RelatedCheckAdmin(ReadOnlyAdmin):
         )
         result = row.result if sensitive else None
         breakdown = result.get("breakdown") if isinstance(result, dict) else None
+        label = display.check_type_label(row.type)
         return {
-            "subtitle": _("Check %(id)s") % {"id": row.check_id},
+            "subtitle": f"{label} {row.check_id}",
+            **(findings_context(row) if sensitive else {}),
             "check": row,
-            "label": display.check_type_label(row.type),
+            "label": label,
             "look": display.check_appearance(row),
-            "outcome": display.outcome_appearance(row.outcome, row.status),
             "status": display.check_status_label(row.status),
             "sessions": [
                 {
@@ -163,3 +167,21 @@ class RelatedCheckAdmin(ReadOnlyAdmin):
                 (_("No longer listed since"), display.moment(row.missing_since)),
             ],
         }
+
+
+def findings_context(check: RelatedCheck) -> dict[str, Any]:
+    """Return why a check is not clear, and the possible matches of a screening."""
+    found = matches_of(check.result)
+    why = reasons(check.type, check.outcome, check.result, status=check.status)
+    return {
+        "reasons": reason_list(why) if why else "",
+        "matches": [
+            {
+                "match": match,
+                "mark": display.badge(match.decision),
+                "when": display.moment(match.decided_at) if match.decided_at else "",
+            }
+            for match in found.rows
+        ],
+        "matches_left_out": found.left_out,
+    }

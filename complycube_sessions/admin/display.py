@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Final
@@ -11,9 +10,15 @@ from django.utils import timezone
 from django.utils.functional import Promise
 from django.utils.html import escape, format_html
 from django.utils.safestring import SafeString
-from django.utils.translation import get_language, gettext_lazy, ngettext
+from django.utils.translation import get_language, gettext_lazy, ngettext, ngettext_lazy
 from django.utils.translation import gettext as _
 
+from complycube_sessions.findings.labels import word_in_words
+from complycube_sessions.findings.meanings import (
+    Meaning,
+    check_meaning,
+    session_meaning,
+)
 from complycube_sessions.models import (
     RefreshRun,
     RelatedCheck,
@@ -29,48 +34,41 @@ TONES: Final = (
     "failed",
     "unprocessed",
     "unknown",
+    "undocumented",
     "waiting",
     "none",
+    "dismissed",
 )
+# In what order checks are shown: what is worst to miss comes first.
+TONE_GRAVITY: Final = {
+    tone: place
+    for place, tone in enumerate(
+        (
+            *("refused", "failed", "attention", "unknown", "unprocessed", "none", "undocumented"),
+            *("waiting", "dismissed", "clear"),
+        )
+    )
+}
 # A text that is longer is folded; so much of it is seen.
 FOLDED_LENGTH: Final = 400
 BEGINNING_LENGTH: Final = 120
 DASH: Final = "\N{EN DASH}"
 
 
-@dataclass(frozen=True)
-class Appearance:
-    """A word as it is shown: colour (by tone), shape (by glyph) and text."""
-
-    tone: str
-    glyph: str
-    label: str | Promise
-    note: str | Promise = ""
-
-    @property
-    def is_clear(self) -> bool:
-        """Whether it may be read as good news."""
-        return self.tone == "clear"
+class Appearance(Meaning):
+    """What a word means, as a page shows it."""
 
     @property
     def badge(self) -> SafeString:
         return badge(self)
 
 
-# Every tone is a class in admin.css; a word that is missing here is shown with the tone "unknown".
-_OUTCOMES: Final = {
-    "clear": ("clear", "✓"),
-    "attention": ("attention", "!"),
-    "review": ("attention", "!"),
-    "decline": ("refused", "✕"),
-    "rejected": ("refused", "✕"),
-    "match_confirmed": ("refused", "✕"),
-    "not_processed": ("unprocessed", "∅"),
-}
-_OUTCOME_LABELS: Final = {
-    **dict(WorkflowSession.Outcome.choices),
-    **dict(RelatedCheck.Outcome.choices),
-}
+# In minutes.
+_AGES: Final = (
+    (ngettext_lazy("%(count)d day ago", "%(count)d days ago", "count"), 24 * 60),
+    (ngettext_lazy("%(count)d hour ago", "%(count)d hours ago", "count"), 60),
+    (ngettext_lazy("%(count)d minute ago", "%(count)d minutes ago", "count"), 1),
+)
 _SESSION_STATUSES: Final = dict(WorkflowSession.Status.choices)
 _CHECK_STATUSES: Final = dict(RelatedCheck.Status.choices)
 _CHECK_TYPES: Final = dict(RelatedCheck.Type.choices)
@@ -84,31 +82,19 @@ _RUN_STATES: Final = {
 }
 
 
+def appearance(meaning: Meaning) -> Appearance:
+    """Return how the meaning of a word looks."""
+    return Appearance(meaning.tone, meaning.glyph, meaning.label, meaning.note)
+
+
 def outcome_appearance(outcome: str, status: str = "complete") -> Appearance:
     """Return how an outcome looks; one that is missing or unknown never looks like ``clear``."""
-    if not outcome:
-        if status and status != "complete":
-            return Appearance("none", DASH, gettext_lazy("No outcome yet"))
-        return Appearance("none", DASH, gettext_lazy("No outcome"))
-    if outcome not in _OUTCOMES:
-        return Appearance("unknown", "?", outcome, gettext_lazy("Unknown outcome, not approved."))
-    tone, glyph = _OUTCOMES[outcome]
-    return Appearance(tone, glyph, _OUTCOME_LABELS[outcome])
+    return appearance(session_meaning(outcome, status))
 
 
 def check_appearance(check: RelatedCheck) -> Appearance:
     """Return how a check looks: its outcome, unless it never ran to its end."""
-    if check.status == RelatedCheck.Status.FAILED:
-        note = gettext_lazy("The check itself failed to run, so there is no result to rely on.")
-        return Appearance("failed", "⚠", gettext_lazy("Failed to run"), note)
-    if check.outcome == RelatedCheck.Outcome.NOT_PROCESSED:
-        note = gettext_lazy("The check ran, but the submitted data could not be processed.")
-        return Appearance("unprocessed", "∅", gettext_lazy("Not processed"), note)
-    if check.status == RelatedCheck.Status.PENDING:
-        return Appearance("waiting", "…", gettext_lazy("Pending"), gettext_lazy("Still running."))
-    if not check.outcome and not check.status:
-        return Appearance("none", DASH, gettext_lazy("Not fetched yet"))
-    return outcome_appearance(check.outcome)
+    return appearance(check_meaning(check.outcome, check.status))
 
 
 def run_appearance(run: RefreshRun) -> Appearance:
@@ -130,11 +116,11 @@ def check_status_label(status: str) -> str | Promise:
 
 
 def check_type_label(check_type: str) -> str | Promise:
-    """Return the vendor's human name of a check type, or an unknown word as it is."""
-    return _CHECK_TYPES.get(check_type, check_type) or _("Check of unknown type")
+    """Return the vendor's human name of a check type; one without reads as words."""
+    return _CHECK_TYPES.get(check_type) or word_in_words(check_type) or _("Check of unknown type")
 
 
-def badge(look: Appearance) -> SafeString:
+def badge(look: Meaning) -> SafeString:
     """Return an outcome as a filled badge: colour, glyph and text."""
     return format_html(
         '<span class="ccs-badge ccs-tone-{}"><span class="ccs-glyph" aria-hidden="true">{}</span>'
@@ -189,6 +175,22 @@ def moment(when: datetime | None, *, with_zone: bool = True) -> SafeString | str
     # A list shows hundreds of times, and Django's format costs several times as much.
     text = local.isoformat(timespec="seconds")
     return SafeString(f'<time datetime="{text}">{text[:10]} {text[11:16]}{zone}</time>')
+
+
+def ago(when: datetime) -> SafeString | str:
+    """Return how long ago a time was, in its largest unit, with the time itself as a tooltip."""
+    minutes = int((timezone.now() - when).total_seconds() // 60)
+    if minutes < 1:
+        return moment(when)
+    text, size = next((text, size) for text, size in _AGES if minutes >= size)
+    local = timezone.localtime(when)
+    return format_html(
+        '<time datetime="{}" title="{} {}">{}</time>',
+        local.isoformat(timespec="seconds"),
+        local.strftime("%Y-%m-%d %H:%M"),
+        local.tzname() or "",
+        text % {"count": minutes // size},
+    )
 
 
 def duration(length: timedelta | None) -> str:

@@ -9,7 +9,7 @@ import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from importlib.util import find_spec
-from itertools import chain
+from itertools import chain, islice
 from typing import Any, Final
 
 from django.contrib.admin.options import IncorrectLookupParameters
@@ -24,17 +24,25 @@ from django.http import (
     HttpResponseRedirect,
     StreamingHttpResponse,
 )
-from django.utils import timezone
+from django.utils import timezone, translation
 
 from complycube_sessions.admin.actions import log
 from complycube_sessions.admin.base import ReadOnlyAdmin, tells_database_faults
+from complycube_sessions.admin.check_reasons import (
+    REASONS_SHOWN,
+    RESULTS_READ,
+    reasons_of,
+    results_of,
+)
 from complycube_sessions.admin.paging import COUNTED
 from complycube_sessions.db import keyset
+from complycube_sessions.findings.meanings import check_meaning
 from complycube_sessions.models import RelatedCheck, WorkflowSession
 
 CHUNK: Final = 1_000
 ROWS_PER_SHEET: Final = 1_000_000
 CELL_LENGTH: Final = 32_000
+BYTE_ORDER_MARK: Final = "\ufeff"
 XLSX_TYPE: Final = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 COLUMNS: Final = (
     "id",
@@ -106,25 +114,50 @@ def _is_unseen(char: str) -> bool:
 
 
 def export_rows(
-    sessions: QuerySet[WorkflowSession], keys: Sequence[keyset.Key]
+    sessions: QuerySet[WorkflowSession], keys: Sequence[keyset.Key], *, sensitive: bool = False
 ) -> Iterator[list[str]]:
     """
     Yield the heading and one row a session, every cell neutralised.
 
     The sessions are read in short queries, each from where the one before it ended: no driver holds all
     of them, and no transaction stays open for as long as somebody takes to receive them.
+
+    Args:
+        sessions: Those to export.
+        keys: Their order.
+        sensitive: Whether the file tells why checks are not clear, which it does in English.
     """
-    yield [*COLUMNS, "checks"]
+    yield [*COLUMNS, "checks", *(["reasons"] if sensitive else [])]
     checks_told = RelatedCheck.objects.only("session_id", "type", "status", "outcome")
     in_order = Prefetch("checks", checks_told.order_by("position", "id"))
     rows = sessions.only(*COLUMNS).prefetch_related(in_order)
-    for session in chain.from_iterable(keyset.walk(rows, keys, size=CHUNK)):
-        checks = "; ".join(
-            f"{check.type or '?'}: {check.outcome or check.status or '?'}"
-            for check in session.checks.all()
+    for page in keyset.walk(rows, keys, size=CHUNK):
+        why = (
+            _reasons(check for session in page for check in session.checks.all())
+            if sensitive
+            else {}
         )
-        cells = [_cell(getattr(session, column)) for column in COLUMNS]
-        yield [neutral(cell) for cell in [*cells, checks]]
+        for session in page:
+            checks = "; ".join(
+                f"{check.type or '?'}: {check.outcome or check.status or '?'}"
+                for check in session.checks.all()
+            )
+            cells = [_cell(getattr(session, column)) for column in COLUMNS]
+            told = ["; ".join(why.get(session.pk, []))] if sensitive else []
+            yield [neutral(cell) for cell in [*cells, checks, *told]]
+
+
+def _reasons(checks: Iterable[RelatedCheck]) -> dict[str, list[str]]:
+    """Return why the checks of each session are not clear, reading a bounded number of results at a time."""
+    found: dict[str, list[str]] = {}
+    is_open = (check for check in checks if not check_meaning(check.outcome, check.status).is_clear)
+    while batch := list(islice(is_open, RESULTS_READ)):
+        results = results_of(RelatedCheck.objects.all(), [check.pk for check in batch])
+        with translation.override("en"):
+            for check in batch:
+                told = " | ".join(str(one) for one in reasons_of(check, results)[:REASONS_SHOWN])
+                found.setdefault(check.session_id, []).append(f"{check.type or '?'}: {told}")
+    return found
 
 
 def _cell(value: Any) -> str:
@@ -146,7 +179,8 @@ def csv_response(rows: Iterable[list[str]], name: str) -> HttpResponseBase:
     """Return rows as CSV that is made while it is sent."""
     # All of them: an application that splits at another separator than ours keeps to the quotes.
     writer = csv.writer(_Line(), quoting=csv.QUOTE_ALL)
-    lines = (writer.writerow(row) for row in rows)
+    # Without the mark Excel takes UTF-8 for the code page of its language.
+    lines = chain([BYTE_ORDER_MARK], (writer.writerow(row) for row in rows))
     response = StreamingHttpResponse(lines, content_type="text/csv; charset=utf-8")
     response["Content-Disposition"] = f'attachment; filename="{name}.csv"'
     return response
@@ -194,5 +228,6 @@ def export_view(page: ReadOnlyAdmin, request: HttpRequest) -> HttpResponseBase:
         f"(filters: {', '.join(filters) or 'none'}; search: {'yes' if changelist.query else 'no'}).",
     )
     name = f"sessions-{timezone.localtime():%Y-%m-%d-%H%M}"
-    rows = export_rows(changelist.queryset, changelist.keys)
+    sensitive = page.has_sensitive_permission(request)
+    rows = export_rows(changelist.queryset, changelist.keys, sensitive=sensitive)
     return xlsx_response(rows, name) if wants_xlsx else csv_response(rows, name)

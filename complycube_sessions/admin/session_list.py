@@ -15,6 +15,8 @@ from django.utils.translation import get_language, ngettext
 from django.utils.translation import gettext as _
 
 from complycube_sessions.admin import display, filters
+from complycube_sessions.admin.base import allowed
+from complycube_sessions.admin.check_reasons import ListedCheck, first_reasons
 from complycube_sessions.admin.paging import BoundedChangeList
 from complycube_sessions.models import RelatedCheck, WorkflowSession
 from complycube_sessions.models.open_choices import NO_WORD, OTHER_WORDS
@@ -42,7 +44,7 @@ LIST_FIELDS: Final = (
 ORDER: Final = ("-created_at",)
 # The queue of those that wait for a review: who has waited longest comes first.
 QUEUE_ORDER: Final = ("created_at",)
-CHECK_FIELDS: Final = ("session_id", "type", "status", "outcome")
+CHECK_FIELDS: Final = ("session_id", "pk", "type", "status", "outcome")
 
 
 class CheckWords(NamedTuple):
@@ -60,6 +62,7 @@ class SessionChangeList(BoundedChangeList):
 
     def __init__(self, request: HttpRequest, *args: Any, **kwargs: Any) -> None:
         self.is_queue = is_queue(request)
+        self.sensitive = allowed(request, "view_sensitive_workflowsession")
         super().__init__(request, *args, **kwargs)
 
     def get_filters(self, request: HttpRequest) -> Any:
@@ -97,12 +100,16 @@ class SessionChangeList(BoundedChangeList):
     def rows(self, keys: Sequence[str]) -> list[WorkflowSession]:
         """Return the sessions, each with what its checks are marked by: a page has hundreds of checks."""
         sessions: list[Any] = super().rows(keys)
-        checks = RelatedCheck.objects.using(self.root_queryset.db).filter(session__in=keys)
-        told: dict[str, list[CheckWords]] = {}
-        for session_id, *words in checks.order_by("position", "id").values_list(*CHECK_FIELDS):
-            told.setdefault(session_id, []).append(CheckWords(*words))
+        checks = RelatedCheck.objects.using(self.root_queryset.db)
+        told: dict[str, list[ListedCheck]] = {}
+        of_the_page = checks.filter(session__in=keys).order_by("position", "id")
+        for session_id, *words in of_the_page.values_list(*CHECK_FIELDS):
+            told.setdefault(session_id, []).append(ListedCheck(*words))
+        why = first_reasons(checks, told, sensitive=self.sensitive) if self.is_queue else {}
         for session in sessions:
-            session.check_words = told.get(session.pk, [])
+            listed = told.get(session.pk, [])
+            session.check_words = [CheckWords(c.type, c.status, c.outcome) for c in listed]
+            session.first_reason = why.get(session.pk, display.DASH)
         return sessions
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -15,17 +16,26 @@ from django.utils.text import capfirst
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from complycube_sessions.admin import display, policies
+from complycube_sessions.admin import display
 from complycube_sessions.admin.base import ReadOnlyAdmin, allowed
+from complycube_sessions.admin.check_reasons import (
+    REASONS_SHOWN,
+    reason_list,
+    reasons_of,
+    results_of,
+)
 from complycube_sessions.admin.evidence import evidence_line
 from complycube_sessions.admin.session_list import LIST_FIELDS, outcome_with_flags, workflow_text
 from complycube_sessions.admin.tree import tree
 from complycube_sessions.conf import conf
-from complycube_sessions.models import PendingRefresh, SessionChange, WorkflowSession
+from complycube_sessions.findings import policies
+from complycube_sessions.findings.meanings import Meaning
+from complycube_sessions.models import PendingRefresh, RelatedCheck, SessionChange, WorkflowSession
 from complycube_sessions.wording import beside
 
 CHANGES_SHOWN: Final = 200
 OTHER_SESSIONS_SHOWN: Final = 10
+EVENTS_ON_TOP: Final = 4
 
 
 @dataclass(frozen=True)
@@ -74,54 +84,136 @@ class Event:
     def time(self) -> SafeString | str:
         return display.moment(self.when)
 
+    @property
+    def ago(self) -> SafeString | str:
+        return display.ago(self.when)
+
 
 def session_context(
     page: ReadOnlyAdmin, request: HttpRequest, row: WorkflowSession
 ) -> dict[str, Any]:
     """Return what the page shows, in the order of a reviewer's questions."""
     sensitive = page.has_sensitive_permission(request)
-    may_prove = page.has_evidence_permission(request)
     checks = checks_of(page, request, row)
     tasks = policies.items(row.tasks) if sensitive else []
+    others_tasks = give_tasks(checks, tasks)
     changes = changes_of(request, row)
     others = others_of(page, row)
-    pending = PendingRefresh.objects.filter(account=row.account, session_id=row.pk).first()
+    events = timeline(row, checks, others_tasks, changes)
     return {
         "subtitle": _("Session %(id)s") % {"id": row.pk},
         "session": row,
         "outcome": display.outcome_appearance(row.outcome, row.status),
+        "is_reopened": row.needs_review and row.outcome == WorkflowSession.Outcome.CLEAR,
         "status": display.status_pill(row.status),
         "checks": checks,
         "open_checks": [check for check in checks if not check["look"].is_clear],
-        "policies": policies.policies(row.compliance_policies, row.policy_assurance),
-        "timeline": timeline(row, checks, tasks, changes),
-        "tasks": tasks,
+        **policy_context(row),
+        "timeline": events,
+        "latest": [event for event in reversed(events) if event.kind not in {"copy", "task"}][
+            :EVENTS_ON_TOP
+        ],
+        "tasks": [task_entry(task) for task in others_tasks],
         "others": others[:OTHER_SESSIONS_SHOWN],
         "more_others": len(others) > OTHER_SESSIONS_SHOWN,
-        "pending": pending,
-        "pending_error": beside(row.pk, pending.error) if pending else "",
-        "next_try": display.moment(pending.next_try_at) if pending else "",
+        **pending_context(row),
         "groups": field_groups(row),
         "raw": tree(row.raw, open_levels=1) if sensitive else None,
         "sensitive": sensitive,
-        "portal_url": portal_url(row),
-        "refresh_url": page.url("refresh", row.pk) if page.has_refresh_permission(request) else "",
-        "evidence_url": page.url("evidence", row.pk) if may_prove else "",
-        "report_url": page.url("report", row.pk) if may_prove and sensitive else "",
-        "evidence": evidence_line(row.pk) if may_prove else "",
-        "history_url": page.url("history", row.pk),
+        **actions_context(page, request, row),
         "changes_url": changes_url(page, request, row),
         "time_to_complete": display.duration(display.between(row.created_at, row.completed_at)),
         "workflow": workflow_text(row),
     }
 
 
+def actions_context(
+    page: ReadOnlyAdmin, request: HttpRequest, row: WorkflowSession
+) -> dict[str, Any]:
+    """Return what the person may do next."""
+    may_prove = page.has_evidence_permission(request)
+    may_report = may_prove and page.has_sensitive_permission(request)
+    return {
+        "portal_url": portal_url(row),
+        "refresh_url": page.url("refresh", row.pk) if page.has_refresh_permission(request) else "",
+        "evidence_url": page.url("evidence", row.pk) if may_prove else "",
+        "report_url": page.url("report", row.pk) if may_report else "",
+        "evidence": evidence_line(row.pk) if may_prove else "",
+        "history_url": page.url("history", row.pk),
+    }
+
+
+def pending_context(row: WorkflowSession) -> dict[str, Any]:
+    """Return the refresh that is due, if one is."""
+    pending = PendingRefresh.objects.filter(account=row.account, session_id=row.pk).first()
+    return {
+        "pending": pending,
+        "pending_error": beside(row.pk, pending.error) if pending else "",
+        "next_try": display.moment(pending.next_try_at) if pending else "",
+    }
+
+
+def policy_context(row: WorkflowSession) -> dict[str, Any]:
+    """Return the policies with what became of them, and what the marks mean that need it."""
+    shown = policies.policies(row.compliance_policies, row.policy_assurance)
+    found = [entry.policy for entry in shown]
+    found += [item for entry in shown for item in entry.assurance]
+    legend: dict[str, Meaning] = {}
+    for item in found:
+        if item.meaning is not None and item.meaning.note:
+            legend.setdefault(item.meaning.tone, item.meaning)
+    return {
+        "policies": [policy_entry(entry) for entry in shown],
+        "policy_legend": [(display.badge(word), word.note) for word in legend.values()],
+    }
+
+
+def policy_entry(entry: policies.Policy) -> dict[str, Any]:
+    """Return a policy with its marks in words and, folded, what else is known of it."""
+    # An assurance without a policy is both.
+    assurance = [item for item in entry.assurance if item is not entry.policy]
+    return {
+        "title": entry.policy.title,
+        "marks": [
+            display.badge(item.meaning)
+            for item in (entry.assurance or [entry.policy])
+            if item.meaning is not None
+        ],
+        "facts": [fact for item in (entry.policy, *assurance) for fact in item.facts],
+        "items": [task_entry(item) for item in (entry.policy, *assurance)],
+    }
+
+
+def task_entry(item: policies.Item) -> dict[str, Any]:
+    """Return an object of the session whose shape is not documented, as the page shows it."""
+    return {
+        "item": item,
+        "mark": display.badge(item.meaning) if item.meaning is not None else "",
+        "times": [(key, display.moment(when)) for key, when in item.times],
+        "rest": tree(item.rest, verdicts=True) if item.rest else "",
+    }
+
+
+def give_tasks(
+    checks: Sequence[dict[str, Any]], tasks: Sequence[policies.Item]
+) -> list[policies.Item]:
+    """Let each check have the task that it ran in, and return the tasks that are of no check."""
+    by_id = {task.item_id: task for task in tasks if task.item_id}
+    used = set()
+    for entry in checks:
+        task = by_id.get(entry["check"].task_id)
+        if task is not None:
+            entry["task"] = task_entry(task)
+            used.add(task.item_id)
+    return [task for task in tasks if task.item_id not in used]
+
+
 def checks_of(
     page: ReadOnlyAdmin, request: HttpRequest, row: WorkflowSession
 ) -> list[dict[str, Any]]:
-    """Return the checks, reasons first: what is not clear stands on top."""
+    """Return the checks, what is not clear on top, each of those with its reasons for one who may see them."""
     may_open = allowed(request, "view_relatedcheck")
-    shown = [
+    shown: list[dict[str, Any]] = [
         {
             "check": check,
             "look": display.check_appearance(check),
@@ -132,7 +224,22 @@ def checks_of(
         }
         for check in row.checks.defer("result", "raw").order_by("position", "id")
     ]
-    return sorted(shown, key=lambda entry: entry["look"].is_clear)
+    if page.has_sensitive_permission(request):
+        give_reasons([entry for entry in shown if not entry["look"].is_clear])
+    return sorted(shown, key=lambda entry: display.TONE_GRAVITY[entry["look"].tone])
+
+
+def give_reasons(entries: Sequence[dict[str, Any]]) -> None:
+    """Let each of these checks have its reasons, the first of them, and a link to the others."""
+    keys = [entry["check"].pk for entry in entries]
+    results = results_of(RelatedCheck.objects.all(), keys)
+    for entry in entries:
+        found = reasons_of(entry["check"], results)
+        entry["reasons"] = reason_list(
+            found[:REASONS_SHOWN],
+            more=max(0, len(found) - REASONS_SHOWN),
+            url=entry["url"],
+        )
 
 
 def changes_of(request: HttpRequest, row: WorkflowSession) -> list[SessionChange]:

@@ -36,6 +36,17 @@ from complycube_sessions.db.connections import outside_transactions
 from complycube_sessions.models import WorkflowSession
 
 SENSITIVE_FIELDS: Final = ("raw", "tasks")
+# All of the queue are complete; why they wait matters more than how long each took.
+QUEUE_COLUMNS: Final = (
+    "who",
+    "age",
+    "outcome_badge",
+    "reason",
+    "workflow",
+    "check_marks",
+    "created",
+    "updated",
+)
 
 
 class WorkflowSessionAdmin(ReadOnlyAdmin):
@@ -118,10 +129,9 @@ class WorkflowSessionAdmin(ReadOnlyAdmin):
         return response
 
     def get_list_display(self, request: HttpRequest) -> list[Any]:
-        columns = list(self.list_display)
         if is_queue(request):
-            columns.insert(1, "age")
-        return columns
+            return list(QUEUE_COLUMNS)
+        return list(self.list_display)
 
     def get_ordering(self, request: HttpRequest) -> list[Any]:
         return list(QUEUE_ORDER if is_queue(request) else ORDER)
@@ -155,6 +165,10 @@ class WorkflowSessionAdmin(ReadOnlyAdmin):
     @column(gettext_lazy("outcome"), ordering="outcome")
     def outcome_badge(self, session: WorkflowSession) -> SafeString:
         return outcome_with_flags(session)
+
+    @column(gettext_lazy("reason"))
+    def reason(self, session: WorkflowSession) -> SafeString | str:
+        return session.first_reason  # type: ignore[attr-defined,no-any-return] # the list tells it
 
     @column(gettext_lazy("status"), ordering="status")
     def status_pill(self, session: WorkflowSession) -> SafeString:

@@ -19,12 +19,13 @@ from itertools import chain, islice
 from typing import Any, Final
 
 from django.db import models, transaction
-from django.utils import timezone
+from django.utils import timezone, translation
 
 from complycube_sessions import __version__
 from complycube_sessions.db import keyset
 from complycube_sessions.db.connections import beside_transactions, retry_transient, write_alias
 from complycube_sessions.evidence.html import render_page
+from complycube_sessions.findings.reasons import reasons
 from complycube_sessions.models import RelatedCheck, SessionEvidence, WorkflowSession
 from complycube_sessions.privacy import tombstones
 
@@ -245,6 +246,7 @@ def _checks(
     for check in islice(read, CHECKS_KEPT):
         shown = _values(check, _CHECK_FIELDS)
         if content.sensitive:
+            shown["reasons"] = _reasons(check)
             size += len(canonical(check.result)) + len(canonical(check.raw))
             if size <= RESULT_BYTES_KEPT:
                 shown |= {"result": check.result, "answer_as_received": check.raw}
@@ -256,6 +258,13 @@ def _checks(
     if len(kept) == CHECKS_KEPT and (more := session.checks.count() - len(kept)) > 0:
         left_out.append({"what": "checks", "why": "size", "count": more})
     return kept, left_out
+
+
+def _reasons(check: RelatedCheck) -> list[str]:
+    """Return why a check is not clear, in English as the rest of the document."""
+    with translation.override("en"):
+        found = reasons(check.type, check.outcome, check.result, status=check.status)
+        return [str(reason) for reason in found]
 
 
 def _history(

@@ -7,8 +7,7 @@ the length of what it shows; where something is cut, it says so and points to th
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from django.template.loader import render_to_string
@@ -17,6 +16,12 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
+from complycube_sessions.findings import values
+from complycube_sessions.findings.labels import word_in_words
+from complycube_sessions.findings.meanings import Meaning, session_meaning
+from complycube_sessions.findings.policies import policies
+from complycube_sessions.findings.reasons import reasons
+from complycube_sessions.findings.tree import Bounds, Node, build
 from complycube_sessions.models import RelatedCheck, SessionChange, WorkflowSession
 
 MAX_TEXT: Final = 2_000
@@ -27,28 +32,19 @@ MAX_DEPTH: Final = 40
 MAX_ROWS: Final = 1_000
 DASH: Final = "\N{EN DASH}"
 
-# They would reorder or hide what stands beside them; what joins letters in some scripts stays.
-_CONTROLS: Final = re.compile(
-    "[\0-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u202a-\u202e\u2060-\u2069\ufeff\ud800-\udfff]"
-)
-_OUTCOME_LABELS: Final = {
-    **dict(WorkflowSession.Outcome.choices),
-    **dict(RelatedCheck.Outcome.choices),
-}
 _STATUS_LABELS: Final = {
     **dict(WorkflowSession.Status.choices),
     **dict(RelatedCheck.Status.choices),
 }
 _TYPE_LABELS: Final = dict(RelatedCheck.Type.choices)
 _FIELD_LABELS: Final = dict(SessionChange.Field.choices)
-_MARKS: Final = {
-    "clear": ("good", "✓"),
-    "attention": ("look", "!"),
-    "review": ("look", "!"),
-    "decline": ("bad", "✕"),
-    "rejected": ("bad", "✕"),
-    "match_confirmed": ("bad", "✕"),
-    "not_processed": ("look", "∅"),
+# The page is printed, so it has fewer colours than the admin has tones.
+_CLASSES: Final = {
+    "clear": "good",
+    "attention": "look",
+    "unprocessed": "look",
+    "refused": "bad",
+    "failed": "bad",
 }
 _EVENTS: Final = {
     "session_created": gettext_lazy("Session created"),
@@ -78,7 +74,7 @@ def render_page(document: Mapping[str, Any], *, sha256: str, json_name: str) -> 
         "session_id": visible(session["id"]),
         "name": visible(session["entity_name"]),
         "outcome": outcome(session["outcome"]),
-        "tone": _mark(session["outcome"])[0],
+        "tone": _class(session_meaning(session["outcome"])),
         "verdict": _verdict(session["outcome"]),
         "open_checks": sum(not _is_clear(check) for check in checks),
         "is_test": copy["environment"] == "test",
@@ -91,22 +87,21 @@ def render_page(document: Mapping[str, Any], *, sha256: str, json_name: str) -> 
         "about": document["about"],
         "left_out": [_left_out(entry) for entry in document["left_out"]],
         "checks": [_check(check) for check in checks[:MAX_ROWS]],
-        "policies": trees.block(document["compliance_policies"]),
-        "assurance": trees.block(document["policy_assurance"]),
+        "policies": _policies(document, trees),
         "timeline": [_event(event) for event in document["timeline"][:MAX_ROWS]],
         "history": [_change(change) for change in document["history"][-MAX_ROWS:]],
         "rows_left_out": _rows_left_out(document),
         "has_history": {"what": "history", "why": "permission"} not in document["left_out"],
         "is_sensitive": "answer_as_received" in document,
         "results": [
-            (_check(check), trees.block(check["result"]))
+            (_check(check), trees.block(check["result"], verdicts=True))
             for check in checks[:MAX_ROWS]
             if check.get("result")
         ],
         "without_result": sum(not check.get("result") for check in checks),
         "tasks": trees.block(document.get("tasks")),
         "answer": trees.block(document.get("answer_as_received")),
-        "cut": trees.left_out,
+        "cut": trees.bounds.left_out,
     }
     html = render_to_string("complycube_sessions/evidence.html", context)
     return html.encode("utf-8", "backslashreplace")
@@ -114,25 +109,21 @@ def render_page(document: Mapping[str, Any], *, sha256: str, json_name: str) -> 
 
 def visible(value: object, length: int = MAX_TEXT) -> str:
     """Return text in which no character is invisible or turns others around, cut to a length."""
-    text = str(value)
-    rest = len(text) - length
-    shown = _CONTROLS.sub(lambda match: f"[U+{ord(match[0]):04X}]", text[:length])
-    if rest <= 0:
-        return shown
-    more = ngettext("%(count)d more character", "%(count)d more characters", rest)
-    return f"{shown}… ({more % {'count': rest}})"
+    return values.visible(value, length)
 
 
 def outcome(word: str) -> SafeString:
     """Return an outcome as glyph and label; only one that is known and good looks good."""
-    if not word:
-        return format_html('<span class="word none">{} {}</span>', DASH, _("No outcome"))
-    tone, glyph = _mark(word)
+    return mark(session_meaning(word))
+
+
+def mark(meaning: Meaning) -> SafeString:
+    """Return what a word means as glyph and label."""
     return format_html(
         '<span class="word {}"><span aria-hidden="true">{}</span> <bdi>{}</bdi></span>',
-        tone,
-        glyph,
-        _OUTCOME_LABELS.get(word) or visible(word),
+        _class(meaning),
+        meaning.glyph,
+        visible(meaning.label),
     )
 
 
@@ -146,14 +137,14 @@ def cell(time: str | None) -> str:
     return f"{time[:10]} {time[11:19]}" if time else DASH
 
 
-def _mark(word: str) -> tuple[str, str]:
-    return _MARKS.get(word, ("none", "?")) if word else ("none", DASH)
+def _class(meaning: Meaning) -> str:
+    return _CLASSES.get(meaning.tone, "none")
 
 
 def _verdict(word: str) -> str:
     if not word:
         return _("ComplyCube has given this session no outcome. This is not an approval.")
-    label = _OUTCOME_LABELS.get(word) or visible(word)
+    label = visible(session_meaning(word).label)
     if word == WorkflowSession.Outcome.CLEAR:
         return _("ComplyCube gave this session the outcome “%(outcome)s”.") % {"outcome": label}
     return _("ComplyCube gave this session the outcome “%(outcome)s”. This is not an approval.") % {
@@ -247,7 +238,7 @@ def _status(word: str) -> str:
 
 
 def _type(word: str) -> str:
-    return str(_TYPE_LABELS.get(word) or visible(word)) or _("Check of unknown type")
+    return str(_TYPE_LABELS.get(word) or visible(word_in_words(word))) or _("Check of unknown type")
 
 
 def _check(check: Mapping[str, Any]) -> dict[str, Any]:
@@ -257,12 +248,39 @@ def _check(check: Mapping[str, Any]) -> dict[str, Any]:
         "type": _type(check["type"]),
         "outcome": outcome(check["outcome"]),
         "failed": failed,
+        "reasons": _reasons(check),
         "status": _status(check["status"]),
         "updated": cell(check["updated_at"]),
         "fetched": cell(check["fetched_at"]),
         "result_fetched": moment(check["result_fetched_at"]),
         "missing_since": moment(check["missing_since"]) if check["missing_since"] else "",
     }
+
+
+def _policies(document: Mapping[str, Any], trees: _Trees) -> list[dict[str, Any]]:
+    """Return each policy with its words and, as a tree, what else is told of it."""
+    shown = []
+    for entry in policies(document["compliance_policies"], document["policy_assurance"]):
+        found = [entry.policy, *(item for item in entry.assurance if item is not entry.policy)]
+        shown.append(
+            {
+                "title": visible(entry.policy.title),
+                "marks": [mark(item.meaning) for item in found if item.meaning is not None],
+                "facts": [visible(fact) for item in found for fact in item.facts],
+                "notes": {item.meaning.note for item in found if item.meaning is not None} - {""},
+                "rest": [trees.block(item.rest) for item in found if item.rest],
+            }
+        )
+    return shown[:MAX_ROWS]
+
+
+def _reasons(check: Mapping[str, Any]) -> list[str]:
+    """Return why a check is not clear in the language of the page, or as the document has it."""
+    if not check.get("result"):
+        told: list[str] = check.get("reasons", [])
+        return [visible(reason) for reason in told]
+    found = reasons(check["type"], check["outcome"], check["result"], status=check["status"])
+    return [visible(reason) for reason in found]
 
 
 def _event(event: Mapping[str, Any]) -> dict[str, Any]:
@@ -314,54 +332,26 @@ class _Trees:
     """JSON of any shape as nested lists, within one bound for the whole page."""
 
     def __init__(self) -> None:
-        self.nodes = 0
-        self.text = 0
-        self.left_out = 0
+        self.bounds = Bounds(nodes=MAX_NODES, text=MAX_TREE_TEXT, longest=MAX_TEXT, depth=MAX_DEPTH)
 
-    def block(self, value: Any) -> SafeString | str:
-        """Return a value, or ``""`` for one that is empty."""
+    def block(self, value: Any, *, verdicts: bool = False) -> SafeString | str:
+        """Return a value, or ``""`` for one that is empty; ``verdicts`` as in ``findings/tree.py``."""
         if value in (None, "", [], {}):
             return ""
-        return self._value(value, 0)
-
-    def _value(self, value: Any, depth: int, key: str = "") -> SafeString | str:
-        if not isinstance(value, Mapping | list) or not value:
-            leaf = _leaf(value, key)
-            self.text += len(leaf)
-            return leaf
-        if depth >= MAX_DEPTH:
-            self.left_out += 1
-            return "…"
-        shown = []
-        for key, item in value.items() if isinstance(value, Mapping) else _numbered(value):
-            if self.nodes >= MAX_NODES or self.text >= MAX_TREE_TEXT:
-                self.left_out += 1
-                continue
-            self.nodes += 1
-            name = visible(key)
-            self.text += len(name)
-            shown.append((name, self._value(item, depth + 1, str(key))))
-        return format_html(
-            '<ul class="tree">{}</ul>',
-            format_html_join("", "<li><b><bdi>{}</bdi></b> {}</li>", shown),
-        )
+        nodes = build(value, self.bounds, verdicts=verdicts)
+        return _list(nodes) if nodes else ""
 
 
-def _numbered(values: Sequence[Any]) -> Iterator[tuple[str, Any]]:
-    """Yield the entries of a list with their numbers, and with their names where they have one."""
-    for number, item in enumerate(values, start=1):
-        name = item.get("name") if isinstance(item, Mapping) else None
-        yield f"{number}. {name}" if isinstance(name, str) else f"{number}.", item
+def _list(nodes: Sequence[Node]) -> SafeString:
+    rows = ((visible(node.label), _value(node)) for node in nodes)
+    return format_html(
+        '<ul class="tree">{}</ul>', format_html_join("", "<li><b><bdi>{}</bdi></b> {}</li>", rows)
+    )
 
 
-def _leaf(value: Any, key: str) -> SafeString | str:
-    if isinstance(value, str):
-        is_outcome = value in _MARKS or key == "outcome"
-        return outcome(value) if is_outcome else format_html("<bdi>{}</bdi>", visible(value))
-    if value is None:
-        return "null"
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, Mapping | list):
-        return "{}" if isinstance(value, Mapping) else "[]"
-    return visible(value)
+def _value(node: Node) -> SafeString:
+    if node.children:
+        return _list(node.children)
+    if node.meaning is not None:
+        return mark(node.meaning)
+    return format_html("<bdi>{}</bdi>", visible(node.text))

@@ -216,7 +216,8 @@ def _checks(
         kinds = kinds[: rng.randint(0, 1)]
     results = ["clear"] * len(kinds)
     if outcome in TELLING_OUTCOMES:
-        results[_telling_step(kinds, outcome, rng)] = rng.choice(TELLING_OUTCOMES[outcome])
+        word = rng.choice(TELLING_OUTCOMES[outcome])
+        results[_telling_step(kinds, word, rng)] = word
     if outcome in {"review", "decline"}:
         results[rng.randrange(len(kinds))] = "attention"
     if scenario == "processing":
@@ -236,9 +237,12 @@ def _checks(
 
 
 def _telling_step(kinds: list[str], outcome: str, rng: random.Random) -> int:
+    """Return the step of the check that explains an outcome: a screening alone has matches to confirm."""
+    screens = ["screening" in kind for kind in kinds]
     if outcome == "match_confirmed":
-        return next(step for step, kind in enumerate(kinds) if "screening" in kind)
-    return rng.randrange(len(kinds))
+        return screens.index(True)
+    steps = [step for step, is_one in enumerate(screens) if outcome != "rejected" or not is_one]
+    return rng.choice(steps)
 
 
 def _check(
@@ -285,19 +289,24 @@ def _reopen(checks: list[Body], at: datetime, rng: random.Random) -> None:
 
 def _policies(workflow: Workflow) -> list[Body]:
     return [
-        {"id": _policy_id(workflow, step), "name": name, "enabled": True}
+        {"id": _policy_id(workflow, step), "version": 1, "title": name, "isCustom": False}
         for step, name in enumerate(workflow.policies)
     ]
 
 
 def _assurance(workflow: Workflow, checks: list[Body], outcome: str, at: datetime) -> list[Body]:
-    met = {"clear": "met", "attention": "under_review", "review": "under_review"}
+    """
+    Return how the policies were met.
+
+    The vendor documents no words for it, so these are the ones that it documents for checks.
+    """
+    words = {"clear": "clear", "attention": "attention", "review": "attention"}
     return [
         {
             "id": _policy_id(workflow, step),
-            "name": name,
+            "title": name,
             "status": "complete",
-            "outcome": met.get(outcome, "not_met"),
+            "outcome": words.get(outcome, "rejected"),
             "checks": [check["id"] for check in checks],
             "createdAt": iso(at),
         }

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import re
+
 import pytest
 from django.test import Client
 from django.urls import reverse
@@ -56,6 +58,68 @@ def test_names__only_of_sessions_that_one_may_see(sign_in: SignIn) -> None:
     for text in (page(client, check), client.get(reverse(LIST)).text):
         assert "Ann" not in text
         assert session.pk in text
+
+
+SCREENED = {
+    "breakdown": {
+        "summary": {"watchlist": {"sanctionsLists": "attention", "terror": "clear"}},
+        "matches": [
+            {"name": "Bo Gone", "score": 88, "validation": "rejected"},
+            {
+                "name": "Ann Open",
+                "score": 97,
+                "lists": ["sanctionsLists"],
+                "source": "EU list",
+                "dateOfBirth": {"day": 2, "month": 3, "year": 1970},
+            },
+            {
+                "name": "Cy Hit",
+                "validation": {
+                    "outcome": "confirmed",
+                    "memberId": "m-7",
+                    "comment": "Same passport",
+                },
+            },
+        ],
+    }
+}
+
+
+def test_page__table_of_matches(reviewer: Client) -> None:
+    """Matches stand in a table, undecided ones first; a dismissed one is last, and no refusal."""
+    check = make_check(
+        make_session(), type="extensive_screening_check", outcome="attention", result=SCREENED
+    )
+    html = page(reviewer, check)
+    table = html.split('id="ccs-matches"')[1].split("</table>")[0]
+    text = re.sub(r"\s+", " ", strip_tags(table))
+    assert text.index("Ann Open") < text.index("Cy Hit") < text.index("Bo Gone")
+    assert "Ann Open 97 of 100 1970-03-02 Sanctions lists EU list !Undecided" in text
+    assert "Confirmed hitm-7 Same passport" in text
+    gone = table.split("Bo Gone")[1]
+    assert "Dismissed" in gone
+    assert "ccs-tone-dismissed" in gone
+    assert "ccs-tone-refused" not in gone
+    assert "3 possible matches: Sanctions lists (1 undecided, 1 confirmed, 1 dismissed)" in html
+
+
+def test_page__matches_only_with_permission(viewer: Client) -> None:
+    """Names of lists and reasons are part of the result."""
+    check = make_check(
+        make_session(), type="extensive_screening_check", outcome="attention", result=SCREENED
+    )
+    html = page(viewer, check)
+    for secret in ("Ann Open", "Sanctions", "possible match", "97 of"):
+        assert secret not in html.split("<article")[1]
+
+
+def test_page__failed_check_waits_for_nothing(reviewer: Client) -> None:
+    """A check that failed says that no outcome will come, and its tab names it."""
+    check = make_check(make_session(), status="failed", outcome="", result={})
+    html = page(reviewer, check)
+    assert "It has no outcome, and none will come." in html
+    assert "No outcome yet" not in html
+    assert f"<title>Document Check {check.check_id}" in html
 
 
 def test_page__no_breakdown_stored(reviewer: Client) -> None:

@@ -12,7 +12,7 @@ from django.urls import reverse
 
 from complycube_sessions.admin import export
 from tests.admin.builders import make_check, make_session
-from tests.admin.conftest import VIEWS, SignIn
+from tests.admin.conftest import SENSITIVE, VIEWS, SignIn
 
 ADDRESS = "admin:complycube_sessions_workflowsession_export"
 FORMULAS = (
@@ -39,7 +39,7 @@ def exported(client: Client, query: str = "", file_format: str = "csv") -> Any:
 
 
 def csv_rows(client: Client, query: str = "") -> list[dict[str, str]]:
-    text = exported(client, query).getvalue().decode()
+    text = exported(client, query).getvalue().decode("utf-8-sig")
     return list(csv.DictReader(io.StringIO(text, newline="")))
 
 
@@ -77,6 +77,59 @@ def test_csv__is_streamed_with_few_queries(
         assert '"result"' not in query["sql"]
 
 
+def test_csv__excel_reads_its_accents(lead: Client) -> None:
+    """The file begins with the mark by which Excel knows UTF-8."""
+    make_session(entity_name="Ñandú")
+    assert exported(lead).getvalue().startswith(b"\xef\xbb\xbf")
+
+
+EXPIRED = {"breakdown": {"contentAnalysis": {"expiry": "attention", "issuer": "clear"}}}
+
+
+@pytest.mark.parametrize("file_format", ["csv", "xlsx"])
+def test_reasons__for_one_who_may_see_results(
+    lead: Client, sign_in: SignIn, file_format: str
+) -> None:
+    """Both files tell why checks are not clear, to those alone who may see results."""
+    session = make_session(outcome="attention")
+    make_check(session, outcome="attention", result=EXPIRED)
+    make_check(session, type="identity_check", status="failed", outcome="")
+    make_check(session, type="eid_check")
+    may_see = sign_in(*VIEWS, "export_workflowsession", SENSITIVE)
+    files = {}
+    for name, client in (("may", may_see), ("may not", lead)):
+        if file_format == "csv":
+            (files[name],) = csv_rows(client)
+        else:
+            heading, row = xlsx_rows(client, "")
+            files[name] = {h.value: cell.value for h, cell in zip(heading, row, strict=True)}
+    assert files["may"]["reasons"] == (
+        "document_check: Document has expired; "
+        "identity_check: The check failed to run. It has no outcome, and none will come."
+    )
+    assert "reasons" not in files["may not"]
+    assert "expired" not in str(files["may not"])
+
+
+def test_reasons__results_are_read_a_few_at_a_time(
+    sign_in: SignIn, django_assert_max_num_queries: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of many checks no more results are in memory than the bound, and of clear ones none is read."""
+    monkeypatch.setattr(export, "RESULTS_READ", 10)
+    for _ in range(25):
+        session = make_session(outcome="attention")
+        make_check(session, outcome="attention", result=EXPIRED)
+        make_check(session)
+    client = sign_in(*VIEWS, "export_workflowsession", SENSITIVE)
+    with django_assert_max_num_queries(15) as queries:
+        rows = csv_rows(client)
+    assert [row["reasons"] for row in rows] == ["document_check: Document has expired"] * 25
+    asked = [query["sql"] for query in queries.captured_queries]
+    read = [sql for sql in asked if re.search('[`"]result[`"]', sql)]
+    assert len(read) == 3
+    assert all(sql.split(" IN (")[1].split(")")[0].count(",") < 10 for sql in read)
+
+
 @pytest.mark.parametrize("name", FORMULAS)
 def test_cells__no_formula(lead: Client, name: str) -> None:
     """A name that a spreadsheet would run is text in both formats."""
@@ -100,7 +153,7 @@ def test_cells__no_formula_after_a_separator(separator: str, between: str) -> No
 def test_csv__in_a_spreadsheet_with_another_separator(lead: Client) -> None:
     """Read with `;`, `|` or a tab between cells, as other languages have it, no cell is a formula."""
     make_session(entity_name='Bob;=1+1;x|"+2\t@3', workflow_template_name="A\n-4;＝5")
-    text = exported(lead).getvalue().decode()
+    text = exported(lead).getvalue().decode("utf-8-sig")
     assert all(line.startswith('"') for line in text.split("\r\n") if line)
     for separator in ";|\t,":
         cells = [

@@ -270,7 +270,13 @@ def test_queries__few_and_constant(
     with django_assert_max_num_queries(12) as queries:
         assert client.get(address(page, first)).status_code == 200
     if "changelist" in page:
+        asked = [query["sql"] for query in queries.captured_queries]
+        results = [sql for sql in asked if re.search('[`"]result[`"]', sql)]
+        # The queue reads one result a session for its reason, in one bounded query.
+        assert len(results) == ("review=yes" in page)
         for query in queries.captured_queries:
+            if query["sql"] in results:
+                continue
             large = re.findall(
                 r'"(raw|result|tasks|compliance_policies|policy_assurance|errors)"', query["sql"]
             )

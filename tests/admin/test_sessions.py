@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import re
+
 import pytest
 from django.test import Client
 from django.urls import reverse
@@ -101,6 +103,141 @@ def test_page__reasons_first(viewer: Client) -> None:
     html = page(viewer, session)
     assert html.index("Identity Check") < html.index("Document Check")
     assert "1 of 2 checks is not clear" in html
+
+
+NAME_DIFFERS = {"clientValidation": {"name": {"outcome": "attention", "similarity": 62}}}
+SIX_FINDINGS = {f"analysis{number}": {"part": "attention"} for number in range(1, 7)}
+
+
+def test_page__says_why(reviewer: Client) -> None:
+    """The reasons of each check that is not clear stand on the page, cut at five with a link to the check."""
+    session = make_session(outcome="attention")
+    first = make_check(session, outcome="attention", result={"breakdown": NAME_DIFFERS})
+    many = make_check(
+        session, type="identity_check", outcome="attention", result={"breakdown": SIX_FINDINGS}
+    )
+    clear = make_check(session, type="eid_check", result={"breakdown": SIX_FINDINGS})
+    html = page(reviewer, session)
+    assert "Name differs from the document: 62 % alike" in html
+    assert "Analysis 5 / Part: needs a look" in html
+    assert "Analysis 6 / Part: needs a look" not in html
+    address = "admin:complycube_sessions_relatedcheck_change"
+    assert f'<a href="{reverse(address, args=[many.pk])}">1 more reason</a>' in html
+    assert html.index("Name differs") < html.index(reverse(address, args=[clear.pk]))
+    assert html.count("needs a look") == 5
+    assert first.check_id in html
+
+
+def test_page__reasons_only_for_those_who_may_see_results(
+    viewer: Client, django_assert_max_num_queries: object
+) -> None:
+    """Reasons tell from the result; who may not see it is told the outcome alone, and it is not read."""
+    session = make_session(outcome="attention")
+    make_check(session, outcome="attention", result={"breakdown": NAME_DIFFERS})
+    with django_assert_max_num_queries(12) as queries:  # type: ignore[operator]
+        html = page(viewer, session)
+    assert "Name differs" not in html
+    assert "62 %" not in html.split("Why")[1].split("What happened last")[0]
+    assert "Attention" in html
+    asked = [query["sql"] for query in queries.captured_queries]
+    assert not [sql for sql in asked if re.search('[`"]result[`"]', sql)]
+
+
+def test_page__huge_result_is_left_to_its_page(reviewer: Client) -> None:
+    """A result that would make everybody wait is read on the page of its check alone."""
+    session = make_session(outcome="attention")
+    make_check(session, outcome="attention", result={"breakdown": NAME_DIFFERS, "x": "y" * 300_000})
+    html = page(reviewer, session)
+    assert "The page of the check tells why" in html
+    assert "Name differs" not in html
+
+
+def test_page__clear_session_that_waits(reviewer: Client) -> None:
+    """A clear session whose check turned afterwards says so on top, and has no green bar."""
+    session = make_session(needs_review=True)
+    make_check(session, outcome="attention")
+    html = page(reviewer, session)
+    assert "This session was clear. A check has changed since" in html
+    assert "ccs-hero-clear" not in html
+    quiet = page(reviewer, make_session())
+    assert "ccs-hero-clear" in quiet
+    assert "A check has changed since" not in quiet
+
+
+@pytest.mark.parametrize(
+    ("status", "text"),
+    [("processing", "No outcome yet"), ("cancelled", "No outcome"), ("abandoned", "No outcome")],
+)
+def test_page__an_outcome_only_where_one_can_come(viewer: Client, status: str, text: str) -> None:
+    """What was cancelled waits for nothing."""
+    session = make_session(status=status, outcome="")
+    make_check(session, status="failed", outcome="")
+    html = page(viewer, session)
+    assert f"<bdi>{text}</bdi>" in html
+    assert "It has no outcome, and none will come." in html
+
+
+def test_page__tasks_stand_with_their_checks(reviewer: Client) -> None:
+    """A task is folded into the line of its check; others are listed, and none is said twice."""
+    tasks = [
+        {"taskId": "t1", "name": "Scan the passport", "type": "check", "subType": "document_check"},
+        {"taskId": "t2", "name": "Wave goodbye", "createdAt": "2026-11-01T12:00:30Z"},
+    ]
+    session = make_session(tasks=tasks, raw={})
+    make_check(session, task_id="t1")
+    html = page(reviewer, session)
+    assert html.count("Scan the passport") == 1
+    row = html.split("Scan the passport")[0].rsplit("<tr", 1)[1]
+    assert "Document Check" in row
+    assert html.count("Wave goodbye") == 2  # in the timeline, and among the tasks
+
+
+def test_page__policies_in_words(viewer: Client) -> None:
+    """An undocumented word is told apart from one that is no approval, in the legend too."""
+    session = make_session(
+        compliance_policies=[{"id": "p", "title": "FATF", "version": 3, "enabled": True}],
+        policy_assurance=[{"id": "p", "outcome": "not_met", "checks": ["a", "b"]}],
+    )
+    html = page(viewer, session)
+    assert "Not met" in html
+    assert "ccs-tone-undocumented" in html
+    assert "ComplyCube does not document this word" in html
+    assert "Based on 2 checks" in html
+    for raw in ("not_met", "enabled", "2 entries"):
+        assert raw not in html
+    known = make_session(
+        policy_assurance=[{"title": "AML", "outcome": "rejected"}],
+    )
+    assert "does not document" not in page(viewer, known)
+
+
+def test_page__type_without_a_name_reads_as_words(viewer: Client) -> None:
+    """A check of a type that is not known has a name all the same."""
+    session = make_session()
+    make_check(session, type="company_check")
+    assert "Company check" in page(viewer, session)
+
+
+def test_page__title_of_the_tab(viewer: Client) -> None:
+    """Tabs are told apart by the id of the session."""
+    session = make_session()
+    assert f"<title>Session {session.pk}" in page(viewer, session)
+
+
+def test_queue__first_reason(reviewer: Client, viewer: Client) -> None:
+    """The queue shows the first reason of the worst check, or its outcome to one who may see no results."""
+    session = make_session(outcome="attention", needs_review=True)
+    make_check(session, type="eid_check", outcome="not_processed")
+    make_check(session, outcome="attention", result={"breakdown": NAME_DIFFERS})
+    make_session(outcome="attention", needs_review=True)
+    for client, reason in (
+        (reviewer, "Name differs from the document: 62 % alike"),
+        (viewer, "Attention"),
+    ):
+        html = client.get(f"{reverse(LIST)}?review=yes").content.decode()
+        assert f"<bdi>Document Check</bdi>: <bdi>{reason}</bdi>" in html
+        assert 'class="field-reason">' in html
+    assert "field-reason" not in reviewer.get(reverse(LIST)).content.decode()
 
 
 def test_page__failed_is_not_not_processed(viewer: Client) -> None:

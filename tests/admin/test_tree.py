@@ -7,11 +7,15 @@ import pytest
 
 from complycube_sessions.admin import tree as module
 from complycube_sessions.admin.tree import tree
+from complycube_sessions.findings.tree import Bounds
 
 
 def opened(html: str) -> list[str]:
     """Return the keys of the branches that are unfolded."""
-    return re.findall(r'<details open><summary><bdi class="ccs-key">([^<]*)</bdi>', html)
+    found = re.findall(
+        r'<details open><summary><bdi class="ccs-key"(?: title="([^"]*)")?>([^<]*)</bdi>', html
+    )
+    return [key or label for key, label in found]
 
 
 BREAKDOWN = {
@@ -64,8 +68,40 @@ def test_breakdown__unknown_outcome() -> None:
 
 def test_breakdown__matches() -> None:
     """Possible matches of a screening are a reason to look; an empty list is none."""
-    assert opened(tree({"x": {"matches": [{"id": "1"}]}}, verdicts=True)) == ["x", "matches"]
+    html = tree({"x": {"matches": [{"id": "1"}]}}, verdicts=True)
+    assert opened(html) == ["x", "matches", "1"]
     assert opened(tree({"x": {"matches": []}}, verdicts=True)) == []
+
+
+def test_breakdown__dismissed_match_is_folded() -> None:
+    """What a person dismissed is nobody's concern; an open match beside it, a hit too, is unfolded."""
+    dismissed, hit, undecided = (
+        {"name": name, "validation": word}
+        for name, word in (("Bo", "rejected"), ("Cy", "confirmed"), ("Di", "pending"))
+    )
+    html = tree({"matches": [dismissed]}, verdicts=True)
+    assert opened(html) == []
+    assert "Dismissed" in html
+    assert "ccs-tone-refused" not in html
+    html = tree({"matches": [dismissed, hit, undecided]}, verdicts=True)
+    assert opened(html) == ["matches", "2", "3"]
+
+
+def test_breakdown__labels_and_dates() -> None:
+    """Keys are shown in words with the key as a tooltip, and a date is one value."""
+    html = tree({"mrzAnalysis": {"oddKey": {"day": 2, "month": 3, "year": 1970}}}, verdicts=True)
+    assert '<bdi class="ccs-key" title="oddKey">Odd key</bdi>' in html
+    assert ">1970-03-02</bdi>" in html
+    assert "title=" not in tree({"oddKey": 1})
+
+
+def test_breakdown__scores_carry_their_scale() -> None:
+    """A number that is a score says of how much, one that is none stays as it is."""
+    html = tree({"livenessScore": 31, "similarityScore": 62, "number": 7}, verdicts=True)
+    assert ">31 of 100</bdi>" in html
+    assert ">62 % alike</bdi>" in html
+    assert ">7</bdi>" in html
+    assert ">31</bdi>" in tree({"livenessScore": 31})
 
 
 def test_data__is_no_verdict() -> None:
@@ -96,7 +132,7 @@ def test_values__as_json_writes_them(value: Any, shown: str) -> None:
 def test_bounds__depth() -> None:
     """What is nested beyond the bound is named, not shown; up to it all is there."""
     value: Any = "the end"
-    for _ in range(module.MAX_DEPTH - 1):
+    for _ in range(Bounds().depth - 1):
         value = [value]
     assert "the end" in tree([value])
     for _ in range(400):
@@ -108,7 +144,7 @@ def test_bounds__depth() -> None:
 
 def test_bounds__width_and_text() -> None:
     """A list without end and a text without end are cut, and the cut is told."""
-    html = tree(list(range(module.MAX_NODES + 7)))
-    assert html.count("<li>") == module.MAX_NODES
+    html = tree(list(range(Bounds().nodes + 7)))
+    assert html.count("<li>") == Bounds().nodes
     assert "7 more values are not shown." in html
     assert "(5 more characters)" in tree("x" * (module.MAX_TEXT + 5))

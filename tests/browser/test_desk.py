@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from tests.fake_api import FakeAPI
 
 pytestmark = pytest.mark.browser
 
+GLANCE = {"width": 1280, "height": 800}
 QUEUE = "/admin/complycube_sessions/workflowsession/?review=yes"
 
 
@@ -101,6 +103,68 @@ def test_walk__of_a_lead(
     if size is NARROW:
         width = page.evaluate("document.documentElement.scrollWidth")
         assert width <= NARROW["width"]
+
+
+SCREENED = {
+    "breakdown": {
+        "summary": {"watchlist": {"sanctionsLists": "attention"}},
+        "matches": [
+            {"name": "Lukasz N.", "score": 97, "dateOfBirth": {"year": 1970}},
+            {"name": "Luca Nand", "score": 88, "validation": "rejected"},
+        ],
+    }
+}
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_session__at_a_glance(open_page: OpenPage, api: FakeAPI, theme: str) -> None:
+    """Without scrolling: who, the outcome, why in words, what happened last, and what to do next."""
+    from playwright.sync_api import expect
+
+    user = make_person("Compliance lead")
+    session = store(api)
+    make_check(session, type="extensive_screening_check", outcome="attention", result=SCREENED)
+    for kind in ("ssn_check", "eid_check", "company_check"):
+        make_check(session, type=kind)
+    page = open_page(theme=theme, size=GLANCE, user=user)
+    page.goto(f"{QUEUE}&q={session.pk}")
+    expect(page.get_by_text("2 possible matches: Sanctions lists (1 undecided")).to_be_visible()
+    page.get_by_role("link", name="Łukasz Ñandú").click()
+    expect(page).to_have_title(re.compile(session.pk))
+    for shown in (
+        page.get_by_role("heading", level=1, name="Łukasz Ñandú"),
+        page.locator(".ccs-hero").get_by_text("Attention"),
+        page.get_by_text("2 possible matches: Sanctions lists (1 undecided, 1 dismissed)"),
+        page.get_by_text("Undecided: Lukasz N. (match score 97 of 100, 1970)"),
+        page.get_by_text("Face / Liveness: needs a look"),
+        page.get_by_role("heading", name="What happened last"),
+        page.locator("[aria-labelledby=ccs-latest] li").last,
+        page.get_by_role("button", name="Refresh from ComplyCube"),
+        page.get_by_role("button", name="Export evidence"),
+    ):
+        expect(shown).to_be_in_viewport(ratio=1)
+
+
+@pytest.mark.parametrize("size", [WIDE, NARROW])
+def test_check__matches(open_page: OpenPage, api: FakeAPI, size: dict[str, int]) -> None:
+    """An undecided match stands first and stands out; a dismissed one is last, grey and folded."""
+    from playwright.sync_api import expect
+
+    user = make_person("Compliance reviewer")
+    check = make_check(
+        store(api), type="extensive_screening_check", outcome="attention", result=SCREENED
+    )
+    page = open_page(size=size, user=user)
+    page.goto(f"/admin/complycube_sessions/relatedcheck/{check.pk}/change/")
+    rows = page.locator("[aria-labelledby=ccs-matches] tbody tr")
+    expect(rows.nth(0)).to_contain_text("Undecided")
+    expect(rows.nth(1)).to_contain_text("Dismissed")
+    expect(rows.nth(1).locator(".ccs-tone-refused")).to_have_count(0)
+    page.get_by_text("Show the breakdown").click()
+    # The list that is flagged and the undecided match are unfolded, the dismissed one is not.
+    expect(page.get_by_text("1. Lukasz N.")).to_be_visible()
+    expect(page.locator(".ccs-tree details[open]")).to_have_count(4)
+    assert page.evaluate("document.documentElement.scrollWidth") <= size["width"]
 
 
 def test_reviewer__sees_all_and_changes_nothing(open_page: OpenPage, api: FakeAPI) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from django.db import connection, transaction
+from django.utils import translation
 
 from complycube_sessions import __version__
 from complycube_sessions.evidence import build, html, verify
@@ -82,6 +83,35 @@ def text_of(html: str) -> str:
 
     Reader().feed(html)
     return re.sub(r"\s+", " ", " ".join(seen))
+
+
+def test_reasons__in_both_files() -> None:
+    """Both files say why a check is not clear; the JSON in English, the page in its reader's language."""
+    session = make_session(outcome="attention")
+    found = {"clientValidation": {"name": {"outcome": "attention", "similarity": 62}}}
+    make_check(session, outcome="attention", result={"breakdown": found})
+    make_check(session)
+    text = "Name differs from the document: 62 % alike"
+    with translation.override("de"):
+        evidence = export_evidence(session.pk)
+    document = json.loads(evidence.json)
+    assert [check["reasons"] for check in document["checks"]] == [[text], []]
+    assert "zu 62 % ähnlich" in evidence.page.decode()
+    assert text in page_of(session)
+    quiet = export_evidence(session.pk, content=Content(sensitive=False))
+    assert "62 %" not in json.dumps(json.loads(quiet.json)["checks"]) + text_of(quiet.page.decode())
+
+
+def test_page__policies_in_words() -> None:
+    """A policy has its word as a mark, and one that is not documented says so."""
+    session = make_session(
+        compliance_policies=[{"id": "p", "title": "FATF"}],
+        policy_assurance=[{"id": "p", "outcome": "not_met", "score": 7}],
+    )
+    text = text_of(page_of(session))
+    assert "FATF i Not met" in text
+    assert "ComplyCube does not document this word" in text
+    assert "score 7" in text
 
 
 def test_json__holds_everything() -> None:

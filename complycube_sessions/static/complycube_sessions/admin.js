@@ -19,7 +19,8 @@ for (const area of document.querySelectorAll("[data-ccs-search]")) {
             const own = row.firstElementChild?.matches("details")
                 ? row.querySelector(":scope > details > summary")
                 : row;
-            const match = wanted !== "" && own.textContent.toLowerCase().includes(wanted);
+            const key = own.querySelector(":scope > .ccs-key")?.title ?? "";
+            const match = wanted !== "" && `${own.textContent} ${key}`.toLowerCase().includes(wanted);
             row.classList.toggle("ccs-match", match);
             if (!match) continue;
             found += 1;

@@ -1,24 +1,24 @@
-"""Tasks, policies and assurance: the keys that such objects commonly have, and the rest as a tree."""
+"""Tasks, policies and assurance, whose shape is not documented: the keys that they commonly have, and the rest."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Final
 
-from django.utils.dateparse import parse_datetime
-from django.utils.safestring import SafeString
+from django.utils.functional import Promise
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, ngettext
 
-from complycube_sessions.admin.display import Appearance, moment, outcome_appearance
-from complycube_sessions.admin.tree import tree
+from complycube_sessions.findings.labels import word_in_words
+from complycube_sessions.findings.meanings import Meaning, Place, meaning
+from complycube_sessions.findings.values import time_of
 
 _TITLES: Final = ("name", "title", "displayName", "label", "policyName", "policy", "taskName")
 _IDS: Final = ("id", "policyId", "taskId", "task_id", "key")
 _OUTCOMES: Final = ("outcome", "result", "verdict", "decision", "assurance")
-_TYPES: Final = ("type", "kind")
+_TYPES: Final = ("subType", "type", "kind")
 _TIMES: Final = {
     "createdAt": gettext_lazy("created"),
     "startedAt": gettext_lazy("started"),
@@ -27,7 +27,15 @@ _TIMES: Final = {
     "timestamp": gettext_lazy("time"),
     "date": gettext_lazy("date"),
 }
+_STATUSES: Final = {
+    "pending": gettext_lazy("Pending"),
+    "started": gettext_lazy("Started"),
+    "processing": gettext_lazy("Processing"),
+    "complete": gettext_lazy("Complete"),
+    "failed": gettext_lazy("Failed"),
+}
 _MAX_ITEMS: Final = 200
+_MAX_TEXT: Final = 500
 
 
 @dataclass
@@ -40,22 +48,24 @@ class Item:
     status: str = ""
     outcome: str = ""
     times: list[tuple[str, datetime]] = field(default_factory=list)
+    facts: list[str] = field(default_factory=list)
     rest: dict[str, Any] | list[Any] = field(default_factory=dict)
 
     @property
-    def look(self) -> Appearance | None:
-        """How its outcome looks, or None when it names none."""
-        return outcome_appearance(self.outcome) if self.outcome else None
+    def meaning(self) -> Meaning | None:
+        """What its outcome means, or a status that is no stage of processing; None where it has neither."""
+        word = self.outcome or ("" if self.status in _STATUSES else self.status)
+        return meaning(word, Place.POLICY) if word else None
 
     @property
-    def when(self) -> list[tuple[str, SafeString | str]]:
-        """Its times as they are shown."""
-        return [(key, moment(when)) for key, when in self.times]
+    def status_label(self) -> str | Promise:
+        """Its status in words."""
+        return _STATUSES.get(self.status) or word_in_words(self.status)
 
     @property
-    def details(self) -> SafeString | str:
-        """What was not recognised, as a tree."""
-        return tree(self.rest, verdicts=True) if self.rest else ""
+    def type_label(self) -> str:
+        """Its type in words."""
+        return word_in_words(self.type)
 
 
 @dataclass
@@ -106,6 +116,7 @@ def _item(entry: Any, number: int) -> Item:
         status=_take(rest, ("status", "state")),
         outcome=_take(rest, _OUTCOMES),
         times=_take_times(rest),
+        facts=_take_facts(rest),
         rest=rest,
     )
 
@@ -116,30 +127,36 @@ def _take(rest: dict[str, Any], keys: tuple[str, ...]) -> str:
         value = rest.get(key)
         if isinstance(value, bool) or not isinstance(value, (str, int)) or value == "":
             continue
-        if len(str(value)) <= 500:
+        text = str(value) if isinstance(value, str) or abs(value) < 10**_MAX_TEXT else ""
+        if 0 < len(text) <= _MAX_TEXT:
             del rest[key]
-            return str(value)
+            return text
     return ""
 
 
 def _take_times(rest: dict[str, Any]) -> list[tuple[str, datetime]]:
     times = []
     for key, label in _TIMES.items():
-        value = rest.get(key)
-        when = _time(value) if isinstance(value, str) else None
+        when = time_of(rest.get(key))
         if when is not None:
             del rest[key]
             times.append((str(label), when))
     return times
 
 
-def _time(text: str) -> datetime | None:
-    if len(text) > 64:
-        return None
-    try:
-        when = parse_datetime(text)
-    except ValueError:
-        return None
-    if when is None:
-        return None
-    return when if when.tzinfo else when.replace(tzinfo=UTC)
+def _take_facts(rest: dict[str, Any]) -> list[str]:
+    """Take what is better said in a few words than as a tree out of the rest."""
+    facts = []
+    version, enabled, checks = (rest.get(key) for key in ("version", "enabled", "checks"))
+    if type(version) is int and abs(version) < 10**9:
+        facts.append(_("Version %(number)d") % {"number": version})
+        del rest["version"]
+    if isinstance(enabled, bool):
+        # That it is enabled goes without saying.
+        facts += [] if enabled else [_("Not enabled")]
+        del rest["enabled"]
+    if isinstance(checks, list) and checks and all(isinstance(one, str) for one in checks):
+        text = ngettext("Based on %(count)d check", "Based on %(count)d checks", len(checks))
+        facts.append(text % {"count": len(checks)})
+        del rest["checks"]
+    return facts
