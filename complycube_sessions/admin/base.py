@@ -11,7 +11,7 @@ from typing import Any, Final, TypeVar, cast
 from urllib.parse import urlencode
 
 from django.contrib import admin, messages
-from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME, ActionForm
 from django.contrib.admin.options import IncorrectLookupParameters
 from django.contrib.admin.utils import quote, unquote
 from django.contrib.admin.views.main import ChangeList
@@ -99,12 +99,13 @@ class ReadOnlyAdmin(admin.ModelAdmin):
     # As many as one reads; each row costs a millisecond of Python's time.
     list_per_page = 50
     show_facets = admin.ShowFacets.NEVER
+    action_form = ActionForm
     change_list_template = "complycube_sessions/list.html"
     object_history_template = "complycube_sessions/history.html"
     page_template = ""
 
     class Media:
-        css = {"all": ["complycube_sessions/admin.css"]}
+        css = {"all": ["complycube_sessions/admin.css", "complycube_sessions/lists.css"]}
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False

@@ -12,7 +12,7 @@ from datetime import date, timedelta
 from typing import Any, Final
 
 from django.contrib import admin
-from django.contrib.admin.views.main import PAGE_VAR, ChangeList
+from django.contrib.admin.views.main import ChangeList
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
@@ -39,7 +39,9 @@ Choices = list[tuple[str, Any]]
 
 
 class ShownListFilter(admin.SimpleListFilter):
-    """A filter that says what it is set to."""
+    """A filter that says what it is set to, and is a list of links."""
+
+    template = "complycube_sessions/includes/choice_filter.html"
 
     def chosen_text(self) -> str:
         """Return the label of what is chosen, or ``""``."""
@@ -257,7 +259,11 @@ class FailingListFilter(ChoiceListFilter):
 
 
 class FormListFilter(admin.ListFilter):
-    """A filter that is a small form: it needs no script, and sends the rest of the address along."""
+    """
+    A filter with fields, which belong to the form of the search by their attribute ``form``.
+
+    So nothing depends on where a theme shows them, and search and filters are sent together.
+    """
 
     parameters: tuple[str, ...] = ()
 
@@ -272,7 +278,6 @@ class FormListFilter(admin.ListFilter):
         for name in self.parameters:
             if name in params:
                 self.used_parameters[name] = params.pop(name)[-1].strip()
-        self.hidden: list[tuple[str, str]] = []
         self.clear_query = ""
 
     def value(self, name: str) -> str:
@@ -285,8 +290,6 @@ class FormListFilter(admin.ListFilter):
         return list(self.parameters)
 
     def choices(self, changelist: ChangeList) -> Iterator[Any]:
-        own = {*self.parameters, PAGE_VAR}
-        self.hidden = [(k, v) for k, v in changelist.params.items() if k not in own]
         if any(self.used_parameters.values()):
             self.clear_query = changelist.get_query_string(remove=list(self.parameters))
         return iter(())

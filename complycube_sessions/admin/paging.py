@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from django.contrib.admin.options import IncorrectLookupParameters
-from django.contrib.admin.views.main import ORDER_VAR, PAGE_VAR, ChangeList
+from django.contrib.admin.views.main import ORDER_VAR, PAGE_VAR, SEARCH_VAR, ChangeList
 from django.core.paginator import Paginator
 from django.db.models import QuerySet
 from django.http import HttpRequest
@@ -37,17 +37,6 @@ class Pages:
     previous: str
     next: str
     last: str
-
-
-@dataclass(frozen=True)
-class Selection:
-    """What the bar of actions sees of a list that is not counted: a page, and no "select all"."""
-
-    result_list: Sequence[Any]
-
-    @property
-    def result_count(self) -> int:
-        return len(self.result_list)
 
 
 class BoundedPaginator(Paginator):
@@ -93,6 +82,22 @@ class BoundedChangeList(ChangeList):
     # For a column that many rows share: what sorts them further, as the index of the column does.
     completions: dict[str, tuple[str, ...]] = {}
 
+    def get_filters(self, request: HttpRequest) -> Any:
+        found = super().get_filters(request)
+        specs: list[Any] = found[0]
+        self.field_names = {name for spec in specs for name in getattr(spec, "parameters", ())}
+        for name in self.field_names:
+            # A field that was left empty asks for nothing.
+            if not self.params.get(name, "").strip():
+                self.params.pop(name, None)
+        return found
+
+    @property
+    def kept_parameters(self) -> list[tuple[str, str]]:
+        """What the form of the search sends along: all of the address but its own fields."""
+        own = {SEARCH_VAR, *self.field_names}
+        return [(name, value) for name, value in self.params.items() if name not in own]
+
     def get_queryset(self, request: HttpRequest, *args: Any) -> QuerySet[Any]:
         for name in (AFTER_VAR, BEFORE_VAR):
             self.params.pop(name, None)
@@ -132,7 +137,6 @@ class BoundedChangeList(ChangeList):
         self.show_admin_actions = True
         self.result_list = self._behind(*cursor) if cursor else self._numbered()
         self.counted = COUNTED
-        self.selection = Selection(self.result_list)
 
     def _numbered(self) -> list[Any]:
         """Return the rows of a page by its number."""
@@ -194,6 +198,11 @@ class BoundedChangeList(ChangeList):
         )
 
     @property
+    def may_select_all(self) -> bool:
+        """Whether an action may run on the rows of all pages: on those of a list that is counted."""
+        return not self.is_bounded and self.result_count > len(self.result_list)
+
+    @property
     def exact_count(self) -> int | None:
         """How many rows a long list has, where that is known without counting them."""
         return None
@@ -201,13 +210,15 @@ class BoundedChangeList(ChangeList):
     @property
     def numbers(self) -> list[tuple[int, str, bool]]:
         """The pages that are counted: number, address, whether it is the one that is shown."""
+        counted = min(self.result_count, COUNTED)
+        last = -(-counted // self.list_per_page) if self.multi_page and not self.show_all else 0
         return [
             (
                 number,
                 self.get_query_string({PAGE_VAR: str(number)}),
                 self.is_numbered and number == self.page_num,
             )
-            for number in range(1, COUNTED // self.list_per_page + 1)
+            for number in range(1, last + 1)
         ]
 
 

@@ -12,8 +12,9 @@ from django.contrib.admin.templatetags.admin_list import result_headers, result_
 from django.contrib.admin.utils import display_for_value
 from django.contrib.admin.views.main import ChangeList
 from django.core.exceptions import FieldDoesNotExist
-from django.utils.html import conditional_escape
+from django.utils.html import conditional_escape, escape
 from django.utils.safestring import SafeString
+from django.utils.text import capfirst
 
 register = template.Library()
 
@@ -27,6 +28,7 @@ class Column:
     empty: Any
     is_link: bool
     tag: str
+    label: str
 
 
 class Row(list[SafeString]):
@@ -35,7 +37,7 @@ class Row(list[SafeString]):
     form = None
 
 
-@register.inclusion_tag("admin/change_list_results.html")
+@register.inclusion_tag("complycube_sessions/includes/result_table.html")
 def complycube_result_list(cl: ChangeList) -> dict[str, Any]:
     """
     Return what Django's ``result_list`` returns, without asking the same for every cell.
@@ -48,11 +50,10 @@ def complycube_result_list(cl: ChangeList) -> dict[str, Any]:
     if cl.is_popup or cl.formset or None in methods:
         return result_list(cl)
     headers = list(result_headers(cl))
-    columns = _columns(cl, methods)
+    columns = _columns(cl, methods, headers)
     return {
         "cl": cl,
         "result_headers": headers,
-        "num_sorted_fields": sum(bool(h["sortable"] and h["sorted"]) for h in headers),
         "results": [Row([_cells(columns, row, _address(cl, row))]) for row in cl.result_list],
     }
 
@@ -69,7 +70,7 @@ def _method(cl: ChangeList, name: Any) -> Callable[[Any], Any] | None:
     return None
 
 
-def _columns(cl: ChangeList, methods: Sequence[Any]) -> list[Column]:
+def _columns(cl: ChangeList, methods: Sequence[Any], headers: Sequence[Any]) -> list[Column]:
     links = [name for name in cl.list_display if name in (cl.list_display_links or ())]
     empty = cl.model_admin.get_empty_value_display()
     return [
@@ -79,8 +80,9 @@ def _columns(cl: ChangeList, methods: Sequence[Any]) -> list[Column]:
             empty=getattr(method, "empty_value_display", empty),
             is_link=name in links,
             tag="th" if name in links[:1] else "td",
+            label="" if name == "action_checkbox" else capfirst(str(header["text"])),
         )
-        for name, method in zip(cl.list_display, methods, strict=True)
+        for name, method, header in zip(cl.list_display, methods, headers, strict=True)
     ]
 
 
@@ -102,4 +104,5 @@ def _cell(column: Column, value: Any, address: str) -> str:
     html: str = conditional_escape(shown)
     if column.is_link:
         html = f'<a href="{address}">{html}</a>'
-    return f'<{column.tag} class="{css_class}">{html}</{column.tag}>'
+    label = f' data-label="{escape(column.label)}"' if column.label else ""
+    return f'<{column.tag} class="{css_class}"{label}>{html}</{column.tag}>'

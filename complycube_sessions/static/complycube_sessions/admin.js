@@ -32,15 +32,29 @@ for (const area of document.querySelectorAll("[data-ccs-search]")) {
         count.textContent = wanted ? `${found} ${area.dataset.ccsFound}` : "";
     });
 }
-/* On a narrow screen each row is a card, whose values take their labels from the headings. */
-const headings = [...document.querySelectorAll("#result_list thead th")].map(
-    (heading) => heading.querySelector(".text")?.textContent.trim() ?? "",
-);
-for (const row of document.querySelectorAll("#result_list tbody tr")) {
-    [...row.cells].forEach((cell, index) => {
-        if (headings[index] && cell.tagName === "TD" && !cell.classList.contains("action-checkbox")) {
-            cell.dataset.label = headings[index];
-        }
+/* The box in the heading of a list takes all rows of the page; the rows of all pages are all of this one too. */
+const rows = [...document.querySelectorAll(".ccs-list .action-select")];
+const all = document.querySelector(".ccs-list #action-toggle");
+const everywhere = document.querySelector(".ccs-list [name=select_across]");
+const selected = document.querySelector("[data-ccs-selected]");
+function tell() {
+    const count = rows.filter((box) => box.checked).length;
+    if (all) all.checked = count > 0 && count === rows.length;
+    if (everywhere && count < rows.length) everywhere.checked = false;
+    if (selected) selected.textContent = selected.dataset.ccsSelected.replace("COUNT", count);
+}
+function take(checked) {
+    for (const box of rows) box.checked = checked;
+    tell();
+}
+all?.addEventListener("change", () => take(all.checked));
+everywhere?.addEventListener("change", () => everywhere.checked && take(true));
+for (const box of rows) box.addEventListener("change", tell);
+/* Without a script a click selects all of an id. */
+for (const id of document.querySelectorAll(".ccs-copy")) {
+    id.addEventListener("click", async () => {
+        await navigator.clipboard?.writeText(id.textContent);
+        id.classList.add("ccs-copied");
     });
 }
 /* On paper nothing can be unfolded. */
