@@ -28,4 +28,5 @@ MIDDLEWARE = [name for name in ALL_MIDDLEWARE if name != "tests.policy.content_p
 DEFAULT_AUTO_FIELD = "django.db.models.AutoField"
 X_FRAME_OPTIONS = "SAMEORIGIN"
 SILENCED_SYSTEM_CHECKS = ["security.W019"]
+JAZZMIN_SETTINGS = {"use_google_fonts_cdn": False}
 JAZZMIN_UI_TWEAKS = {"default_theme_mode": "auto"}
