@@ -42,7 +42,7 @@ ALLOWED = {
     "apps": "system_checks database_checks",
     "management": f"{BASE} {ROOMS}",
     "admin": f"{BASE} {ROOMS} tasks",
-    "templatetags": "",
+    "templatetags": f"{BASE} models admin",
 }
 # Imported in a function: only a project that asks for it has the other package.
 ON_DEMAND = {

@@ -21,7 +21,6 @@ from complycube_sessions.admin.privacy import ErasureAdmin, PruneRunAdmin
 from complycube_sessions.admin.runs import PendingRefreshAdmin, RefreshRunAdmin
 from complycube_sessions.admin.sessions import WorkflowSessionAdmin
 
-
 ADMIN_CLASSES: dict[type[Model], type[ReadOnlyAdmin]] = {
     models.WorkflowSession: WorkflowSessionAdmin,
     models.RelatedCheck: RelatedCheckAdmin,
@@ -39,6 +38,7 @@ def register(site: admin.AdminSite, *, base: type[admin.ModelAdmin] | None = Non
     Register every page of the app with an admin site.
 
     Args:
+        site: The admin site.
         base: A theme's own ``ModelAdmin``. The classes of the app then inherit from it behind their
             own, and replace those that the site has.
     """

@@ -330,3 +330,14 @@ def time_column(field: str, description: Any, *, ordering: str | None = None) ->
         return display.moment(getattr(row, field), with_zone=False)
 
     return shown
+
+
+def age_column(field: str, description: Any, *, ordering: str | None = None) -> Callable[..., Any]:
+    """Return a column that shows how long ago a time of the row was, and the time as a tooltip."""
+
+    @column(description, ordering=ordering)
+    def shown(self: ReadOnlyAdmin, row: models.Model) -> SafeString | str:
+        when = getattr(row, field)
+        return display.DASH if when is None else display.ago(when)
+
+    return shown

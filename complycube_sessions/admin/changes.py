@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.contrib.admin.views.main import ChangeList
 from django.http import HttpRequest
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
@@ -11,14 +12,16 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from complycube_sessions.admin import display, filters
-from complycube_sessions.admin.base import ReadOnlyAdmin, column, time_column
+from complycube_sessions.admin.base import ReadOnlyAdmin, age_column, column
+from complycube_sessions.admin.subjects import SubjectChangeList
 from complycube_sessions.models import SessionChange
 
 
 class SessionChangeAdmin(ReadOnlyAdmin):
     list_display = [
         "observed",
-        "session_page",
+        "person",
+        "of_check",
         "what",
         "before",
         "after",
@@ -26,22 +29,28 @@ class SessionChangeAdmin(ReadOnlyAdmin):
         "source_label",
     ]
     list_filter = [filters.ChangeFieldListFilter, filters.ChangeSourceListFilter]
+    list_display_links = ["observed"]
     ordering = ["-observed_at", "-id"]
     search_fields = ["session"]
     search_help_text = gettext_lazy("A session id.")
     page_template = "record.html"
 
-    observed = time_column("observed_at", gettext_lazy("observed"), ordering="observed_at")
+    observed = age_column("observed_at", gettext_lazy("observed"), ordering="observed_at")
 
-    @column(gettext_lazy("session"))
-    def session_page(self, change: SessionChange) -> SafeString:
-        return format_html("<code>{}</code>", change.session_id)
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
+        return SubjectChangeList
+
+    @column(gettext_lazy("who"))
+    def person(self, change: SessionChange) -> SafeString | str:
+        return change.subject.person  # type: ignore[attr-defined,no-any-return] # the list tells it
+
+    @column(gettext_lazy("check"))
+    def of_check(self, change: SessionChange) -> SafeString | str:
+        return change.subject.check  # type: ignore[attr-defined,no-any-return] # the list tells it
 
     @column(gettext_lazy("what"))
-    def what(self, change: SessionChange) -> SafeString:
-        return format_html(
-            "{} <code>{}</code>", display.change_field_label(change), change.check_id
-        )
+    def what(self, change: SessionChange) -> str:
+        return display.change_field_label(change)
 
     @column(gettext_lazy("before"))
     def before(self, change: SessionChange) -> SafeString:
@@ -51,7 +60,7 @@ class SessionChangeAdmin(ReadOnlyAdmin):
     def after(self, change: SessionChange) -> SafeString:
         return display.change_value(change, change.new)
 
-    changed = time_column("changed_at", gettext_lazy("changed"))
+    changed = age_column("changed_at", gettext_lazy("changed"))
 
     @column(gettext_lazy("source"))
     def source_label(self, change: SessionChange) -> SafeString:

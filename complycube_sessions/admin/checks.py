@@ -13,7 +13,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, pgettext
 
 from complycube_sessions.admin import display, filters
-from complycube_sessions.admin.base import ReadOnlyAdmin, allowed, column, time_column
+from complycube_sessions.admin.base import ReadOnlyAdmin, age_column, allowed, column
 from complycube_sessions.admin.check_reasons import reason_list
 from complycube_sessions.admin.paging import BoundedChangeList
 from complycube_sessions.admin.tree import tree
@@ -54,8 +54,8 @@ class CheckChangeList(BoundedChangeList):
 
 
 class RelatedCheckAdmin(ReadOnlyAdmin):
-    list_display = ["check_id", "type_label", "result_badge", "status_label", "who", "updated"]
-    list_display_links = ["check_id"]
+    list_display = ["who", "type_label", "result_badge", "status_label", "updated", "check_code"]
+    list_display_links = ["who", "session_code", "type_label"]
     list_filter = [
         filters.CheckTypeListFilter,
         filters.CheckOutcomeListFilter,
@@ -105,7 +105,11 @@ class RelatedCheckAdmin(ReadOnlyAdmin):
     def session_code(self, check: RelatedCheck) -> SafeString:
         return format_html("<code>{}</code>", check.session_id)
 
-    updated = time_column("updated_at", gettext_lazy("updated"), ordering="updated_at")
+    updated = age_column("updated_at", gettext_lazy("updated"), ordering="updated_at")
+
+    @column(gettext_lazy("check id"), ordering="check_id")
+    def check_code(self, check: RelatedCheck) -> SafeString | str:
+        return display.short_id(check.check_id)
 
     def page_context(self, request: HttpRequest, row: RelatedCheck) -> dict[str, Any]:
         sensitive = self.has_sensitive_permission(request)

@@ -193,6 +193,13 @@ def ago(when: datetime) -> SafeString | str:
     )
 
 
+def short_id(text: str) -> SafeString | str:
+    """Return an id that is shortened to look at only; a click copies all of it."""
+    if not text:
+        return DASH
+    return format_html('<code class="ccs-copy" title="{0}">{0}</code>', text)
+
+
 def duration(length: timedelta | None) -> str:
     """Return a length of time in its two largest units, or a dash."""
     if length is None:
@@ -226,8 +233,14 @@ def age_badge(created_at: datetime | None) -> SafeString:
     """Return for how many days, by the calendar, a session has been there, as a badge."""
     if created_at is None:
         return badge(Appearance("none", DASH, gettext_lazy("Age unknown")))
-    days = max((timezone.localdate() - timezone.localdate(created_at)).days, 0)
-    return _age_badge(days, get_language())
+    local = timezone.localtime(created_at)
+    days = max((timezone.localdate() - local.date()).days, 0)
+    return format_html(
+        '<span title="{} {}">{}</span>',
+        local.strftime("%Y-%m-%d %H:%M"),
+        local.tzname() or "",
+        _age_badge(days, get_language()),
+    )
 
 
 @lru_cache(maxsize=1_000)

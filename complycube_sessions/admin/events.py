@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import admin, messages
+from django.contrib.admin.views.main import ChangeList
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 from django.utils.html import format_html
@@ -13,11 +14,12 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
 from complycube_sessions.admin import display, filters
-from complycube_sessions.admin.base import ReadOnlyAdmin, column, time_column
+from complycube_sessions.admin.base import ReadOnlyAdmin, age_column, column, time_column
+from complycube_sessions.admin.subjects import SubjectChangeList
 from complycube_sessions.models import WebhookEvent
 from complycube_sessions.webhooks import inbox
 from complycube_sessions.webhooks.dispatch import process_soon
-from complycube_sessions.webhooks.receive import SESSION_EVENT
+from complycube_sessions.webhooks.receive import CHECK_EVENT, SESSION_EVENT
 
 STATES = {
     "waiting": Q(processed_at=None, error=""),
@@ -51,17 +53,29 @@ class EventStateListFilter(filters.ChoiceListFilter):
         return rows
 
 
+class EventChangeList(SubjectChangeList):
+    """A page of events with the sessions and checks that they name."""
+
+    def ids_of(self, row: WebhookEvent) -> tuple[str, str]:
+        if row.type.startswith(CHECK_EVENT):
+            return "", row.resource_id
+        return (row.resource_id if row.type.startswith(SESSION_EVENT) else ""), ""
+
+
 class WebhookEventAdmin(ReadOnlyAdmin):
     list_display = [
         "received",
+        "person",
+        "of_check",
         "type_name",
-        "session",
         "state",
         "attempts",
         "next_try",
         "error_text",
         "account",
+        "resource",
     ]
+    list_display_links = ["received"]
     list_filter = [EventStateListFilter, filters.AccountListFilter]
     ordering = ["-id"]
     sortable_by = ["received"]
@@ -69,6 +83,9 @@ class WebhookEventAdmin(ReadOnlyAdmin):
     search_help_text = gettext_lazy("A session id, a check id, a client id or an event id.")
     page_template = "record.html"
     actions = ["process_again"]
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
+        return EventChangeList
 
     @admin.action(
         description=gettext_lazy("Process the selected events again"), permissions=["refresh"]
@@ -94,17 +111,23 @@ class WebhookEventAdmin(ReadOnlyAdmin):
             )
         messages.success(request, text % {"count": count})
 
-    received = time_column("received_at", gettext_lazy("received"), ordering="received_at")
+    received = age_column("received_at", gettext_lazy("received"), ordering="received_at")
 
     @column(gettext_lazy("type"))
     def type_name(self, event: WebhookEvent) -> SafeString:
         return format_html("<bdi>{}</bdi>", event.type)
 
+    @column(gettext_lazy("who"))
+    def person(self, event: WebhookEvent) -> SafeString | str:
+        return event.subject.person  # type: ignore[attr-defined,no-any-return] # the list tells it
+
+    @column(gettext_lazy("check"))
+    def of_check(self, event: WebhookEvent) -> SafeString | str:
+        return event.subject.check  # type: ignore[attr-defined,no-any-return] # the list tells it
+
     @column(gettext_lazy("session or resource"))
-    def session(self, event: WebhookEvent) -> SafeString | str:
-        return (
-            format_html("<code>{}</code>", event.resource_id) if event.resource_id else display.DASH
-        )
+    def resource(self, event: WebhookEvent) -> SafeString | str:
+        return display.short_id(event.resource_id)
 
     @column(gettext_lazy("state"))
     def state(self, event: WebhookEvent) -> SafeString:

@@ -29,11 +29,9 @@ class RefreshRunAdmin(ReadOnlyAdmin):
         "fetched",
         "created",
         "updated",
-        "unchanged",
         "missing",
         "failed",
         "still_due",
-        "requests",
     ]
     list_filter = [
         filters.RunStateListFilter,

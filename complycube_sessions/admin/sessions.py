@@ -16,7 +16,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from complycube_sessions.admin import display, filters
-from complycube_sessions.admin.base import APP_LABEL, ReadOnlyAdmin, column, time_column
+from complycube_sessions.admin.base import APP_LABEL, ReadOnlyAdmin, age_column, column, time_column
 from complycube_sessions.admin.evidence import evidence_view, report_view
 from complycube_sessions.admin.export import export_view, xlsx_is_there
 from complycube_sessions.admin.freshness import freshness_line
@@ -44,7 +44,6 @@ QUEUE_COLUMNS: Final = (
     "reason",
     "workflow",
     "check_marks",
-    "created",
     "updated",
 )
 
@@ -188,9 +187,9 @@ class WorkflowSessionAdmin(ReadOnlyAdmin):
     def time_to_complete(self, session: WorkflowSession) -> str:
         return display.duration(display.between(session.created_at, session.completed_at))
 
-    updated = time_column("updated_at", gettext_lazy("updated"), ordering="updated_at")
+    updated = age_column("updated_at", gettext_lazy("updated"), ordering="updated_at")
 
-    fetched = time_column("fetched_at", gettext_lazy("fetched"), ordering="fetched_at")
+    fetched = age_column("fetched_at", gettext_lazy("fetched"), ordering="fetched_at")
 
     def page_context(self, request: HttpRequest, row: WorkflowSession) -> dict[str, Any]:
         return session_context(self, request, row)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, time
 from typing import Any
@@ -12,9 +12,10 @@ from django.contrib.admin.templatetags.admin_list import result_headers, result_
 from django.contrib.admin.utils import display_for_value
 from django.contrib.admin.views.main import ChangeList
 from django.core.exceptions import FieldDoesNotExist
-from django.utils.html import conditional_escape, escape
+from django.utils.html import conditional_escape, escape, format_html
 from django.utils.safestring import SafeString
 from django.utils.text import capfirst
+from django.utils.translation import gettext as _
 
 register = template.Library()
 
@@ -48,14 +49,26 @@ def complycube_result_list(cl: ChangeList) -> dict[str, Any]:
     """
     methods = [_method(cl, name) for name in cl.list_display]
     if cl.is_popup or cl.formset or None in methods:
-        return result_list(cl)
-    headers = list(result_headers(cl))
+        shown = result_list(cl)
+        return {**shown, "result_headers": _headers(cl, shown["result_headers"])}
+    headers = _headers(cl, result_headers(cl))
     columns = _columns(cl, methods, headers)
     return {
         "cl": cl,
         "result_headers": headers,
         "results": [Row([_cells(columns, row, _address(cl, row))]) for row in cl.result_list],
     }
+
+
+def _headers(cl: ChangeList, headers: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the headings; the box that takes all rows has no id by which a theme could hide it."""
+    box = format_html(
+        '<input type="checkbox" class="ccs-all" aria-label="{}">', _("Select all rows of this page")
+    )
+    return [
+        {**header, "text": box} if name == "action_checkbox" else header
+        for name, header in zip(cl.list_display, headers, strict=True)
+    ]
 
 
 def _method(cl: ChangeList, name: Any) -> Callable[[Any], Any] | None:

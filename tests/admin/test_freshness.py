@@ -32,7 +32,7 @@ def run(
 
 def line(client: Client) -> str:
     html: str = client.get(reverse(LIST)).content.decode()
-    return html[html.index('class="ccs-fresh') : html.index('id="changelist"')]
+    return html[html.index('class="ccs-fresh') : html.index('class="ccs-find"')]
 
 
 def test_line__fresh(viewer: Client) -> None:

@@ -1,4 +1,4 @@
-"""The table of a list, beside the one that Django makes of the same list."""
+"""The rows of a list, beside those that Django makes of the same list."""
 
 from __future__ import annotations
 
@@ -79,17 +79,19 @@ class NoLinksAdmin(HostAdmin):
     list_display_links = None  # type: ignore[assignment]
 
 
-def table(cl: ChangeList, tag: str) -> str:
-    """Return the table that a tag makes, without the space between its elements."""
+def rows(cl: ChangeList, tag: str) -> str:
+    """Return the rows that a tag makes, without the labels of a narrow screen and spaces between elements."""
     template = Template("{% load admin_list complycube_lists %}{% " + tag + " cl %}")
     html = template.render(Context({"cl": cl, "opts": cl.opts}))
-    return re.sub(r"\s+", " ", html).replace("> <", "><").replace(" >", ">")
+    _, _, body = html.partition("<tbody")
+    body = re.sub(r' data-label="[^"]*"', "", body.partition(">")[2].partition("</tbody>")[0])
+    return re.sub(r"\s+", " ", body).replace("> <", "><").replace(" >", ">")
 
 
 def assert_same(cl: ChangeList) -> None:
-    own, other = table(cl, "complycube_result_list"), table(cl, "result_list")
+    own, other = rows(cl, "complycube_result_list"), rows(cl, "result_list")
     assert own == other
-    assert own.count("<tr>") == (len(cl.result_list) + 1 if cl.result_list else 0)
+    assert own.count("<tr>") == len(cl.result_list)
 
 
 @pytest.mark.parametrize("address", LISTS)

@@ -236,7 +236,7 @@ def test_queue__first_reason(reviewer: Client, viewer: Client) -> None:
     ):
         html = client.get(f"{reverse(LIST)}?review=yes").content.decode()
         assert f"<bdi>Document Check</bdi>: <bdi>{reason}</bdi>" in html
-        assert 'class="field-reason">' in html
+        assert 'class="field-reason"' in html
     assert "field-reason" not in reviewer.get(reverse(LIST)).content.decode()
 
 

@@ -34,7 +34,7 @@ for (const area of document.querySelectorAll("[data-ccs-search]")) {
 }
 /* The box in the heading of a list takes all rows of the page; the rows of all pages are all of this one too. */
 const rows = [...document.querySelectorAll(".ccs-list .action-select")];
-const all = document.querySelector(".ccs-list #action-toggle");
+const all = document.querySelector(".ccs-list .ccs-all");
 const everywhere = document.querySelector(".ccs-list [name=select_across]");
 const selected = document.querySelector("[data-ccs-selected]");
 function tell() {
