@@ -90,6 +90,7 @@ class BoundedChangeList(ChangeList):
             # A field that was left empty asks for nothing.
             if not self.params.get(name, "").strip():
                 self.params.pop(name, None)
+                self.filter_params.pop(name, None)
         return found
 
     @property
