@@ -11,7 +11,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from complycube_sessions.admin import display
-from complycube_sessions.admin.base import ReadOnlyAdmin, allowed
+from complycube_sessions.admin.base import allowed
 from complycube_sessions.admin.paging import BoundedChangeList
 from complycube_sessions.models import RelatedCheck, WorkflowSession
 
@@ -63,7 +63,7 @@ class SubjectChangeList(BoundedChangeList):
     def _person(self, session_id: str, names: dict[str, str]) -> SafeString | str:
         if session_id not in names:
             return display.short_id(session_id)
-        page: ReadOnlyAdmin = self.model_admin
+        page: Any = self.model_admin
         return format_html(
             '<a href="{}" title="{}"><bdi class="ccs-who">{}</bdi></a>',
             page.url("change", session_id, model=WorkflowSession),
@@ -74,7 +74,7 @@ class SubjectChangeList(BoundedChangeList):
     def _check(self, check_id: str, check: RelatedCheck | None) -> SafeString | str:
         if check is None:
             return display.short_id(check_id)
-        page: ReadOnlyAdmin = self.model_admin
+        page: Any = self.model_admin
         return format_html(
             '<a href="{}" title="{}"><bdi>{}</bdi></a>',
             page.row_url(check),

@@ -49,7 +49,7 @@ def complycube_result_list(cl: ChangeList) -> dict[str, Any]:
     """
     methods = [_method(cl, name) for name in cl.list_display]
     if cl.is_popup or cl.formset or None in methods:
-        shown = result_list(cl)
+        shown: dict[str, Any] = result_list(cl)
         return {**shown, "result_headers": _headers(cl, shown["result_headers"])}
     headers = _headers(cl, result_headers(cl))
     columns = _columns(cl, methods, headers)

@@ -1,10 +1,10 @@
 from __future__ import annotations
 
-from django.conf import settings
 from django.contrib import admin
 from django.urls import include, path
 
 from complycube_sessions.admin import register
+from tests.themes import settings
 from tests.urls import urlpatterns as usual
 
 urlpatterns = [*usual]

@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
-from django.conf import settings
 from django.utils import timezone
 
 from complycube_sessions.models import RefreshRun, SessionChange, WebhookEvent
 from tests.admin.builders import make_check, make_session, make_staff
 from tests.browser.conftest import NARROW, WIDE, OpenPage, chromium, open_page
+from tests.themes import settings
 
 __all__ = ["chromium", "open_page"]
 
@@ -27,7 +27,6 @@ ADMIN: Final = "/admin/complycube_sessions/"
 PICTURES: Final = Path(
     os.environ.get("COMPLYCUBE_PICTURES", Path(__file__).parent.parent.parent / ".pictures")
 )
-THEME: Final[str] = settings.THEME
 SCREENED: Final = {
     "breakdown": {
         "summary": {"watchlist": {"sanctionsLists": "attention"}},
@@ -170,7 +169,7 @@ def test_visit__every_control(
 ) -> None:
     """Every control is visible, inside the screen, in a form if it needs one, and on top."""
     page = open_page(theme=colours, size=size, user=make_staff(superuser=True))
-    folder = PICTURES / THEME
+    folder = PICTURES / settings.THEME
     folder.mkdir(parents=True, exist_ok=True)
     found: dict[str, Any] = {}
     for name, address in pages.items():
