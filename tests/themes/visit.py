@@ -162,6 +162,27 @@ def pages(transactional_db: None) -> dict[str, str]:
     }
 
 
+def test_visit__search_filter_and_select(open_page: OpenPage, pages: dict[str, str]) -> None:
+    """What is typed finds, a filter with fields filters beside it, and rows can be chosen."""
+    from playwright.sync_api import expect
+
+    page = open_page(user=make_staff(superuser=True))
+    page.goto(ADMIN + pages["queue"])
+    rows = page.locator("#result_list tbody tr")
+    page.locator("#searchbar").fill("nandu 7")
+    page.keyboard.press("Enter")
+    expect(rows).to_have_count(1)
+    page.locator(".ccs-filters > summary").click()
+    page.locator("[name=created_to]").fill("2001-01-01")
+    page.locator(".ccs-filter button").last.click()
+    expect(rows).to_have_count(0)
+    assert "q=nandu+7" in page.url
+    page.goto(ADMIN + pages["list"])
+    page.locator(".ccs-all").check()
+    expect(page.locator(".ccs-rows .action-select:checked")).to_have_count(12)
+    expect(page.get_by_text("12 of 12 selected")).to_be_visible()
+
+
 @pytest.mark.parametrize("colours", ["light", "dark"])
 @pytest.mark.parametrize("size", [WIDE, NARROW], ids=["1280", "390"])
 def test_visit__every_control(
