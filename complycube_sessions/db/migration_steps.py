@@ -1,4 +1,4 @@
-"""What lets a migration be run again after it was killed in its middle."""
+"""Migrations that can be run again after they were killed half-way."""
 
 from __future__ import annotations
 
