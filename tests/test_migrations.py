@@ -222,6 +222,24 @@ def test_migrations__killed_after_each_statement(
         assert columns_and_indexes() == (whole if target else {})
 
 
+@pytest.mark.vendors("sqlite", "postgresql")
+@pytest.mark.django_db(transaction=True)
+def test_migrations__are_recorded_with_what_they_do(
+    migrated: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A kill before the record takes back all that was done, where schema statements can be taken back."""
+
+    def killed(*args: Any) -> None:
+        raise KilledError
+
+    migrate_to(None)
+    with monkeypatch.context() as patch:
+        patch.setattr(MigrationRecorder, "record_applied", killed)
+        with pytest.raises(KilledError):
+            migrate_to(names()[0])
+    assert tables() == set()
+
+
 @pytest.mark.vendors("mysql")
 @pytest.mark.django_db(transaction=True)
 def test_migrations__killed_before_they_are_recorded(migrated: None) -> None:
