@@ -243,7 +243,7 @@ def _lock_rows(account: Account, fetched: Sequence[FetchedSession], alias: str) 
     ids = sorted({f.session_id for f in fetched})
     new = sorted({f.session_id for f in fetched if f.payload is not None})
     # A write comes first: SQLite would refuse a transaction that reads and then finds others writing.
-    # It also shares the gate of the erasures: only a row that is not there yet could escape one.
+    # It also takes the shared lock of the account: only a row that is not there yet could escape an erasure.
     upsert(
         _placeholders(account, new, alias),
         unique=["id"],

@@ -165,7 +165,7 @@ def test_store_queries__constant(change: Change) -> None:
     counts = []
     warm = FakeAPI()
     warm.add_session(999)
-    store(warm, FETCHED_AT)  # the very first batch of an account makes its gate on MariaDB
+    store(warm, FETCHED_AT)  # the very first batch of an account makes its lock row on MariaDB
     for size in (20, 60):
         WorkflowSession.objects.all().delete()
         api = FakeAPI()
