@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
@@ -102,7 +102,7 @@ _when_read: Final = lazy(_write, str)
 
 def _breakdown(result: Any) -> Any:
     """Return the breakdown of a result, or what stands in its place."""
-    if not isinstance(result, Mapping):
+    if not isinstance(result, dict):
         return result
     breakdown = result.get("breakdown")
     return breakdown or {key: value for key, value in result.items() if key != "outcome"}
@@ -128,8 +128,8 @@ def _named(text: str | Promise, word: str) -> str:
 
 def _refusals(result: Any) -> Iterator[Reason]:
     """Yield why a person refused a document."""
-    told = result.get("rejectionReasons") if isinstance(result, Mapping) else None
-    if told is None and isinstance(result, Mapping) and isinstance(result.get("validation"), dict):
+    told = result.get("rejectionReasons") if isinstance(result, dict) else None
+    if told is None and isinstance(result, dict) and isinstance(result.get("validation"), dict):
         told = result["validation"].get("rejectionReasons")
     for word in told[:20] if isinstance(told, list) else ():
         if isinstance(word, str) and word:
@@ -228,9 +228,9 @@ def _unscreened(text: str | Promise, groups: list[str | Promise]) -> str:
 def _risk(result: Any) -> Iterator[Reason]:
     """Yield the level of risk that an email address or a phone number has."""
     breakdown = _breakdown(result)
-    group = breakdown.get("riskAnalysis") if isinstance(breakdown, Mapping) else None
+    group = breakdown.get("riskAnalysis") if isinstance(breakdown, dict) else None
     for place in (breakdown, group):
-        level = place.get("riskLevel") if isinstance(place, Mapping) else None
+        level = place.get("riskLevel") if isinstance(place, dict) else None
         if score_text(level):
             text = partial(_level, level)
             yield _reason(text, "attention", _RANKS["attention"], len(GRAVITY) + 1)
