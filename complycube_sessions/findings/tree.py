@@ -17,14 +17,25 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from complycube_sessions.findings.labels import label_of
-from complycube_sessions.findings.meanings import Meaning, Place, is_outcome, meaning
-from complycube_sessions.findings.values import likeness_text, score_text, structured_date
+from complycube_sessions.findings.meanings import (
+    Meaning,
+    Place,
+    is_outcome,
+    meaning,
+    unknown_outcome,
+)
+from complycube_sessions.findings.values import (
+    likeness_text,
+    score_text,
+    short_text,
+    structured_date,
+)
 
 VERDICT_KEYS: Final = frozenset({"outcome", "verdict", "decision"})
 MATCHES: Final = "matches"
 VALIDATION: Final = "validation"
 _SCORE: Final = re.compile(r"score|similarity|riskLevel|\w*Score")
-_WORD: Final = re.compile(r"[a-z][a-z_]{1,63}")
+_WORD: Final = re.compile(r"[A-Za-z][A-Za-z_]{1,63}")
 
 
 @dataclass(slots=True)
@@ -76,14 +87,19 @@ def verdict_of(key: str, value: Any, *, among_verdicts: bool) -> Meaning | None:
     Return what a value means as a verdict, or None for one that is none.
 
     Args:
-        key: Its key; ``outcome`` holds a verdict whatever the word.
+        key: Its key; ``outcome`` holds a verdict whatever it is.
         value: A value that is no branch.
         among_verdicts: Whether its neighbours are verdicts, so that an unknown word is one too.
     """
-    asked = among_verdicts or key in VERDICT_KEYS
-    if is_outcome(value) or (asked and isinstance(value, str) and _WORD.fullmatch(value)):
+    if is_outcome(value):
         return meaning(value, Place.ANALYSIS)
-    return meaning("", Place.ANALYSIS) if asked and value in (None, "") else None
+    asked = key in VERDICT_KEYS
+    if (asked or among_verdicts) and value in (None, "", [], {}):
+        return meaning("", Place.ANALYSIS)
+    is_word = among_verdicts and isinstance(value, str) and _WORD.fullmatch(value)
+    if asked or is_word:
+        return unknown_outcome(short_text(value, 60) or "?")
+    return None
 
 
 def match_meaning(match: Any) -> Meaning:
