@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -143,7 +144,7 @@ def _of_matches(
 ) -> Iterator[Reason]:
     """Yield the matches and lists of a screening, then the other findings."""
     flagged: list[str | Promise] = []
-    unscreened: list[str] = []
+    unscreened: list[Finding] = []
     for finding in findings:
         tone = finding.meaning.tone
         if tone == "unprocessed" and outcome == "clear":
@@ -153,16 +154,29 @@ def _of_matches(
         elif tone == "attention":
             flagged.append(label_of(finding.key, finding.path[-2]))
         else:
-            unscreened.append(finding.path[-2])
+            unscreened.append(finding)
     if matches.rows:
         yield from _told(matches, flagged, is_clear=outcome == "clear")
     elif flagged:
         yield _reason(partial(_on_lists, flagged), "attention", _UNDECIDED)
+    yield from _of_unscreened(check_type, unscreened)
+
+
+def _of_unscreened(check_type: str, findings: list[Finding]) -> Iterator[Reason]:
+    """Yield which lists were not screened, and apart from them those that are no part of the check."""
     beyond = _EXTENSIVE_ONLY if check_type == "standard_screening_check" else frozenset()
-    if missed := [label_of(group) for group in unscreened if group not in beyond]:
+    counts = Counter(finding.path[-2] for finding in findings)
+    missed: list[str | Promise] = []
+    outside: list[str | Promise] = []
+    for finding in findings:
+        group = finding.path[-2]
+        is_whole = counts[group] == len(finding.beside)
+        named = label_of(group) if is_whole else label_of(finding.key, group)
+        (outside if group in beyond else missed).append(named)
+    if missed:
         text = gettext_lazy("Not screened: %(lists)s")
         yield _reason(partial(_unscreened, text, missed), "unprocessed", _OTHER_RANK)
-    if outside := [label_of(group) for group in unscreened if group in beyond]:
+    if outside:
         text = gettext_lazy("Not part of this screening: %(lists)s")
         yield _reason(partial(_unscreened, text, outside), "none", _SETTLED)
 
@@ -221,8 +235,8 @@ def _on_lists(flagged: list[str | Promise]) -> str:
     return _("Possible matches: %(lists)s") % {"lists": listed(flagged)}
 
 
-def _unscreened(text: str | Promise, groups: list[str | Promise]) -> str:
-    return str(text) % {"lists": listed(groups)}
+def _unscreened(text: str | Promise, names: list[str | Promise]) -> str:
+    return str(text) % {"lists": listed(names)}
 
 
 def _risk(result: Any) -> Iterator[Reason]:

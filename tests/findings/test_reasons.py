@@ -305,13 +305,16 @@ def test_screening__lists_without_matches() -> None:
     found = screening(
         watchlist={"sanctionsLists": "attention", "terror": "attention"},
         adverseMedia={"regulatory": "not_processed", "socialLabour": "not_processed"},
+        otherLists={"taxCrime": "not_processed", "corruption": "clear"},
     )
     assert texts("standard_screening_check", "attention", found) == [
         "Possible matches: Sanctions lists, Terrorism",
-        "Not part of this screening: Adverse media",
+        "Not part of this screening: Adverse media, Tax crime",
     ]
     assert texts("standard_screening_check", "clear", screening()) == []
-    assert "Not screened: Adverse media" in texts("extensive_screening_check", "attention", found)
+    assert "Not screened: Adverse media, Tax crime" in texts(
+        "extensive_screening_check", "attention", found
+    )
 
 
 @pytest.mark.parametrize(
