@@ -146,7 +146,9 @@ class RelatedCheckAdmin(ReadOnlyAdmin):
             "session_url": self.session_url(request, row.session_id),
             "sensitive": sensitive,
             "has_result": bool(result),
-            "may_refresh": allowed(request, "refresh_workflowsession"),
+            # One that failed or still runs has no breakdown that a refresh could fetch.
+            "may_refresh": row.status == RelatedCheck.Status.COMPLETE
+            and self.has_refresh_permission(request),
             "breakdown": tree(breakdown or result, verdicts=True) if result else "",
             "raw": tree(row.raw, open_levels=1) if sensitive and row.raw else "",
             "fields": [

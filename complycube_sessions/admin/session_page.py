@@ -9,7 +9,7 @@ from typing import Any, Final
 from urllib.parse import quote
 
 from django.contrib.admin.views.main import SEARCH_VAR
-from django.http import HttpRequest
+from django.http import HttpRequest, QueryDict
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.text import capfirst
@@ -17,7 +17,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from complycube_sessions.admin import display
-from complycube_sessions.admin.base import ReadOnlyAdmin, allowed
+from complycube_sessions.admin.base import ReadOnlyAdmin, allowed, list_state, with_list_state
 from complycube_sessions.admin.check_reasons import (
     REASONS_SHOWN,
     reason_list,
@@ -25,6 +25,7 @@ from complycube_sessions.admin.check_reasons import (
     results_of,
 )
 from complycube_sessions.admin.evidence import evidence_line
+from complycube_sessions.admin.filters import YES
 from complycube_sessions.admin.session_list import LIST_FIELDS, outcome_with_flags, workflow_text
 from complycube_sessions.admin.tree import tree
 from complycube_sessions.conf import conf
@@ -133,11 +134,16 @@ def actions_context(
     """Return what the person may do next."""
     may_prove = page.has_evidence_permission(request)
     may_report = may_prove and page.has_sensitive_permission(request)
+
+    def action_url(name: str) -> str:
+        return with_list_state(request, page.url(name, row.pk))
+
     return {
         "portal_url": portal_url(row),
-        "refresh_url": page.url("refresh", row.pk) if page.has_refresh_permission(request) else "",
-        "evidence_url": page.url("evidence", row.pk) if may_prove else "",
-        "report_url": page.url("report", row.pk) if may_report else "",
+        "came_from_queue": QueryDict(list_state(request)).get("review") == YES,
+        "refresh_url": action_url("refresh") if page.has_refresh_permission(request) else "",
+        "evidence_url": action_url("evidence") if may_prove else "",
+        "report_url": action_url("report") if may_report else "",
         "evidence": evidence_line(row.pk) if may_prove else "",
         "history_url": page.url("history", row.pk),
     }

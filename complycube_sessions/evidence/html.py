@@ -99,7 +99,7 @@ def render_page(document: Mapping[str, Any], *, sha256: str, json_name: str) -> 
             if check.get("result")
         ],
         "without_result": sum(not check.get("result") for check in checks),
-        "tasks": trees.block(document.get("tasks")),
+        "tasks": trees.block(document.get("tasks"), verdicts=True),
         "answer": trees.block(document.get("answer_as_received")),
         "cut": trees.bounds.left_out,
     }
@@ -268,7 +268,7 @@ def _policies(document: Mapping[str, Any], trees: _Trees) -> list[dict[str, Any]
                 "marks": [mark(item.meaning) for item in found if item.meaning is not None],
                 "facts": [visible(fact) for item in found for fact in item.facts],
                 "notes": {item.meaning.note for item in found if item.meaning is not None} - {""},
-                "rest": [trees.block(item.rest) for item in found if item.rest],
+                "rest": [trees.block(item.rest, verdicts=True) for item in found if item.rest],
             }
         )
     return shown[:MAX_ROWS]

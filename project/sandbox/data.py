@@ -340,7 +340,7 @@ def _tasks(
         check = made.get(kind)
         task = {
             "id": _task_id(kind),
-            "name": kind.replace("_", " ").capitalize(),
+            "name": kind.replace("_", " ").capitalize().replace("Ssn", "SSN").replace("Eid", "eID"),
             "type": kind,
             "status": check["status"] if check else "pending",
         }
