@@ -161,9 +161,25 @@ class Settings:
         return cast("Callable[[str, dict[str, Any]], object] | None", scrubber)
 
     @property
+    def COMPLYCUBE_ALLOW_UPSTREAM_CHANGES(self) -> bool:
+        """Whether checks may be validated and sessions completed and cancelled at the vendor from here."""
+        return self._switch("COMPLYCUBE_ALLOW_UPSTREAM_CHANGES", "E070")
+
+    @property
+    def COMPLYCUBE_AUDIT_LOGS(self) -> bool:
+        """Whether the refresh of one session fetches the vendor's audit log of it as well."""
+        return self._switch("COMPLYCUBE_AUDIT_LOGS", "E071")
+
+    @property
     def hash_keys(self) -> Sequence[str | bytes]:
         """The keys of hashes that are kept: the one in use, then those that it replaced."""
         return [settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS]
+
+    def _switch(self, name: str, number: str) -> bool:
+        value = getattr(settings, name, False)
+        if fault := switch_fault(number, name, value):
+            raise ComplyCubeConfigurationError(f"{fault.message} {fault.hint}")
+        return cast("bool", value)
 
     def _function(self, name: str, find_fault: Callable[[object], Fault | None]) -> Any:
         value = getattr(settings, name, None)
@@ -369,6 +385,13 @@ def legal_hold_fault(value: object) -> Fault | None:
 def scrubber_fault(value: object) -> Fault | None:
     """Return what is wrong with a value of ``COMPLYCUBE_SCRUBBER``, or None."""
     return _function_fault("E043", "COMPLYCUBE_SCRUBBER", value)
+
+
+def switch_fault(number: str, name: str, value: object) -> Fault | None:
+    """Return what is wrong with the value of a setting that is on or off, or None."""
+    if isinstance(value, bool):
+        return None
+    return Fault(number, f"{name} is neither True nor False.", "Write True, or leave it out.")
 
 
 def _function_fault(number: str, name: str, value: object) -> Fault | None:

@@ -24,6 +24,7 @@ from complycube_sessions.conf import (
     retention_conflict,
     retention_fault,
     scrubber_fault,
+    switch_fault,
     webhook_processing_fault,
 )
 from complycube_sessions.exceptions import ComplyCubeConfigurationError
@@ -152,6 +153,13 @@ def _other_faults() -> list[Fault]:
         ("COMPLYCUBE_MINIMUM_RETENTION", minimum_retention_fault(0)),
         ("COMPLYCUBE_LEGAL_HOLD", legal_hold_fault(0)),
         ("COMPLYCUBE_SCRUBBER", scrubber_fault(0)),
+        *(
+            (name, switch_fault(number, name, None))
+            for name, number in (
+                ("COMPLYCUBE_ALLOW_UPSTREAM_CHANGES", "E070"),
+                ("COMPLYCUBE_AUDIT_LOGS", "E071"),
+            )
+        ),
     ):
         try:
             getattr(conf, name)

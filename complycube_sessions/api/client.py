@@ -183,6 +183,48 @@ class ComplyCubeClient(HTTPClient):
             parse=lambda data, at: _report_url(data),
         )
 
+    def validate_check(
+        self, check_id: str, outcome: str, *, match_id: str = "", comment: str = ""
+    ) -> None:
+        """
+        Give a check, or one match of a screening, the outcome that a person decided on; sent once.
+
+        Args:
+            check_id: The check.
+            outcome: ``confirmed``, ``rejected`` or ``attention``.
+            match_id: Which match, for a screening.
+            comment: Up to 4,000 characters, for the vendor's record.
+
+        Source:
+            API reference, "Validate check outcome".
+        """
+        body = {"outcome": outcome, "matchId": match_id, "comment": comment}
+        self.post(
+            f"/checks/{quote(validate_id(check_id), safe='')}/validate",
+            subject=f"validation of {check_id}",
+            body={name: value for name, value in body.items() if value},
+        )
+
+    def complete_session(self, session_id: str) -> None:
+        """
+        Tell the vendor that the client is done, which starts the checks of a session; sent once.
+
+        Source:
+            API reference, "Complete a workflow session".
+        """
+        path = f"/workflowSessions/{quote(validate_id(session_id), safe='')}/complete"
+        self.post(path, subject=f"completion of {session_id}", body={})
+
+    def cancel_session(self, session_id: str) -> None:
+        """
+        Cancel a session, which the vendor allows only while it is ``started``; sent once.
+
+        Source:
+            API reference, "Cancel a workflow session".
+        """
+        path = f"/workflowSessions/{quote(validate_id(session_id), safe='')}/cancel"
+        self.post(path, subject=f"cancellation of {session_id}", body={})
+
     def _scrubbed(self, kind: str, data: Any, subject: str) -> Any:
         return scrubbed(self._scrubber, kind, data, subject=subject)
 
