@@ -16,6 +16,7 @@ from complycube_sessions.admin import display, filters
 from complycube_sessions.admin.base import ReadOnlyAdmin, allowed, column, time_column
 from complycube_sessions.admin.paging import BoundedChangeList
 from complycube_sessions.admin.tree import tree
+from complycube_sessions.admin.upstream import check_actions
 from complycube_sessions.models import RelatedCheck
 
 SESSIONS_SHOWN: Final = 50
@@ -141,6 +142,7 @@ class RelatedCheckAdmin(ReadOnlyAdmin):
             "who": (may_open and row.session.entity_name) or row.session_id,
             "session_url": self.session_url(request, row.session_id),
             "sensitive": sensitive,
+            "upstream_actions": check_actions(self, request, row),
             "has_result": bool(result),
             "may_refresh": allowed(request, "refresh_workflowsession"),
             "breakdown": tree(breakdown or result, verdicts=True) if result else "",

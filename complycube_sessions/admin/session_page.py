@@ -17,9 +17,11 @@ from django.utils.translation import gettext_lazy
 
 from complycube_sessions.admin import display, policies
 from complycube_sessions.admin.base import ReadOnlyAdmin, allowed
+from complycube_sessions.admin.decisions import decision_points
 from complycube_sessions.admin.evidence import evidence_line
 from complycube_sessions.admin.session_list import LIST_FIELDS, outcome_with_flags, workflow_text
 from complycube_sessions.admin.tree import tree
+from complycube_sessions.admin.upstream import session_actions
 from complycube_sessions.conf import conf
 from complycube_sessions.models import PendingRefresh, SessionChange, WorkflowSession
 from complycube_sessions.wording import beside
@@ -105,6 +107,7 @@ def session_context(
         "raw": tree(row.raw, open_levels=1) if sensitive else None,
         "sensitive": sensitive,
         "portal_url": portal_url(row),
+        "upstream_actions": session_actions(page, request, row, checks),
         "refresh_url": page.url("refresh", row.pk) if page.has_refresh_permission(request) else "",
         "evidence_url": page.url("evidence", row.pk) if may_prove else "",
         "report_url": page.url("report", row.pk) if may_prove and sensitive else "",
@@ -228,6 +231,7 @@ def timeline(
                 '{} <bdi>{}</bdi> <span class="ccs-quiet">{}</span>', _("Task"), task.title, key
             )
             points.append((when, text, "task"))
+    points += decision_points(session)
     points += [
         (change.changed_at or change.observed_at, change_text(change), "change")
         for change in changes

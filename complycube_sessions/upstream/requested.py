@@ -111,9 +111,17 @@ def check_shows(change: RequestedChange, before: CheckState, now: CheckState) ->
 
 def verdict(result: Any, match_id: str) -> str | None:
     """Return what was decided on a match of a screening, or None where the result has no such match."""
-    breakdown = result.get("breakdown") if isinstance(result, Mapping) else None
-    matches = breakdown.get("matches") if isinstance(breakdown, Mapping) else None
-    for match in matches if isinstance(matches, list) else ():
-        if isinstance(match, Mapping) and match.get("id") == match_id:
+    for match in matches_of(result):
+        if match["id"] == match_id:
             return str(match.get("validation") or "")
     return None
+
+
+def matches_of(result: Any) -> list[dict[str, Any]]:
+    """Return the matches of a screening's result that have an id, in their order; any result is read."""
+    breakdown = result.get("breakdown") if isinstance(result, Mapping) else None
+    matches = breakdown.get("matches") if isinstance(breakdown, Mapping) else None
+    if not isinstance(matches, list):
+        return []
+    found = [match for match in matches if isinstance(match, dict)]
+    return [match for match in found if isinstance(match.get("id"), str) and match["id"]]
