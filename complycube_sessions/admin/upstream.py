@@ -25,9 +25,9 @@ from django.http import (
     QueryDict,
 )
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
 
 from complycube_sessions.admin import display
+from complycube_sessions.admin import upstream_words as words
 from complycube_sessions.admin.actions import after_action, log, stored_session
 from complycube_sessions.admin.base import (
     DATABASE_FAULTS,
@@ -45,14 +45,7 @@ from complycube_sessions.db.connections import (
     write_alias,
 )
 from complycube_sessions.exceptions import (
-    ComplyCubeAPIError,
-    ComplyCubeAuthenticationError,
-    ComplyCubeError,
     ComplyCubeLostAnswerError,
-    ComplyCubeNotFoundError,
-    ComplyCubePaymentError,
-    ComplyCubePermissionError,
-    ComplyCubeRateLimitError,
 )
 from complycube_sessions.models import RelatedCheck, UpstreamChange, WorkflowSession
 from complycube_sessions.services import cancel_session, complete_session, validate_check
@@ -64,73 +57,6 @@ Status = WorkflowSession.Status
 MATCHES_SHOWN: Final = 50
 CHECKS_SHOWN: Final = 10
 NAME_SHOWN: Final = 80
-
-_TITLES: Final = {
-    Action.VALIDATE: gettext_lazy("Decide on a check at ComplyCube"),
-    Action.COMPLETE: gettext_lazy("Complete the session at ComplyCube"),
-    Action.CANCEL: gettext_lazy("Cancel the session at ComplyCube"),
-}
-_BUTTONS: Final = {
-    Action.VALIDATE: gettext_lazy("Send the decision"),
-    Action.COMPLETE: gettext_lazy("Complete the session"),
-    Action.CANCEL: gettext_lazy("Cancel the session"),
-}
-_CONSEQUENCES: Final = {
-    Action.VALIDATE: gettext_lazy(
-        "ComplyCube is told the decision. The outcome of the check follows from it, and that of the session "
-        "may."
-    ),
-    Action.COMPLETE: gettext_lazy(
-        "ComplyCube is told that the person is done. It starts the checks of the workflow, which may cost "
-        "money. This cannot be undone."
-    ),
-    Action.CANCEL: gettext_lazy(
-        "ComplyCube cancels the session: the person cannot go on with it. This cannot be undone."
-    ),
-}
-_OUTCOMES: Final = (
-    ("confirmed", gettext_lazy("Confirmed: the check is good: it becomes clear")),
-    ("rejected", gettext_lazy("Rejected: the check is not good: it becomes rejected")),
-    ("attention", gettext_lazy("Attention: undecided, it needs attention")),
-)
-_MATCH_OUTCOMES: Final = (
-    (
-        "rejected",
-        gettext_lazy(
-            "Rejected: somebody else, a false positive. The check becomes clear once every match is "
-            "rejected"
-        ),
-    ),
-    (
-        "confirmed",
-        gettext_lazy("Confirmed: it is this person. The check becomes “Match confirmed”"),
-    ),
-    ("attention", gettext_lazy("Attention: undecided. The check stays in need of attention")),
-)
-_REFUSALS: Final[tuple[tuple[type[ComplyCubeAPIError], Any], ...]] = (
-    (
-        ComplyCubeAuthenticationError,
-        gettext_lazy("ComplyCube rejects the API key (401). Nothing was changed."),
-    ),
-    (
-        ComplyCubePaymentError,
-        gettext_lazy("ComplyCube requires payment first (402). Nothing was changed."),
-    ),
-    (
-        ComplyCubePermissionError,
-        gettext_lazy("The API key may not change this (403). Nothing was changed."),
-    ),
-    (
-        ComplyCubeNotFoundError,
-        gettext_lazy("ComplyCube does not know what was to be changed (404). Nothing was changed."),
-    ),
-    (
-        ComplyCubeRateLimitError,
-        gettext_lazy(
-            "ComplyCube accepts no more requests at the moment (429). Nothing was changed. Try again later."
-        ),
-    ),
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +100,7 @@ class DecisionForm(forms.Form):
         if asked.action == Action.VALIDATE:
             self.fields["outcome"] = forms.ChoiceField(
                 label=_("Decision"),
-                choices=_MATCH_OUTCOMES if asked.match else _OUTCOMES,
+                choices=words.MATCH_OUTCOMES if asked.match else words.OUTCOMES,
                 widget=forms.RadioSelect,
             )
             self.fields["comment"] = forms.CharField(
@@ -211,7 +137,7 @@ def session_actions(
         return []
     if session.status == Status.STARTED:
         return [
-            Button(_url(page, session, action), _TITLES[action])
+            Button(_url(page, session, action), words.TITLES[action])
             for action in (Action.COMPLETE, Action.CANCEL)
         ]
     return [
@@ -228,7 +154,9 @@ def check_actions(page: ReadOnlyAdmin, request: HttpRequest, check: RelatedCheck
     if not _is_decidable(check):
         return []
     if check.type not in SCREENINGS:
-        return [Button(_url(page, check.session, Action.VALIDATE, check), _TITLES[Action.VALIDATE])]
+        return [
+            Button(_url(page, check.session, Action.VALIDATE, check), words.TITLES[Action.VALIDATE])
+        ]
     if not page.has_sensitive_permission(request):
         return []
     return [
@@ -299,12 +227,12 @@ def _confirmation(
 ) -> HttpResponse:
     check = asked.check
     context = {
-        "title": _TITLES[asked.action],
-        "crumb": _TITLES[asked.action],
+        "title": words.TITLES[asked.action],
+        "crumb": words.TITLES[asked.action],
         "asked": asked,
         "form": form,
-        "consequence": _CONSEQUENCES[asked.action],
-        "button": _BUTTONS[asked.action],
+        "consequence": words.CONSEQUENCES[asked.action],
+        "button": words.BUTTONS[asked.action],
         "label": display.check_type_label(check.type) if check else "",
         "look": display.check_appearance(check) if check else None,
         "outcome": display.outcome_appearance(asked.session.outcome, asked.session.status),
@@ -325,7 +253,7 @@ def _change(request: HttpRequest, asked: Asked, given: dict[str, Any]) -> None:
     except DATABASE_FAULTS:
         raise
     except ERRORS as error:
-        messages.error(request, refusal(error))
+        messages.error(request, words.refusal(error))
         state = "not known whether done" if _is_unknown(error) else "not done"
         log(request, f"{what}: {state} ({type(error).__name__}).", session=session)
         return
@@ -371,34 +299,6 @@ def _tell_done(request: HttpRequest, result: ChangeResult) -> None:
         messages.warning(request, text % {"reason": reason(result.refresh_error)})
 
 
-def refusal(error: Exception) -> str:
-    """Return what it means to a person that a change was not done, or is not known to be."""
-    if isinstance(error, ComplyCubeLostAnswerError):
-        if error.is_done is None:
-            return _(
-                "ComplyCube's answer was lost. It cannot be told whether the change was done, and it was not "
-                "sent again. Look at it in the ComplyCube portal before you decide again."
-            )
-        return _(
-            "ComplyCube's answer was lost. What is found there does not show the change, and it was not "
-            "sent again. Refresh the session in a minute before you decide again."
-        )
-    for kind, text in _REFUSALS:
-        if isinstance(error, kind):
-            return str(text)
-    if isinstance(error, ComplyCubeAPIError):
-        text = _(
-            "ComplyCube refused the change (%(status)s). Nothing was changed. The session was fetched again: "
-            "look at its state."
-        )
-        return text % {"status": error.status_code}
-    known = reason(error, unknown="")
-    if known or not isinstance(error, ComplyCubeError):
-        return known or reason(error)
-    # Of a rule of this site: it names ids alone.
-    return _("Nothing was changed: %(reason)s") % {"reason": error}
-
-
 def _is_unknown(error: Exception) -> bool:
     return isinstance(error, ComplyCubeLostAnswerError) and error.is_done is None
 
@@ -424,7 +324,7 @@ def _check_button(
         return None
     if check.type not in SCREENINGS:
         url = _url(page, session, Action.VALIDATE, check)
-        return Button(url, _TITLES[Action.VALIDATE], entry["label"])
+        return Button(url, words.TITLES[Action.VALIDATE], entry["label"])
     # The matches are on the page of the check.
     url = entry["url"]
     return Button(url, _("Decide on the matches"), entry["label"]) if url else None
