@@ -10,44 +10,68 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from complycube_sessions.admin.display import folded
+from complycube_sessions.admin.tree import tree
 from complycube_sessions.models import UpstreamChange, WorkflowSession
+from complycube_sessions.models.audit import Decision, decisions_of
 
-CHANGES_SHOWN: Final = 100
+DECISIONS_SHOWN: Final = 100
 
 Point = tuple[datetime | None, SafeString | str, str]
 
-_DONE: Final = {
+_WORDS: Final[dict[str, Any]] = {
     UpstreamChange.State.SENT: gettext_lazy("sent; what became of it is not known"),
     UpstreamChange.State.DONE: gettext_lazy("done"),
     UpstreamChange.State.NOT_DONE: gettext_lazy("not done"),
     UpstreamChange.State.UNKNOWN: gettext_lazy("answer lost; not known whether done"),
-}
-_WHAT: Final = {
     UpstreamChange.Action.VALIDATE: gettext_lazy("Decision sent to ComplyCube"),
     UpstreamChange.Action.COMPLETE: gettext_lazy("Completion asked of ComplyCube"),
     UpstreamChange.Action.CANCEL: gettext_lazy("Cancellation asked of ComplyCube"),
 }
 
 
-def decision_points(session: WorkflowSession) -> list[Point]:
-    """Return what was decided about a session, by whom, as points of its timeline."""
-    return _changes(session)
+def decision_points(session: WorkflowSession, *, sensitive: bool) -> list[Point]:
+    """
+    Return what was decided about a session, by whom, as points of its timeline.
+
+    Args:
+        session: The session.
+        sensitive: Whether to show what differs: it may hold what was found about the person.
+    """
+    decisions = decisions_of(session, with_diff=sensitive, limit=DECISIONS_SHOWN)
+    return [
+        (one.at, _entry_text(one), "vendor")
+        if one.is_vendors
+        else (one.at, _change_text(one), "change")
+        for one in decisions
+    ]
 
 
-def _changes(session: WorkflowSession) -> list[Point]:
-    rows = session.upstream_changes.order_by("-pk")[:CHANGES_SHOWN]
-    return [(row.requested_at, _change_text(row), "change") for row in rows]
+def _entry_text(entry: Decision) -> SafeString:
+    who = _("by team member %(id)s") % {"id": entry.by} if entry.by else _("by the API")
+    about = entry.about if entry.detail == "check" else ""
+    text = format_html(
+        '{} <bdi>{}</bdi> <code>{}</code> <span class="ccs-quiet">{}</span>',
+        _("At ComplyCube"),
+        folded(entry.word or entry.action),
+        about,
+        who,
+    )
+    if not entry.diff:
+        return text
+    return format_html(
+        "{}<details><summary>{}</summary>{}</details>", text, _("What changed"), tree(entry.diff)
+    )
 
 
-def _change_text(row: UpstreamChange) -> SafeString:
-    labels: dict[Any, Any] = {**_WHAT, **_DONE}
-    about = " · ".join(filter(None, (row.check_id, row.match_id, row.outcome)))
+def _change_text(change: Decision) -> SafeString:
+    about = " · ".join(filter(None, (change.about, change.key, change.word)))
     return format_html(
         '{} <code>{}</code> <span class="ccs-quiet">{} · {}</span>',
-        labels.get(row.action, row.action),
+        _WORDS.get(change.action, change.action),
         about,
-        labels.get(row.state, row.state),
-        _actor(row.actor),
+        _WORDS.get(change.detail, change.detail),
+        _actor(change.by),
     )
 
 

@@ -17,7 +17,7 @@ from django.utils.translation import gettext_lazy
 
 from complycube_sessions.admin import display, policies
 from complycube_sessions.admin.base import ReadOnlyAdmin, allowed
-from complycube_sessions.admin.decisions import decision_points
+from complycube_sessions.admin.decisions import Point, decision_points
 from complycube_sessions.admin.evidence import evidence_line
 from complycube_sessions.admin.session_list import LIST_FIELDS, outcome_with_flags, workflow_text
 from complycube_sessions.admin.tree import tree
@@ -96,7 +96,9 @@ def session_context(
         "checks": checks,
         "open_checks": [check for check in checks if not check["look"].is_clear],
         "policies": policies.policies(row.compliance_policies, row.policy_assurance),
-        "timeline": timeline(row, checks, tasks, changes),
+        "timeline": timeline(
+            row, checks, tasks, changes, decision_points(row, sensitive=sensitive)
+        ),
         "tasks": tasks,
         "others": others[:OTHER_SESSIONS_SHOWN],
         "more_others": len(others) > OTHER_SESSIONS_SHOWN,
@@ -212,6 +214,7 @@ def timeline(
     checks: list[dict[str, Any]],
     tasks: list[policies.Item],
     changes: list[SessionChange],
+    decisions: list[Point],
 ) -> list[Event]:
     """Return what happened, oldest first, each with the time since the event before it."""
     points: list[tuple[datetime | None, SafeString | str, str]] = [
@@ -231,7 +234,7 @@ def timeline(
                 '{} <bdi>{}</bdi> <span class="ccs-quiet">{}</span>', _("Task"), task.title, key
             )
             points.append((when, text, "task"))
-    points += decision_points(session)
+    points += decisions
     points += [
         (change.changed_at or change.observed_at, change_text(change), "change")
         for change in changes

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 from urllib.parse import quote, urlencode
 
+from complycube_sessions.api.audit_logs import AuditPayload, parse_audit_page
 from complycube_sessions.api.http import FAULTS_OF_A_MOMENT, HTTPClient
 from complycube_sessions.api.http import LONGEST_BACKOFF_SECONDS as LONGEST_BACKOFF_SECONDS
 from complycube_sessions.api.http import Answer as Answer
@@ -28,7 +29,7 @@ from complycube_sessions.api.payloads import (
     validate_id,
 )
 from complycube_sessions.api.report import ReportUrl
-from complycube_sessions.api.scrubbing import CHECK, SESSION, scrubbed
+from complycube_sessions.api.scrubbing import AUDIT_ENTRY, CHECK, SESSION, scrubbed
 from complycube_sessions.api.throttle import Throttle
 from complycube_sessions.conf import Account, conf
 from complycube_sessions.exceptions import ComplyCubePayloadError, ComplyCubeScrubberError
@@ -161,6 +162,33 @@ class ComplyCubeClient(HTTPClient):
                 extra={"account": self._account.name},
             )
         return answer
+
+    def list_audit_logs(
+        self, *, page: int, resource_type: str, resource_id: str
+    ) -> Answer[ListPage[AuditPayload]]:
+        """
+        Fetch one page of up to 1,000 entries of the audit log of one resource, newest first.
+
+        Args:
+            page: 1 for the first page.
+            resource_type: ``workflowSession`` or ``check``.
+            resource_id: Its id.
+
+        Source:
+            API reference, "Audit logs".
+        """
+        filters = {"resourceType": resource_type, "resourceId": validate_id(resource_id)}
+        return self.get(
+            _list_path("/auditLogs", page, filters),
+            subject=f"audit log of {resource_id}",
+            parse=lambda data, at: parse_audit_page(
+                data,
+                resource_type=resource_type,
+                resource_id=resource_id,
+                answered_at=at,
+                scrub=lambda item, entry_id: self._scrubbed(AUDIT_ENTRY, item, entry_id),
+            ),
+        )
 
     def get_session_report_url(self, session_id: str) -> Answer[ReportUrl]:
         """

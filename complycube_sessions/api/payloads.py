@@ -115,7 +115,7 @@ class SessionSummary:
     updated_at: datetime | None
 
 
-Item = TypeVar("Item", SessionSummary, CheckPayload)
+Item = TypeVar("Item")
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,10 +223,10 @@ def parse_session_page(
             updated_at=known_time(raw.get("updatedAt"), clock),
         )
 
-    items, unreadable = _items(data)
+    items, unreadable = readable_items(data)
     return ListPage(
         tuple(summary(clean_json(raw), item_id) for item_id, raw in items),
-        **_envelope(data),
+        **envelope(data),
         unreadable=unreadable,
     )
 
@@ -253,7 +253,7 @@ def parse_check_page(
         API reference, "List checks".
     """
     clock = vendor_clock(answered_at)
-    items, unreadable = _items(data)
+    items, unreadable = readable_items(data)
     checks: list[CheckPayload] = []
     for check_id, item in items:
         scrubbed = scrub(item, check_id)
@@ -262,7 +262,7 @@ def parse_check_page(
         if scrubbed is None:
             check = replace(check, document_id="", monitored=None, raw={})
         checks.append(check)
-    return ListPage(tuple(checks), **_envelope(data), unreadable=unreadable)
+    return ListPage(tuple(checks), **envelope(data), unreadable=unreadable)
 
 
 def _own_object(data: Any, asked_id: str, kind: str) -> dict[str, Any]:
@@ -276,7 +276,7 @@ def _own_object(data: Any, asked_id: str, kind: str) -> dict[str, Any]:
     return dict(clean_json(data))
 
 
-def _items(data: Any) -> tuple[list[tuple[str, dict[str, Any]]], dict[str, str]]:
+def readable_items(data: Any) -> tuple[list[tuple[str, dict[str, Any]]], dict[str, str]]:
     """Return the readable items by id, and a reason for each that is not."""
     found = data.get("items") if isinstance(data, dict) else None
     readable: list[tuple[str, dict[str, Any]]] = []
@@ -315,7 +315,7 @@ def _distinct(name: str, others: Collection[str]) -> str:
     return next(found for found in names if found not in others)
 
 
-def _envelope(data: Any) -> dict[Literal["page", "pages", "total_items"], int]:
+def envelope(data: Any) -> dict[Literal["page", "pages", "total_items"], int]:
     if not isinstance(data, dict):
         raise ComplyCubePayloadError(f"The list is {_kind(data)}, not an object with items.")
     items = data.get("items")

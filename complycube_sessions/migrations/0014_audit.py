@@ -28,7 +28,7 @@ class Migration(RepeatableMigration):
                 ('match_id', complycube_sessions.db.fields.ExactCharField(blank=True, default='', max_length=128, verbose_name='match id')),
                 ('outcome', complycube_sessions.db.fields.ExactCharField(blank=True, default='', max_length=64, verbose_name='outcome')),
                 ('state', complycube_sessions.db.fields.ExactCharField(default='sent', max_length=64, verbose_name='state')),
-                ('actor', models.CharField(max_length=255, verbose_name='actor')),
+                ('actor', complycube_sessions.db.fields.ExactCharField(max_length=255, verbose_name='actor')),
                 ('requested_at', models.DateTimeField(default=django.utils.timezone.now, verbose_name='requested')),
                 ('session', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='upstream_changes', to='complycube_sessions.workflowsession')),
             ],

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
 from django.db import models
+from django.db.models import CharField, Exists, F, JSONField, OuterRef, Q, QuerySet, Value
+from django.db.models.functions import Cast, Coalesce
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
@@ -71,7 +77,7 @@ class UpstreamChange(models.Model):
     outcome = ExactCharField(_("outcome"), max_length=WORD_LENGTH, blank=True, default="")
     state = ExactCharField(_("state"), max_length=WORD_LENGTH, default=State.SENT)
     # ``user:`` and the id of an account of the project, or ``project``.
-    actor = models.CharField(_("actor"), max_length=NAME_LENGTH)
+    actor = ExactCharField(_("actor"), max_length=NAME_LENGTH)
     requested_at = models.DateTimeField(_("requested"), default=timezone.now)
 
     class Meta:
@@ -81,3 +87,72 @@ class UpstreamChange(models.Model):
 
     def __str__(self) -> str:
         return f"{self.session_id} {self.action}"
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """
+    An entry of the vendor's log, or a change that was asked for from here.
+
+    ``by`` is the team member or the actor, ``about`` the check or the resource. Of an entry, ``word`` is its
+    trigger, ``detail`` its resource type and ``key`` its id; of a change they are the outcome that was decided
+    on, the state and the match. ``diff`` is None where it was not asked for.
+    """
+
+    is_vendors: bool
+    at: datetime
+    action: str
+    about: str
+    word: str
+    detail: str
+    key: str
+    by: str
+    diff: Any
+
+
+def decisions_of(session: WorkflowSession, *, with_diff: bool, limit: int) -> list[Decision]:
+    """
+    Return what was decided about a session, newest first, in one query.
+
+    Args:
+        session: The session.
+        with_diff: Whether to read what the entries of the log changed, which may be large.
+        limit: At most so many.
+    """
+    nothing = Cast(Value(None), JSONField())
+    changes = _columns(
+        session.upstream_changes.all(),
+        at=F("requested_at"),
+        about=F("check_id"),
+        word=F("outcome"),
+        detail=F("state"),
+        key=F("match_id"),
+        by=F("actor"),
+        told=nothing,
+    )
+    entries = _columns(
+        session.audit_entries.all(),
+        at=Coalesce("created_at", "fetched_at"),
+        about=F("resource_id"),
+        word=F("trigger"),
+        detail=F("resource_type"),
+        key=F("entry_id"),
+        by=F("member_id"),
+        told=F("diff") if with_diff else nothing,
+    )
+    rows = changes.union(entries, all=True).order_by("-at", "-key")[:limit]
+    return [Decision(kind == AuditEntry.__name__, *values) for kind, *values in rows]
+
+
+def has_decisions() -> Q:
+    """Return what tells of a row of a query of sessions whether ``decisions_of`` would find anything."""
+    changes = UpstreamChange.objects.filter(session=OuterRef("pk"))
+    return Exists(changes) | Exists(AuditEntry.objects.filter(session=OuterRef("pk")))
+
+
+def _columns(rows: QuerySet[Any], **columns: Any) -> QuerySet[Any, tuple[Any, ...]]:
+    kind = Value(rows.model.__name__, CharField())
+    named = rows.order_by().annotate(kind=kind, **columns)
+    names = ("kind", "at", "action", "about", "word", "detail", "key", "by", "told")
+    found: QuerySet[Any, tuple[Any, ...]] = named.values_list(*names)
+    return found

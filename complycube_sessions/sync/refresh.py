@@ -38,6 +38,7 @@ from complycube_sessions.models import RefreshRun, WorkflowSession
 from complycube_sessions.privacy import tombstones
 from complycube_sessions.statistics.by_day import store_day_statistics
 from complycube_sessions.sync.account_run import AccountRun, Progress, RunEnd
+from complycube_sessions.sync.audit import OnError, refresh_audit_log
 from complycube_sessions.sync.errors import RAISED_ERRORS, explain_end
 from complycube_sessions.sync.fetch import fetch_session_with_all_results
 from complycube_sessions.sync.lease import LeaseLostError
@@ -54,9 +55,12 @@ def refresh_session(
     account: str = "default",
     source: str = "refresh",
     patience: Patience | None = None,
+    on_audit_error: OnError | None = None,
 ) -> WorkflowSession:
     """
     Fetch one session with all of its checks, store it and return the stored row.
+
+    With ``COMPLYCUBE_AUDIT_LOGS`` on, the vendor's audit log of it is fetched after that.
 
     Call it outside of a transaction: it sends requests, then stores in a transaction of its own.
 
@@ -66,6 +70,7 @@ def refresh_session(
         source: ``refresh``, ``webhook`` or ``admin``; it stands in the history.
         patience: How long to wait for others' requests, where somebody waits for a page; without end by
             default.
+        on_audit_error: Called where the audit log could not be fetched, which costs the session nothing.
 
     Raises:
         ComplyCubeInvalidIdError: The id cannot be one; nothing was sent.
@@ -78,7 +83,7 @@ def refresh_session(
         ComplyCubeConfigurationError: The account's settings are missing or wrong.
 
     Source:
-        API reference, "Get a workflow session" and "Get a check".
+        API reference, "Get a workflow session", "Get a check" and "Audit logs".
     """
     found = get_account(account)
     validate_id(session_id)
@@ -103,6 +108,8 @@ def refresh_session(
         raise ComplyCubeErasedError(tombstones.reason(session_id))
     if session_id in stored.failed:
         raise ComplyCubeStorageError(stored.failed[session_id])
+    if conf.COMPLYCUBE_AUDIT_LOGS:
+        refresh_audit_log(found, session_id, patience=patience, on_error=on_audit_error)
     if result.check_errors:
         check_id, reason = next(iter(result.check_errors.items()))
         raise ComplyCubeError(

@@ -13,10 +13,16 @@ from django.contrib.auth.models import User
 from django.http import HttpResponse
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 from pytest_django import Settings
 
 from complycube_sessions.exceptions import ComplyCubeError
-from complycube_sessions.models import RelatedCheck, UpstreamChange, WorkflowSession
+from complycube_sessions.models import (
+    AuditEntry,
+    RelatedCheck,
+    UpstreamChange,
+    WorkflowSession,
+)
 from complycube_sessions.services import refresh_session
 from complycube_sessions.upstream import guards
 from tests.admin.conftest import SENSITIVE, VIEWS, SignIn
@@ -319,3 +325,41 @@ def test_session__that_is_not_there(lead: Client) -> None:
     response = lead.get(f"{url}?action=cancel", follow=True)
     assert told(response) == ["There is no session “nobody”."]
     assert lead.delete(url).status_code == 405
+
+
+def test_timeline__audit_log(reviewer: Client, viewer: Client, api: FakeAPI, review: str) -> None:
+    """The vendor's log is in the timeline; what differs only for who may see results, escaped."""
+    check = checks_of(api, review)[0]
+    AuditEntry.objects.create(
+        session_id=review,
+        entry_id="a1",
+        resource_type="check",
+        resource_id=check,
+        member_id="member1",
+        trigger="validateCheck",
+        action="update",
+        diff=[{"path": ["name"], "new": "<script>alert(2)</script>"}],
+        fetched_at=timezone.now(),
+    )
+    text = reviewer.get(page_of(review)).content.decode()
+    assert "by team member member1" in text
+    assert "validateCheck" in text
+    assert "&lt;script&gt;alert(2)" in text
+    assert "<script>alert" not in text
+    text = viewer.get(page_of(review)).content.decode()
+    assert "by team member member1" in text
+    assert "alert(2)" not in text
+
+
+def test_refresh__tells_that_the_audit_log_failed(
+    sign_in: SignIn, api: FakeAPI, review: str, settings: Settings
+) -> None:
+    """The session is up to date, and why its log is not is said as well."""
+    settings.COMPLYCUBE_AUDIT_LOGS = True
+    api.fail("/auditLogs", 403)
+    client = sign_in(*VIEWS, "refresh_workflowsession")
+    url = reverse("admin:complycube_sessions_workflowsession_refresh", args=[review])
+    assert told(client.post(url, follow=True)) == [
+        "The session is up to date.",
+        "The audit log could not be fetched: The API key or the plan has no access to audit logs (403).",
+    ]
