@@ -46,8 +46,8 @@ CONSEQUENCES: Final = {
     ),
 }
 OUTCOMES: Final = (
-    ("confirmed", gettext_lazy("Confirmed: the check is good: it becomes clear")),
-    ("rejected", gettext_lazy("Rejected: the check is not good: it becomes rejected")),
+    ("confirmed", gettext_lazy("Confirmed: the check is good, and becomes clear")),
+    ("rejected", gettext_lazy("Rejected: the check is not good, and becomes rejected")),
     ("attention", gettext_lazy("Attention: undecided, it needs attention")),
 )
 MATCH_OUTCOMES: Final = (

@@ -133,7 +133,7 @@ def test_check__from_its_page(lead: Client, api: FakeAPI, review: str) -> None:
     (offered,) = links(lead, check_page(document))
     assert offered in links(lead, page_of(review))
     page = lead.get(offered).content.decode()
-    assert "it becomes clear" in page
+    assert "and becomes clear" in page
     response = submit(lead, offered, outcome="confirmed", comment="Seen in person.")
     assert told(response) == ["ComplyCube has done it."]
     assert api.posts == [

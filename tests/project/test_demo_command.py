@@ -39,7 +39,8 @@ print(*reviewer.groups.values_list("name", flat=True))
 print(User.objects.get(username="admin").is_superuser)
 """
 REVIEWER = (
-    "True False complycube_sessions.view_relatedcheck complycube_sessions.view_sensitive_workflowsession "
+    "True False complycube_sessions.change_upstream_workflowsession complycube_sessions.view_relatedcheck "
+    "complycube_sessions.view_sensitive_workflowsession "
     "complycube_sessions.view_sessionchange complycube_sessions.view_workflowsession"
 )
 LOGIN = """

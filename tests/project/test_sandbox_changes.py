@@ -278,9 +278,9 @@ def test_clients__documented_refusal(ask: Ask) -> None:
     )
     person = {"type": "person", "email": "a@example.org", "personDetails": ["Ann"]}
     assert ask("POST", "clients", person)[1]["param"] == "personDetails"
-    made = {"type": "company", "email": "a@example.org", "companyDetails": {"name": "Whit & Co"}}
+    made = {"type": "company", "email": "a@example.org", "companyDetails": {"name": "Quill & Co"}}
     status, client = ask("POST", "clients/", made)
-    assert (status, client["entityName"]) == (200, "Whit & Co")
+    assert (status, client["entityName"]) == (200, "Quill & Co")
 
 
 def test_webhooks__secret_is_told_once(ask: Ask) -> None:
