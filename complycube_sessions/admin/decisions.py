@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 from typing import Any, Final
 
@@ -53,7 +54,7 @@ def _entry_text(entry: Decision) -> SafeString:
     text = format_html(
         '{} <bdi>{}</bdi> <code>{}</code> <span class="ccs-quiet">{}</span>',
         _("At ComplyCube"),
-        folded(entry.word or entry.action),
+        folded(_in_words(entry.word or entry.action)),
         about,
         who,
     )
@@ -62,6 +63,11 @@ def _entry_text(entry: Decision) -> SafeString:
     return format_html(
         "{}<details><summary>{}</summary>{}</details>", text, _("What changed"), tree(entry.diff)
     )
+
+
+def _in_words(trigger: str) -> str:
+    """Return ``validateCheck`` as "validate check", and any other text as it is."""
+    return re.sub(r"(?<=[a-z])([A-Z])", lambda found: f" {found[1].lower()}", trigger)
 
 
 def _change_text(change: Decision) -> SafeString:

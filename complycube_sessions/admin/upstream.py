@@ -159,13 +159,15 @@ def check_actions(page: ReadOnlyAdmin, request: HttpRequest, check: RelatedCheck
         ]
     if not page.has_sensitive_permission(request):
         return []
+    # Those that nobody has decided on come first.
+    matches = sorted(matches_of(check.result), key=_is_decided)[:MATCHES_SHOWN]
     return [
         Button(
             _url(page, check.session, Action.VALIDATE, check, str(match["id"])),
             _("Decide on a match at ComplyCube"),
-            str(match.get("name") or match["id"])[:NAME_SHOWN],
+            _match_line(match),
         )
-        for match in matches_of(check.result)[:MATCHES_SHOWN]
+        for match in matches
     ]
 
 
@@ -310,6 +312,17 @@ def _described(asked: Asked, outcome: str) -> str:
         return f"{verb} at ComplyCube"
     match = f", match {asked.match_id}" if asked.match else ""
     return f"Decision at ComplyCube on check {asked.check.check_id}{match}: {outcome}"
+
+
+def _is_decided(match: dict[str, Any]) -> bool:
+    return match.get("validation") in words.DECIDED
+
+
+def _match_line(match: dict[str, Any]) -> str:
+    """Return what tells a match from the others: its name, where it was found, and what was decided."""
+    decided = words.DECIDED.get(str(match.get("validation")), words.UNDECIDED)
+    texts = [match.get("name") or match["id"], match.get("source") or "", decided]
+    return " · ".join(str(text)[:NAME_SHOWN] for text in texts if text)
 
 
 def _is_decidable(check: RelatedCheck) -> bool:

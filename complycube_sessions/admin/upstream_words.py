@@ -64,6 +64,12 @@ MATCH_OUTCOMES: Final = (
     ),
     ("attention", gettext_lazy("Attention: undecided. The check stays in need of attention")),
 )
+# What a match's validation means; any other word leaves it undecided.
+DECIDED: Final[dict[str, Any]] = {
+    "confirmed": gettext_lazy("a hit"),
+    "rejected": gettext_lazy("dismissed"),
+}
+UNDECIDED: Final = gettext_lazy("undecided")
 _REFUSALS: Final[tuple[tuple[type[ComplyCubeAPIError], Any], ...]] = (
     (
         ComplyCubeAuthenticationError,

@@ -162,6 +162,7 @@ def _follow(session: Body, now: datetime) -> tuple[Body, bool]:
     session["updatedAt"] = iso(now)
     if session["status"] == "complete":
         session["outcome"] = _outcome(before, checks)
+    _follow_in_tasks(session, checks)
     is_other = session.get("outcome", "") != before
     if is_other:
         policies = assurance(session, checks, session["outcome"], now)
@@ -170,6 +171,18 @@ def _follow(session: Body, now: datetime) -> tuple[Body, bool]:
         write_entry("workflowSession", session, "updateWorkflowSession", [change], now)
     SandboxSession.from_body(session).save(force_update=True)
     return session, is_other
+
+
+def _follow_in_tasks(session: Body, checks: list[Body]) -> None:
+    """Let each task that has an outcome have that of its last check."""
+    by_id = {check["id"]: check.get("result", {}).get("outcome", "") for check in checks}
+    last = {
+        related.get("taskId"): by_id.get(related["checkId"], "")
+        for related in session.get("allRelatedChecks", [])
+    }
+    for task in session.get("tasks", []):
+        if "outcome" in task and last.get(task.get("id")):
+            task["outcome"] = last[task["id"]]
 
 
 def _outcome(before: str, checks: list[Body]) -> str:

@@ -148,6 +148,7 @@ def test_match__from_the_page_of_its_check(lead: Client, api: FakeAPI, review: s
     """Each match of a screening is decided on by itself, on a page that shows it, escaped."""
     screening = checks_of(api, review)[2]
     (offered,) = links(lead, check_page(screening))
+    assert "· undecided" in lead.get(check_page(screening)).content.decode()
     page = lead.get(offered).content.decode()
     assert "false positive" in page
     assert "<script>alert" not in page
@@ -343,7 +344,7 @@ def test_timeline__audit_log(reviewer: Client, viewer: Client, api: FakeAPI, rev
     )
     text = reviewer.get(page_of(review)).content.decode()
     assert "by team member member1" in text
-    assert "validateCheck" in text
+    assert "validate check" in text
     assert "&lt;script&gt;alert(2)" in text
     assert "<script>alert" not in text
     text = viewer.get(page_of(review)).content.decode()

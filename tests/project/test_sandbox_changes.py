@@ -170,6 +170,7 @@ def test_validate__session_follows(ask: Ask) -> None:
     after = ask("GET", f"workflowSessions/{session['id']}")[1]
     assert (after["status"], after["outcome"]) == ("complete", "clear")
     assert {policy["outcome"] for policy in after["policyAssurance"]} == {"met"}
+    assert {task["outcome"] for task in after["tasks"] if "outcome" in task} == {"clear"}
     assert after["updatedAt"] > session["updatedAt"]
 
 
