@@ -242,17 +242,18 @@ class HTTPClient:
         parse: Callable[[Any, datetime | None], Value],
     ) -> tuple[Value, datetime | None, int]:
         """Send a request; return what its whole, bounded answer says, the vendor's time and its size."""
-        began = time.monotonic()
+        began, is_change = time.monotonic(), request.method == "POST"
         with session.send(
             request, timeout=self._account.timeout_seconds, stream=True, allow_redirects=False
         ) as response:
             status, headers, body = (
                 response.status_code,
                 response.headers,
-                _read(response, subject),
+                # That a change was done says the status, whatever is wrong with the rest.
+                _read_error(response) if is_change else _read(response, subject),
             )
         self._note(time.monotonic() - began, status)
-        if request.method == "POST" and 200 <= status < 300:
+        if is_change and 200 <= status < 300:
             body = b"null"
         elif status != 200:
             raise api_error(status, headers, body, subject, self._account.api_key)

@@ -317,6 +317,41 @@ def test_lost__over_a_real_connection(
     assert WorkflowSession.objects.get().status == ("cancelled" if is_done else "started")
 
 
+@pytest.mark.parametrize("status", [200, 201, 204])
+@pytest.mark.parametrize("name", ["cut", "html", "huge", "broken gzip"])
+def test_done__whatever_the_body_is(
+    api: FakeAPI,
+    started: str,
+    settings: Settings,
+    mocked: responses.RequestsMock,
+    status: int,
+    name: str,
+) -> None:
+    """The status says that a change was done; a body that cannot be read changes nothing of that."""
+    bodies: dict[str, tuple[dict[str, str], bytes]] = {
+        "cut": ({"Content-Length": "500"}, b'{"status": "canc'),
+        "html": ({"Content-Type": "text/html"}, b"<html>"),
+        "huge": ({}, b" " * 17_000_000),
+        "broken gzip": ({"Content-Encoding": "gzip"}, b"not compressed"),
+    }
+
+    def strange(do: Do) -> Reply:
+        do()
+        headers, body = bodies[name]
+        return status, headers, b"" if status == 204 else body
+
+    api.change_faults[f"/workflowSessions/{started}/cancel"] = strange
+    mocked.stop(allow_assert=False)
+    try:
+        with served(api) as url:
+            settings.COMPLYCUBE_ACCOUNTS["default"] |= {"BASE_URL": url, "TIMEOUT": 5}
+            result = cancel_session(started)
+    finally:
+        mocked.start()
+    assert not result.answer_was_lost
+    assert (len(api.posts), states()) == (1, [("cancel", "done", "project")])
+
+
 def test_lost__slow_server(
     api: FakeAPI, started: str, settings: Settings, mocked: responses.RequestsMock
 ) -> None:
