@@ -130,6 +130,13 @@ def test_demo__prints_where_to_look(demo: Demo) -> None:
     assert API_KEY not in demo.first_output + demo.second_output
 
 
+def test_demo__hears_of_what_is_changed_in_the_sandbox(demo: Demo) -> None:
+    """The site's receiver is the webhook of the sandbox, wherever the last demo was served."""
+    script = "from project.sandbox.models import SandboxWebhook as W; print(*W.objects.values_list('url'))"
+    url = f"{demo.url}/complycube/webhook/default/"
+    assert run_script(demo.folder, script) == f"('{url}',)\n"
+
+
 def test_demo__second_run_prints_new_working_passwords(demo: Demo) -> None:
     """The passwords of the last run are the ones that work."""
     first, second = passwords(demo.first_output), passwords(demo.second_output)
