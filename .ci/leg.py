@@ -47,7 +47,10 @@ ON_SERVERS: Final = (*ALL, *(f"--ignore=tests/{name}" for name in WITHOUT_DATABA
 EVERYTHING: Final = (
     *ALL,
     "--hypothesis-profile=thorough",
-    *("-m", "not browser and not databases and not engines and not hosts and not demo"),
+    *(
+        "-m",
+        "not browser and not databases and not engines and not node and not hosts and not demo",
+    ),
 )
 SELECTIONS: Final = {
     ("py312-django60", "sqlite"): ADMIN,

@@ -109,6 +109,15 @@ def _function_rule(number: str) -> Rule:
     )
 
 
+def _switch_rule(number: str) -> Rule:
+    return Rule(
+        number,
+        lambda value: isinstance(value, bool),
+        "is neither True nor False.",
+        "Write True, or leave it out.",
+    )
+
+
 def _load_function(path: str | None) -> Any:
     return import_string(path) if path else None
 
@@ -182,6 +191,10 @@ class Settings:
     COMPLYCUBE_SCRUBBER = Setting[Callable[[str, dict[str, Any]], object] | None](
         None, _function_rule("E043"), _load_function
     )
+    # Whether checks may be validated and sessions completed and cancelled at the vendor from here.
+    COMPLYCUBE_ALLOW_UPSTREAM_CHANGES = Setting[bool](default=False, rule=_switch_rule("E070"))
+    # Whether the refresh of one session fetches the vendor's audit log of it as well.
+    COMPLYCUBE_AUDIT_LOGS = Setting[bool](default=False, rule=_switch_rule("E071"))
 
     @property
     def hash_keys(self) -> Sequence[str | bytes]:

@@ -14,6 +14,9 @@ Every error the app raises on purpose.
     ├── ComplyCubeRefreshRunningError     another run of the account holds the lock; stop
     ├── ComplyCubeStorageError            the database refused the record
     ├── ComplyCubeBusyError               others use the budget of requests for longer than a page may wait
+    ├── ComplyCubeUpstreamOffError        the settings do not allow to change anything at the vendor
+    ├── ComplyCubeInvalidChangeError      a change that cannot be asked for so; nothing was sent (also a ValueError)
+    ├── ComplyCubeLostAnswerError         a change was sent, its answer lost, and it is not seen as done; .is_done
     ├── ComplyCubeConnectionError         no answer: DNS, TLS, timeout; worth a retry
     ├── ComplyCubeAPIError                an answer other than 2xx; .status_code
     │   ├── ComplyCubeAuthenticationError 401; stop
@@ -85,6 +88,27 @@ class ComplyCubeStorageError(ComplyCubeError):
 
 class ComplyCubeBusyError(ComplyCubeError):
     """Others use the budget of requests for longer than somebody who waits for a page may be kept waiting."""
+
+
+class ComplyCubeUpstreamOffError(ComplyCubeError):
+    """Nothing may be changed at the vendor from here unless ``COMPLYCUBE_ALLOW_UPSTREAM_CHANGES`` is on."""
+
+
+class ComplyCubeInvalidChangeError(ComplyCubeError, ValueError):
+    """The change cannot be asked for so: an unknown outcome, a match too few, a comment too long."""
+
+
+class ComplyCubeLostAnswerError(ComplyCubeError):
+    """
+    A change was sent once, and the API gave no answer to it; it is not sent again.
+
+    ``is_done`` is False where the object, fetched after it, does not show the change, and None where it
+    does not tell, or could not be fetched.
+    """
+
+    def __init__(self, message: str, *, is_done: bool | None) -> None:
+        super().__init__(message)
+        self.is_done = is_done
 
 
 class ComplyCubeConnectionError(ComplyCubeError):

@@ -5,10 +5,12 @@ from io import StringIO
 from typing import Final
 
 from django.contrib.auth import get_user_model
-from django.contrib.auth.models import Group
+from django.contrib.auth.models import Group, Permission
 from django.core.management import call_command
 
 REVIEWERS: Final = "Compliance reviewer"
+# What the demo's reviewer needs beyond the group to finish a case in the sandbox.
+UPSTREAM: Final = "change_upstream_workflowsession"
 
 
 def create_users() -> dict[str, str]:
@@ -30,4 +32,5 @@ def create_users() -> dict[str, str]:
         user.save()
         if name == "reviewer":
             user.groups.set([group])
+            user.user_permissions.set(Permission.objects.filter(codename=UPSTREAM))
     return passwords

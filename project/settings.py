@@ -51,6 +51,10 @@ if SANDBOX:
 if base_url := env.str("COMPLYCUBE_BASE_URL", default=""):
     COMPLYCUBE_ACCOUNTS["default"]["BASE_URL"] = base_url
 
+# In the sandbox a reviewer can finish a case; what a real key can change is left alone unless told.
+COMPLYCUBE_ALLOW_UPSTREAM_CHANGES = env.bool("COMPLYCUBE_ALLOW_UPSTREAM_CHANGES", default=SANDBOX)
+COMPLYCUBE_AUDIT_LOGS = env.bool("COMPLYCUBE_AUDIT_LOGS", default=SANDBOX)
+
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=LOOPBACK)
 if SANDBOX:
     # The refresh calls the sandbox on the loopback address, whatever name the site has.

@@ -127,6 +127,9 @@ class ReadOnlyAdmin(admin.ModelAdmin):
     def has_evidence_permission(self, request: HttpRequest) -> bool:
         return allowed(request, "evidence_workflowsession")
 
+    def has_upstream_permission(self, request: HttpRequest) -> bool:
+        return allowed(request, "change_upstream_workflowsession")
+
     def has_sensitive_permission(self, request: HttpRequest) -> bool:
         return allowed(request, "view_sensitive_workflowsession")
 

@@ -17,6 +17,7 @@ from complycube_sessions.admin.base import ReadOnlyAdmin, allowed, column, time_
 from complycube_sessions.admin.check_reasons import reason_list
 from complycube_sessions.admin.paging import BoundedChangeList
 from complycube_sessions.admin.tree import tree
+from complycube_sessions.admin.upstream import check_actions
 from complycube_sessions.findings.matches import matches_of
 from complycube_sessions.findings.reasons import reasons
 from complycube_sessions.models import RelatedCheck
@@ -145,6 +146,7 @@ class RelatedCheckAdmin(ReadOnlyAdmin):
             "who": (may_open and row.session.entity_name) or row.session_id,
             "session_url": self.session_url(request, row.session_id),
             "sensitive": sensitive,
+            "upstream_actions": check_actions(self, request, row),
             "has_result": bool(result),
             # One that failed or still runs has no breakdown that a refresh could fetch.
             "may_refresh": row.status == RelatedCheck.Status.COMPLETE

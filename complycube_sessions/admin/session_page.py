@@ -24,10 +24,12 @@ from complycube_sessions.admin.check_reasons import (
     reasons_of,
     results_of,
 )
+from complycube_sessions.admin.decisions import Point, decision_points
 from complycube_sessions.admin.evidence import evidence_line
 from complycube_sessions.admin.filters import YES
 from complycube_sessions.admin.session_list import LIST_FIELDS, outcome_with_flags, workflow_text
 from complycube_sessions.admin.tree import tree
+from complycube_sessions.admin.upstream import session_actions
 from complycube_sessions.conf import conf
 from complycube_sessions.findings import policies
 from complycube_sessions.findings.meanings import Meaning
@@ -100,7 +102,8 @@ def session_context(
     others_tasks = give_tasks(checks, tasks)
     changes = changes_of(request, row)
     others = others_of(page, row)
-    events = timeline(row, checks, others_tasks, changes)
+    decisions = decision_points(row, sensitive=sensitive)
+    events = timeline(row, checks, others_tasks, changes, decisions)
     return {
         "subtitle": _("Session %(id)s") % {"id": row.pk},
         "session": row,
@@ -122,6 +125,7 @@ def session_context(
         "raw": tree(row.raw, open_levels=1) if sensitive else None,
         "sensitive": sensitive,
         **actions_context(page, request, row),
+        "upstream_actions": session_actions(page, request, row, checks),
         "changes_url": changes_url(page, request, row),
         "time_to_complete": display.duration(display.between(row.created_at, row.completed_at)),
         "workflow": workflow_text(row),
@@ -322,6 +326,7 @@ def timeline(
     checks: list[dict[str, Any]],
     tasks: list[policies.Item],
     changes: list[SessionChange],
+    decisions: list[Point],
 ) -> list[Event]:
     """Return what happened, oldest first, each with the time since the event before it."""
     points: list[tuple[datetime | None, SafeString | str, str]] = [
@@ -341,6 +346,7 @@ def timeline(
                 '{} <bdi>{}</bdi> <span class="ccs-quiet">{}</span>', _("Task"), task.title, key
             )
             points.append((when, text, "task"))
+    points += decisions
     points += [
         (change.changed_at or change.observed_at, change_text(change), "change")
         for change in changes

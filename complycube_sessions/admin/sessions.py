@@ -32,6 +32,7 @@ from complycube_sessions.admin.session_list import (
     workflow_text,
 )
 from complycube_sessions.admin.session_page import session_context
+from complycube_sessions.admin.upstream import upstream_view
 from complycube_sessions.db.connections import outside_transactions
 from complycube_sessions.models import WorkflowSession
 
@@ -92,6 +93,7 @@ class WorkflowSessionAdmin(ReadOnlyAdmin):
             "<path:object_id>/refresh/": refresh_view,
             "<path:object_id>/evidence/": evidence_view,
             "<path:object_id>/report/": report_view,
+            "<path:object_id>/upstream/": upstream_view,
         }
         own = [
             path(

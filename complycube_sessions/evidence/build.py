@@ -24,9 +24,11 @@ from django.utils import timezone, translation
 from complycube_sessions import __version__
 from complycube_sessions.db import keyset
 from complycube_sessions.db.connections import beside_transactions, retry_transient, write_alias
+from complycube_sessions.evidence.decisions import decisions
 from complycube_sessions.evidence.html import render_page
 from complycube_sessions.findings.reasons import reasons
 from complycube_sessions.models import RelatedCheck, SessionEvidence, WorkflowSession
+from complycube_sessions.models.audit import has_decisions
 from complycube_sessions.privacy import tombstones
 
 FORMAT: Final = "complycube-sessions-evidence"
@@ -209,11 +211,16 @@ def _read(session_id: str, content: Content, alias: str) -> dict[str, Any]:
     with transaction.atomic(using=alias):
         # The store locks the row before it writes checks or changes.
         rows = WorkflowSession.objects.using(alias).select_for_update()
+        rows = rows.annotate(has_decisions=has_decisions())
         if not content.sensitive:
             rows = rows.defer(*_SENSITIVE_FIELDS)
         session = rows.get(pk=session_id)
         checks, left_out = _checks(session, content)
         history, more_left_out = _history(session, content)
+        decided: list[dict[str, Any]] = []
+        if content.history and session.has_decisions:  # type: ignore[attr-defined] # annotated above
+            decided, without = decisions(session, sensitive=content.sensitive, as_text=_text)
+            more_left_out += without
     document = {
         "format": FORMAT,
         "format_version": FORMAT_VERSION,
@@ -224,6 +231,7 @@ def _read(session_id: str, content: Content, alias: str) -> dict[str, Any]:
         "policy_assurance": session.policy_assurance,
         "checks": checks,
         "history": history,
+        "decisions": decided,
         "timeline": _timeline(session, checks, history),
         "left_out": [*left_out, *more_left_out],
     }

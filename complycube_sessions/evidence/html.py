@@ -90,6 +90,9 @@ def render_page(document: Mapping[str, Any], *, sha256: str, json_name: str) -> 
         "policies": _policies(document, trees),
         "timeline": [_event(event) for event in document["timeline"][:MAX_ROWS]],
         "history": [_change(change) for change in document["history"][-MAX_ROWS:]],
+        "decisions": [
+            _decision(entry, trees) for entry in document.get("decisions", [])[-MAX_ROWS:]
+        ],
         "rows_left_out": _rows_left_out(document),
         "has_history": {"what": "history", "why": "permission"} not in document["left_out"],
         "is_sensitive": "answer_as_received" in document,
@@ -225,11 +228,14 @@ def _left_out(entry: Mapping[str, Any]) -> str:
             count["count"],
         )
         return text % count
+    if entry["what"] == "decisions":
+        return _("Left out for size: %(count)d older decisions.") % count
     return _("Left out for size: %(count)d older changes.") % count
 
 
 def _rows_left_out(document: Mapping[str, Any]) -> int:
-    parts: list[Sequence[Any]] = [document[key] for key in ("checks", "timeline", "history")]
+    keys = ("checks", "timeline", "history", "decisions")
+    parts: list[Sequence[Any]] = [document.get(key, []) for key in keys]
     return sum(max(0, len(rows) - MAX_ROWS) for rows in parts)
 
 
@@ -302,6 +308,23 @@ def _change(change: Mapping[str, Any]) -> dict[str, Any]:
         "observed": cell(change["observed_at"]),
         "text": _change_text(change),
         "source": sources.get(change["source"]) or visible(change["source"]),
+    }
+
+
+def _decision(entry: Mapping[str, Any], trees: _Trees) -> dict[str, Any]:
+    """Return who decided what; in the words of the vendor and of the record."""
+    if entry["what"] == "audit_log":
+        who = entry["member_id"] or _("by the API")
+        names: tuple[str, ...] = ("trigger", "action", "resource_type", "resource_id")
+    else:
+        who = entry["actor"]
+        names = ("action", "check_id", "match_id", "outcome", "state")
+    return {
+        "at": cell(entry["at"]),
+        "where": "ComplyCube" if entry["what"] == "audit_log" else _("Asked from here"),
+        "who": visible(who),
+        "text": visible(" · ".join(filter(None, (str(entry[name]) for name in names)))),
+        "diff": trees.block(entry.get("diff")),
     }
 
 

@@ -7,6 +7,7 @@ alone. Text that the API left out is ``""``, a time or number is NULL. Models ma
 
 from __future__ import annotations
 
+from complycube_sessions.models.audit import AuditEntry, UpstreamChange
 from complycube_sessions.models.changes import SessionChange
 from complycube_sessions.models.checks import RelatedCheck
 from complycube_sessions.models.evidence import SessionEvidence
@@ -17,6 +18,7 @@ from complycube_sessions.models.statistics import ChangedDay, DayFigures
 from complycube_sessions.models.webhooks import WebhookEvent
 
 __all__ = [
+    "AuditEntry",
     "ChangedDay",
     "DayFigures",
     "Erasure",
@@ -30,6 +32,7 @@ __all__ = [
     "SessionChange",
     "SessionEvidence",
     "SessionNameWord",
+    "UpstreamChange",
     "WebhookEvent",
     "WorkflowSession",
 ]

@@ -1,7 +1,7 @@
 """
 The functions that a project may call; what is behind them is free to move.
 
-It may import every room below: ``sync``, ``webhooks``, ``privacy``, ``evidence``, ``statistics``, ``models``,
+It may import every room below: ``upstream``, ``sync``, ``webhooks``, ``privacy``, ``evidence``, ``statistics``, ``models``,
 ``api``, ``conf`` and ``exceptions``. No room imports it.
 """
 
@@ -13,9 +13,12 @@ from complycube_sessions.evidence.verify import verify_evidence
 from complycube_sessions.privacy.erase import erase_client, lift_erasure
 from complycube_sessions.privacy.pruning import prune
 from complycube_sessions.sync.refresh import refresh_session, refresh_sessions
+from complycube_sessions.upstream.changes import cancel_session, complete_session, validate_check
 from complycube_sessions.webhooks.processing import process_webhook_event, process_webhook_events
 
 __all__ = [
+    "cancel_session",
+    "complete_session",
     "erase_client",
     "export_evidence",
     "lift_erasure",
@@ -25,5 +28,6 @@ __all__ = [
     "prune",
     "refresh_session",
     "refresh_sessions",
+    "validate_check",
     "verify_evidence",
 ]

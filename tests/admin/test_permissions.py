@@ -38,6 +38,7 @@ RUNS = ("operator", "superuser")
 REFRESH = ("lead", "operator", "superuser")
 EXPORT = ("lead", "superuser")
 EVIDENCE = ("lead", "superuser")
+UPSTREAM = ("lead", "superuser")
 NOBODY: tuple[str, ...] = ()
 ALLOWED = {200, 302}
 
@@ -83,6 +84,8 @@ MATRIX: list[tuple[str, str, str, tuple[str, ...]]] = [
     ("workflowsession", "export", "post", EXPORT),
     ("workflowsession", "evidence", "post", EVIDENCE),
     ("workflowsession", "report", "post", EVIDENCE),
+    ("workflowsession", "upstream", "get", UPSTREAM),
+    ("workflowsession", "upstream", "post", UPSTREAM),
 ]
 
 
@@ -143,7 +146,7 @@ def _vendor_is_down(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def ask(client: Client, model: str, page: str, method: str, row: Any) -> HttpResponseBase:
-    needs_row = page in {"change", "history", "delete", "refresh", "evidence", "report"}
+    needs_row = page in {"change", "history", "delete", "refresh", "evidence", "report", "upstream"}
     address = reverse(
         f"admin:complycube_sessions_{model}_{page}", args=[row.pk] if needs_row else []
     )
@@ -264,7 +267,7 @@ def test_post_without_token__403(rows: dict[str, Any], as_person: Callable[[str]
     """A refresh, a fetch and every export need the token against forged requests."""
     client = as_person("superuser")
     client.handler.enforce_csrf_checks = True
-    for page in ("refresh", "fetch", "export", "evidence", "report"):
+    for page in ("refresh", "fetch", "export", "evidence", "report", "upstream"):
         row = rows["workflowsession"]
         assert ask(client, "workflowsession", page, "post", row).status_code == 403
 
@@ -319,7 +322,9 @@ def _run() -> RefreshRun:
 
 @pytest.mark.django_db
 @pytest.mark.parametrize("superuser", [False, True])
-@pytest.mark.parametrize("page", ["change", "history", "delete", "refresh", "evidence", "report"])
+@pytest.mark.parametrize(
+    "page", ["change", "history", "delete", "refresh", "evidence", "report", "upstream"]
+)
 @pytest.mark.parametrize("key", ["a\0b", "9" * 40])
 def test_pages__ids_that_no_row_can_have(page: str, key: str, *, superuser: bool) -> None:
     """An id with a NUL, or of any length, is one that is not there; without rights it is refused."""

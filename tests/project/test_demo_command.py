@@ -39,7 +39,8 @@ print(*reviewer.groups.values_list("name", flat=True))
 print(User.objects.get(username="admin").is_superuser)
 """
 REVIEWER = (
-    "True False complycube_sessions.view_relatedcheck complycube_sessions.view_sensitive_workflowsession "
+    "True False complycube_sessions.change_upstream_workflowsession complycube_sessions.view_relatedcheck "
+    "complycube_sessions.view_sensitive_workflowsession "
     "complycube_sessions.view_sessionchange complycube_sessions.view_workflowsession"
 )
 LOGIN = """
@@ -127,6 +128,13 @@ def test_demo__prints_where_to_look(demo: Demo) -> None:
     assert f"{demo.url}{path}" in demo.second_output
     assert set(passwords(demo.first_output)) == {"admin", "reviewer"}
     assert API_KEY not in demo.first_output + demo.second_output
+
+
+def test_demo__hears_of_what_is_changed_in_the_sandbox(demo: Demo) -> None:
+    """The site's receiver is the webhook of the sandbox, wherever the last demo was served."""
+    script = "from project.sandbox.models import SandboxWebhook as W; print(*W.objects.values_list('url'))"
+    url = f"{demo.url}/complycube/webhook/default/"
+    assert run_script(demo.folder, script) == f"('{url}',)\n"
 
 
 def test_demo__second_run_prints_new_working_passwords(demo: Demo) -> None:

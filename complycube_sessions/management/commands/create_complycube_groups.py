@@ -16,6 +16,7 @@ GROUPS: Final = {
         "refresh_workflowsession",
         "export_workflowsession",
         "evidence_workflowsession",
+        "change_upstream_workflowsession",
     ),
     "Operator": (
         "view_refreshrun",
