@@ -141,6 +141,8 @@ def actions_context(
     return {
         "portal_url": portal_url(row),
         "came_from_queue": QueryDict(list_state(request)).get("review") == YES,
+        "previous_url": action_url("previous"),
+        "next_url": action_url("next"),
         "refresh_url": action_url("refresh") if page.has_refresh_permission(request) else "",
         "evidence_url": action_url("evidence") if may_prove else "",
         "report_url": action_url("report") if may_report else "",
