@@ -10,8 +10,6 @@ from urllib.parse import quote
 
 from django.contrib.admin.views.main import SEARCH_VAR
 from django.http import HttpRequest, QueryDict
-from django.utils.html import format_html
-from django.utils.safestring import SafeString
 from django.utils.text import capfirst
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
@@ -24,10 +22,11 @@ from complycube_sessions.admin.check_reasons import (
     reasons_of,
     results_of,
 )
-from complycube_sessions.admin.decisions import Point, decision_points
+from complycube_sessions.admin.decisions import decision_points
 from complycube_sessions.admin.evidence import evidence_line
 from complycube_sessions.admin.filters import YES
 from complycube_sessions.admin.session_list import LIST_FIELDS, outcome_with_flags, workflow_text
+from complycube_sessions.admin.timeline import timeline
 from complycube_sessions.admin.tree import tree
 from complycube_sessions.admin.upstream import session_actions
 from complycube_sessions.conf import conf
@@ -72,24 +71,6 @@ GROUPS: Final = (
         ("first_seen_at", "fetched_at", "missing_since", "needs_review", "announced_outcome"),
     ),
 )
-
-
-@dataclass(frozen=True)
-class Event:
-    """One point of the timeline."""
-
-    when: datetime
-    text: SafeString | str
-    kind: str
-    gap: str = ""
-
-    @property
-    def time(self) -> SafeString | str:
-        return display.moment(self.when)
-
-    @property
-    def ago(self) -> SafeString | str:
-        return display.ago(self.when)
 
 
 def session_context(
@@ -145,6 +126,8 @@ def actions_context(
     return {
         "portal_url": portal_url(row),
         "came_from_queue": QueryDict(list_state(request)).get("review") == YES,
+        "previous_url": action_url("previous"),
+        "next_url": action_url("next"),
         "refresh_url": action_url("refresh") if page.has_refresh_permission(request) else "",
         "evidence_url": action_url("evidence") if may_prove else "",
         "report_url": action_url("report") if may_report else "",
@@ -319,57 +302,3 @@ def portal_url(session: WorkflowSession) -> str:
     """Return the address of the session in the vendor's portal, or ``""`` when none is set."""
     pattern = conf.COMPLYCUBE_PORTAL_SESSION_URL
     return pattern.replace("{id}", quote(session.pk, safe="")) if pattern else ""
-
-
-def timeline(
-    session: WorkflowSession,
-    checks: list[dict[str, Any]],
-    tasks: list[policies.Item],
-    changes: list[SessionChange],
-    decisions: list[Point],
-) -> list[Event]:
-    """Return what happened, oldest first, each with the time since the event before it."""
-    points: list[tuple[datetime | None, SafeString | str, str]] = [
-        (session.created_at, _("Session created"), "vendor"),
-        (session.completed_at, _("Session completed"), "vendor"),
-        (session.updated_at, _("Last updated by ComplyCube"), "vendor"),
-        (session.first_seen_at, _("First stored here"), "copy"),
-        (session.fetched_at, _("Last fetched"), "copy"),
-        (session.missing_since, _("No longer known to ComplyCube"), "copy"),
-    ]
-    for entry in checks:
-        text = format_html("<bdi>{}</bdi> {}", entry["label"], entry["look"].badge)
-        points.append((entry["check"].updated_at, text, "check"))
-    for task in tasks:
-        for key, when in task.times:
-            text = format_html(
-                '{} <bdi>{}</bdi> <span class="ccs-quiet">{}</span>', _("Task"), task.title, key
-            )
-            points.append((when, text, "task"))
-    points += decisions
-    points += [
-        (change.changed_at or change.observed_at, change_text(change), "change")
-        for change in changes
-    ]
-    known = sorted(
-        ((when, text, kind) for when, text, kind in points if when is not None),
-        key=lambda point: point[0],
-    )
-    events: list[Event] = []
-    for at, shown, kind in known:
-        gap = display.duration(at - events[-1].when) if events else ""
-        events.append(Event(at, shown, kind, gap))
-    return events
-
-
-def change_text(change: SessionChange) -> SafeString:
-    """Return a change as a sentence of field, old and new."""
-    return format_html(
-        '{} <code>{}</code> {} <span aria-hidden="true">→</span>'
-        '<span class="visually-hidden">{}</span> {}',
-        display.change_field_label(change),
-        change.check_id,
-        display.change_value(change, change.old),
-        _("became"),
-        display.change_value(change, change.new),
-    )

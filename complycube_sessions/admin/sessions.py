@@ -20,6 +20,7 @@ from complycube_sessions.admin.base import APP_LABEL, ReadOnlyAdmin, column, tim
 from complycube_sessions.admin.evidence import evidence_view, report_view
 from complycube_sessions.admin.export import export_view, xlsx_is_there
 from complycube_sessions.admin.freshness import freshness_line
+from complycube_sessions.admin.neighbours import next_view, previous_view
 from complycube_sessions.admin.overview import overview_view
 from complycube_sessions.admin.refresh import fetch_view, refresh_selected, refresh_view
 from complycube_sessions.admin.session_list import (
@@ -94,6 +95,8 @@ class WorkflowSessionAdmin(ReadOnlyAdmin):
             "<path:object_id>/evidence/": evidence_view,
             "<path:object_id>/report/": report_view,
             "<path:object_id>/upstream/": upstream_view,
+            "<path:object_id>/next/": next_view,
+            "<path:object_id>/previous/": previous_view,
         }
         own = [
             path(

@@ -78,6 +78,8 @@ MATRIX: list[tuple[str, str, str, tuple[str, ...]]] = [
         )
     ],
     ("workflowsession", "overview", "get", SESSIONS),
+    ("workflowsession", "next", "get", SESSIONS),
+    ("workflowsession", "previous", "get", SESSIONS),
     ("workflowsession", "refresh", "post", REFRESH),
     ("workflowsession", "fetch", "get", REFRESH),
     ("workflowsession", "fetch", "post", REFRESH),
@@ -146,7 +148,8 @@ def _vendor_is_down(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def ask(client: Client, model: str, page: str, method: str, row: Any) -> HttpResponseBase:
-    needs_row = page in {"change", "history", "delete", "refresh", "evidence", "report", "upstream"}
+    without_row = {"changelist", "add", "overview", "fetch", "export"}
+    needs_row = page not in without_row
     address = reverse(
         f"admin:complycube_sessions_{model}_{page}", args=[row.pk] if needs_row else []
     )
