@@ -16,6 +16,7 @@ Every error the app raises on purpose.
     ├── ComplyCubeBusyError               others use the budget of requests for longer than a page may wait
     ├── ComplyCubeUpstreamOffError        the settings do not allow to change anything at the vendor
     ├── ComplyCubeInvalidChangeError      a change that cannot be asked for so; nothing was sent (also a ValueError)
+    ├── ComplyCubeChangeUnderWayError     the same change is being asked for by somebody else; nothing was sent
     ├── ComplyCubeLostAnswerError         a change was sent, its answer lost, and it is not seen as done; .is_done
     ├── ComplyCubeConnectionError         no answer: DNS, TLS, timeout; worth a retry
     ├── ComplyCubeAPIError                an answer other than 2xx; .status_code
@@ -96,6 +97,10 @@ class ComplyCubeUpstreamOffError(ComplyCubeError):
 
 class ComplyCubeInvalidChangeError(ComplyCubeError, ValueError):
     """The change cannot be asked for so: an unknown outcome, a match too few, a comment too long."""
+
+
+class ComplyCubeChangeUnderWayError(ComplyCubeError):
+    """The same change was sent a moment ago, and it is not known yet what became of it."""
 
 
 class ComplyCubeLostAnswerError(ComplyCubeError):

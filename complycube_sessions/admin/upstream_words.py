@@ -11,6 +11,7 @@ from complycube_sessions.admin.reasons import reason
 from complycube_sessions.exceptions import (
     ComplyCubeAPIError,
     ComplyCubeAuthenticationError,
+    ComplyCubeChangeUnderWayError,
     ComplyCubeError,
     ComplyCubeLostAnswerError,
     ComplyCubeNotFoundError,
@@ -107,6 +108,11 @@ def refusal(error: Exception) -> str:
         return _(
             "ComplyCube's answer was lost. What is found there does not show the change, and it was not "
             "sent again. Refresh the session in a minute before you decide again."
+        )
+    if isinstance(error, ComplyCubeChangeUnderWayError):
+        return _(
+            "The same was sent to ComplyCube a moment ago, and it is not known yet what became of it. It was "
+            "not sent again. Look at the timeline in a few minutes."
         )
     for kind, text in _REFUSALS:
         if isinstance(error, kind):

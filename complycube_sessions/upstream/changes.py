@@ -10,9 +10,11 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any, Final
 
 from django.db import DatabaseError, InterfaceError, transaction
+from django.utils import timezone
 
 from complycube_sessions.api.client import ComplyCubeClient
 from complycube_sessions.api.ids import validate_id
@@ -25,6 +27,7 @@ from complycube_sessions.db.connections import (
 )
 from complycube_sessions.exceptions import (
     ComplyCubeAPIError,
+    ComplyCubeChangeUnderWayError,
     ComplyCubeConnectionError,
     ComplyCubeErasedError,
     ComplyCubeError,
@@ -53,6 +56,9 @@ logger = logging.getLogger("complycube_sessions.upstream")
 PROJECT: Final = "project"
 Action = UpstreamChange.Action
 State = UpstreamChange.State
+# For so long nobody sends a change again of which it is not known what became: a double click, or a process
+# that was killed in between.
+UNDER_WAY: Final = timedelta(minutes=5)
 # The change may be done, though nothing says so.
 LOST: Final = (ComplyCubeConnectionError, ComplyCubeServerError)
 # The vendor refuses what it was asked about, so that the copy here is not up to date.
@@ -105,6 +111,7 @@ def validate_check(
     Raises:
         ComplyCubeUpstreamOffError: The settings do not allow it; nothing was sent.
         ComplyCubeInvalidChangeError: It cannot be asked for so; nothing was sent.
+        ComplyCubeChangeUnderWayError: The same was sent a moment ago; nothing was sent.
         ComplyCubeLostAnswerError: The answer was lost, and the check does not show the change, or does not tell.
         ComplyCubeAPIError: The API refused it (401, 402, 403, 404, 409, 422, 429 and others); it was not done.
         ComplyCubeError: Any other error of ``exceptions.py``, or of a guard; nothing was sent.
@@ -336,6 +343,7 @@ def _write_record(change: RequestedChange, actor: str) -> UpstreamChange:
             session = sessions.filter(pk=change.session_id).first()
             if session is None:
                 return None
+            _refuse_second(change, alias)
             return UpstreamChange.objects.using(alias).create(
                 session=session,
                 action=change.action,
@@ -349,6 +357,23 @@ def _write_record(change: RequestedChange, actor: str) -> UpstreamChange:
     if record is None:
         raise ComplyCubeErasedError(tombstones.reason(change.session_id))
     return record
+
+
+def _refuse_second(change: RequestedChange, alias: str) -> None:
+    """Raise where the same change was sent a moment ago; the session's row is locked."""
+    now = timezone.now()
+    same = UpstreamChange.objects.using(alias).filter(
+        session=change.session_id,
+        action=change.action,
+        check_id=change.check_id,
+        match_id=change.match_id,
+        state=State.SENT,
+    )
+    if same.filter(requested_at__gt=now - UNDER_WAY, requested_at__lte=now).exists():
+        raise ComplyCubeChangeUnderWayError(
+            f"The {change.action} of {change.check_id or change.session_id} was sent a moment ago; it is not "
+            "known yet what became of it."
+        )
 
 
 def _look_at_session(change: RequestedChange) -> Callable[[ComplyCubeClient], bool | None]:

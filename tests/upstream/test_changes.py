@@ -6,6 +6,7 @@ import json
 import logging
 import threading
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ import requests
 import responses
 from django.contrib.auth.models import User
 from django.db import DatabaseError
+from django.utils import timezone
 from pytest_django import Settings
 
 from complycube_sessions.api.throttle import Patience
@@ -21,6 +23,7 @@ from complycube_sessions.exceptions import (
     ComplyCubeAPIError,
     ComplyCubeAuthenticationError,
     ComplyCubeBusyError,
+    ComplyCubeChangeUnderWayError,
     ComplyCubeErasedError,
     ComplyCubeError,
     ComplyCubeInvalidChangeError,
@@ -405,6 +408,30 @@ def test_done__though_the_record_cannot_be_updated(
         assert cancel_session(started).session is not None
     assert states() == [("cancel", "sent", "project")]
     assert "stays" in caplog.text
+
+
+def test_second__while_the_first_is_under_way(api: FakeAPI, started: str) -> None:
+    """Who asks for the same meanwhile sends nothing; what a kill has left stops nobody for long."""
+
+    def press_again(do: Do) -> Reply:
+        with pytest.raises(ComplyCubeChangeUnderWayError):
+            cancel_session(started)
+        return do()
+
+    path = f"/workflowSessions/{started}/cancel"
+    api.change_faults[path] = press_again
+    cancel_session(started)
+    assert (len(api.posts), states()) == (1, [("cancel", "done", "project")])
+    del api.change_faults[path]
+    api.touch(started, status="started")
+    UpstreamChange.objects.update(state="sent")
+    with pytest.raises(ComplyCubeChangeUnderWayError):
+        cancel_session(started)
+    for moved in (timedelta(minutes=-6), timedelta(days=1)):
+        UpstreamChange.objects.update(requested_at=timezone.now() + moved, state="sent")
+        cancel_session(started)
+        api.touch(started, status="started")
+    assert len(api.posts) == 3
 
 
 def test_guard__is_asked_before(
