@@ -12,6 +12,7 @@ from urllib.parse import SplitResult, urlsplit
 
 from django.conf import settings
 from django.utils.module_loading import import_string
+from django.utils.translation import gettext_noop
 
 from complycube_sessions.exceptions import ComplyCubeConfigurationError
 
@@ -35,6 +36,7 @@ OTHER_REQUESTS_PER_SECOND: Final = 4.0  # of the vendor's 5
 LARGEST_NUMBER: Final = (
     1_000_000  # operating systems refuse far longer timeouts, and nobody means them
 )
+_TOO_LONG: Final = timedelta(days=36_525)
 # What requests looks for; it would pass over any other key, and the proxy with it.
 PROXIED: Final = frozenset({"http", "https", "all"})
 KNOWN_KEYS: Final = frozenset(
@@ -49,6 +51,30 @@ KNOWN_KEYS: Final = frozenset(
         "CA_BUNDLE",
     }
 )
+
+REVIEW_REASONS: Final = {
+    "approved": (
+        gettext_noop("False positive"),
+        gettext_noop("Verified by other documents"),
+        gettext_noop("Accepted after enhanced due diligence"),
+    ),
+    "declined": (
+        gettext_noop("True match on a list"),
+        gettext_noop("Document not genuine"),
+        gettext_noop("Person and document differ"),
+        gettext_noop("Suspected fraud"),
+    ),
+    "more_information": (
+        gettext_noop("Document unreadable or expired"),
+        gettext_noop("Another document is needed"),
+        gettext_noop("Source of funds is unclear"),
+    ),
+    "escalated": (
+        gettext_noop("Politically exposed person"),
+        gettext_noop("Possible match on a sanctions list"),
+        gettext_noop("Beyond my authority"),
+    ),
+}
 
 
 @dataclass(frozen=True)
@@ -95,6 +121,10 @@ class Settings:
     @property
     def USE_TZ(self) -> bool:
         return bool(settings.USE_TZ)
+
+    @property
+    def AUTH_USER_MODEL(self) -> str:
+        return settings.AUTH_USER_MODEL
 
     @property
     def COMPLYCUBE_ACCOUNTS(self) -> Any:
@@ -159,6 +189,30 @@ class Settings:
         """The project's function that takes out of an answer what must not be stored, or None."""
         scrubber = self._function("COMPLYCUBE_SCRUBBER", scrubber_fault)
         return cast("Callable[[str, dict[str, Any]], object] | None", scrubber)
+
+    @property
+    def COMPLYCUBE_REVIEW_REASONS(self) -> Mapping[str, Sequence[str]] | Sequence[str]:
+        """The reasons to choose from, for each decision or for all; none left out means the built-in ones."""
+        value = getattr(settings, "COMPLYCUBE_REVIEW_REASONS", REVIEW_REASONS)
+        if fault := review_reasons_fault(value):
+            raise ComplyCubeConfigurationError(f"{fault.message} {fault.hint}")
+        return cast("Mapping[str, Sequence[str]] | Sequence[str]", value)
+
+    @property
+    def COMPLYCUBE_REVIEW_DUE(self) -> timedelta | None:
+        """How long after it was opened a review is due, or None for reviews that are never overdue."""
+        value = getattr(settings, "COMPLYCUBE_REVIEW_DUE", timedelta(days=2))
+        if fault := review_due_fault(value):
+            raise ComplyCubeConfigurationError(f"{fault.message} {fault.hint}")
+        return cast("timedelta | None", value)
+
+    @property
+    def COMPLYCUBE_FOUR_EYES(self) -> frozenset[str]:
+        """The decisions, and outcomes of sessions, whose decision a second person has to confirm."""
+        value = getattr(settings, "COMPLYCUBE_FOUR_EYES", ())
+        if fault := four_eyes_fault(value):
+            raise ComplyCubeConfigurationError(f"{fault.message} {fault.hint}")
+        return frozenset(value)
 
     @property
     def hash_keys(self) -> Sequence[str | bytes]:
@@ -358,6 +412,49 @@ def retention_conflict(retention: object, minimum: object) -> Fault | None:
         "COMPLYCUBE_RETENTION is shorter for sessions than COMPLYCUBE_MINIMUM_RETENTION, so that each "
         "run of prune_complycube refuses some.",
         "Make the retention of WorkflowSession at least as long as the minimum.",
+    )
+
+
+def review_reasons_fault(value: object) -> Fault | None:
+    """Return what is wrong with a value of ``COMPLYCUBE_REVIEW_REASONS``, or None."""
+    lists = list(value.values()) if isinstance(value, Mapping) else [value]
+    known = not isinstance(value, Mapping) or set(value) <= set(REVIEW_REASONS)
+    if known and all(_is_words(reasons, longest=255) for reasons in lists):
+        return None
+    return Fault(
+        "E050",
+        "COMPLYCUBE_REVIEW_REASONS is neither a list of texts nor a dictionary of lists by decision.",
+        'Write ["False positive", "Suspected fraud"], or {"approved": [...], "declined": [...]}; the '
+        f"decisions are {', '.join(REVIEW_REASONS)}, a text has at most 255 characters.",
+    )
+
+
+def review_due_fault(value: object) -> Fault | None:
+    """Return what is wrong with a value of ``COMPLYCUBE_REVIEW_DUE``, or None."""
+    if value is None or (isinstance(value, timedelta) and timedelta(0) < value < _TOO_LONG):
+        return None
+    return Fault(
+        "E051",
+        "COMPLYCUBE_REVIEW_DUE is not a positive timedelta of less than 100 years.",
+        "Write timedelta(days=2), or None for reviews that are never overdue.",
+    )
+
+
+def four_eyes_fault(value: object) -> Fault | None:
+    """Return what is wrong with a value of ``COMPLYCUBE_FOUR_EYES``, or None."""
+    if _is_words(value, longest=64):
+        return None
+    return Fault(
+        "E052",
+        "COMPLYCUBE_FOUR_EYES is not a list of decisions and outcomes.",
+        'Write ["approved"] for each approval, or ["match_confirmed", "attention"] for sessions of these '
+        "outcomes, or leave it out.",
+    )
+
+
+def _is_words(value: object, *, longest: int) -> bool:
+    return isinstance(value, list | tuple | set | frozenset) and all(
+        isinstance(word, str) and 0 < len(word) <= longest for word in value
     )
 
 

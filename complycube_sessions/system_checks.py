@@ -15,6 +15,7 @@ from complycube_sessions.conf import (
     account_names,
     check_results_fault,
     conf,
+    four_eyes_fault,
     get_account,
     is_loopback,
     legal_hold_fault,
@@ -23,6 +24,8 @@ from complycube_sessions.conf import (
     refresh_interval_fault,
     retention_conflict,
     retention_fault,
+    review_due_fault,
+    review_reasons_fault,
     scrubber_fault,
     webhook_processing_fault,
 )
@@ -152,6 +155,9 @@ def _other_faults() -> list[Fault]:
         ("COMPLYCUBE_MINIMUM_RETENTION", minimum_retention_fault(0)),
         ("COMPLYCUBE_LEGAL_HOLD", legal_hold_fault(0)),
         ("COMPLYCUBE_SCRUBBER", scrubber_fault(0)),
+        ("COMPLYCUBE_REVIEW_REASONS", review_reasons_fault(None)),
+        ("COMPLYCUBE_REVIEW_DUE", review_due_fault(0)),
+        ("COMPLYCUBE_FOUR_EYES", four_eyes_fault(None)),
     ):
         try:
             getattr(conf, name)

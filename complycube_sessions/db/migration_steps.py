@@ -66,6 +66,30 @@ class AddFieldOnce(migrations.AddField):
         return column in {description.name for description in found}
 
 
+class CreateModelOnce(migrations.CreateModel):
+    """Create a table with its indexes unless it is there."""
+
+    def database_forwards(
+        self, app_label: str, schema_editor: Any, from_state: Any, to_state: Any
+    ) -> None:
+        if not self._has_table(app_label, schema_editor, to_state, unknown=False):
+            super().database_forwards(app_label, schema_editor, from_state, to_state)
+
+    def database_backwards(
+        self, app_label: str, schema_editor: Any, from_state: Any, to_state: Any
+    ) -> None:
+        if self._has_table(app_label, schema_editor, from_state, unknown=True):
+            super().database_backwards(app_label, schema_editor, from_state, to_state)
+
+    def _has_table(self, app_label: str, schema_editor: Any, state: Any, *, unknown: bool) -> bool:
+        """Return whether the table is there, or ``unknown`` where the statements have to tell it."""
+        connection = schema_editor.connection
+        if connection.vendor == "mysql" or schema_editor.collect_sql:
+            return unknown
+        table = state.apps.get_model(app_label, self.name)._meta.db_table
+        return table in connection.introspection.table_names()
+
+
 def _all_or_nothing(schema_editor: Any) -> AbstractContextManager[Any]:
     """Return a transaction: to add a column, SQLite copies the table. MySQL's statements are in none."""
     if schema_editor.collect_sql or not schema_editor.connection.features.can_rollback_ddl:
