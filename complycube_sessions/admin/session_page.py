@@ -130,7 +130,7 @@ def checks_of(
             "updated": display.moment(check.updated_at),
             "url": page.row_url(check) if may_open else "",
         }
-        for check in row.checks.defer("result", "raw").order_by("position", "id")
+        for check in row.checks.all()
     ]
     return sorted(shown, key=lambda entry: entry["look"].is_clear)
 
