@@ -123,7 +123,7 @@ def columns_of(view: CaseView, columns: Sequence[Any]) -> list[Any]:
 def attach_reviews(sessions: Sequence[WorkflowSession], alias: str) -> None:
     """Let each session know its review with its people, in one query."""
     rows = Review.objects.using(alias).filter(pk__in=[session.pk for session in sessions])
-    reviews = with_people(rows, "assignee", "decided_by")
+    reviews = with_people(rows, "assignee", "decided_by", "confirmed_by")
     for session in sessions:
         if review := reviews.get(session.pk):
             session._state.fields_cache["review"] = review

@@ -114,6 +114,9 @@ def review_panel(
         "is_overdue": review.is_open and is_overdue(review),
         "changes": changes_since_decision(review, seen),
         "history": told,
+        "has_notes": any(entry.is_note for entry in told),
+        "reason": _(review.reason) if review.reason else "",
+        "is_settled": review.state == Review.State.DECIDED,
         "note_length": NOTE_LENGTH,
         **_possible(request, review, session, rights),
     }

@@ -17,6 +17,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
+from complycube_sessions.evidence.reviews import review_lines, state_text
 from complycube_sessions.models import RelatedCheck, SessionChange, WorkflowSession
 
 MAX_TEXT: Final = 2_000
@@ -96,6 +97,8 @@ def render_page(document: Mapping[str, Any], *, sha256: str, json_name: str) -> 
         "timeline": [_event(event) for event in document["timeline"][:MAX_ROWS]],
         "history": [_change(change) for change in document["history"][-MAX_ROWS:]],
         "rows_left_out": _rows_left_out(document),
+        "review": state_text(document["review"], visible) if document["review"] else "",
+        "review_lines": review_lines(document["review"], visible, cell)[-MAX_ROWS:],
         "has_history": {"what": "history", "why": "permission"} not in document["left_out"],
         "is_sensitive": "answer_as_received" in document,
         "results": [
@@ -216,6 +219,8 @@ def _left_out(entry: Mapping[str, Any]) -> str:
     if entry["why"] == "permission":
         if entry["what"] == "history":
             return _("The history is left out: the person who exported this may not see it.")
+        if entry["what"] == "review":
+            return _("The review is left out: the person who exported this may not see it.")
         return _(
             "The results of the checks, the tasks and the answer as received are left out: the person "
             "who exported this may not see them."
@@ -234,11 +239,15 @@ def _left_out(entry: Mapping[str, Any]) -> str:
             count["count"],
         )
         return text % count
+    if entry["what"].startswith("review_"):
+        return _("Left out for size: %(count)d older entries of the review.") % count
     return _("Left out for size: %(count)d older changes.") % count
 
 
 def _rows_left_out(document: Mapping[str, Any]) -> int:
     parts: list[Sequence[Any]] = [document[key] for key in ("checks", "timeline", "history")]
+    if review := document["review"]:
+        parts.append([*review["events"], *review["notes"]])
     return sum(max(0, len(rows) - MAX_ROWS) for rows in parts)
 
 

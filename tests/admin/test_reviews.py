@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import re
 from datetime import timedelta
 from html import unescape
@@ -319,3 +320,36 @@ def test_confirm__not_by_the_same_person(lead: Desk, settings: Any) -> None:
     assert lead.press(pk, "confirm") == ["Nobody confirms the own decision."]
     confirm_review(pk, make_user(), True)
     assert "Confirmed" in lead.page(pk)
+
+
+def test_export__reviews_and_notes(settings: Any) -> None:
+    """The file has the decision and the notes, neutralised, for those who may see reviews."""
+    pk = store()
+    add_review_note(pk, make_user("=2+5"), '=HYPERLINK("http://evil.example")')
+    decide_review(pk, make_user("grace"), "declined", "Suspected fraud", "@SUM(1)")
+    url = reverse("admin:complycube_sessions_workflowsession_export")
+
+    def exported(*rights: str) -> list[dict[str, str]]:
+        desk = Desk(*rights, "export_workflowsession")
+        response: Any = desk.client.post(f"{url}?case=decided", {"format": "csv"})
+        text = b"".join(response.streaming_content).decode()
+        return list(csv.DictReader(text.splitlines(keepends=True)))
+
+    (row,) = exported(*REVIEWER)
+    assert (row["review_state"], row["review_decision"]) == ("decided", "declined")
+    assert (row["review_reason"], row["review_decided_by"]) == ("Suspected fraud", "grace")
+    assert "HYPERLINK" in row["review_notes"]
+    assert not re.search(r"(^|[\n;,|]\s*)[=@+-]", row["review_notes"])
+    assert exported(*VIEWS) == []
+
+
+def test_export__takes_few_queries() -> None:
+    """A file of many reviews takes no more queries than one of a few."""
+    for number in range(1, 31):
+        add_review_note(store(number), make_user(), "text")
+    desk = Desk(*REVIEWER, "export_workflowsession")
+    url = reverse("admin:complycube_sessions_workflowsession_export")
+    with CaptureQueriesContext(connection) as queries:
+        response: Any = desk.client.post(f"{url}?case=open", {"format": "csv"})
+        assert len(b"".join(response.streaming_content).splitlines()) == 31
+    assert len(queries) <= 15
