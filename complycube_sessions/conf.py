@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from ipaddress import ip_address
@@ -191,12 +191,12 @@ class Settings:
         return cast("Callable[[str, dict[str, Any]], object] | None", scrubber)
 
     @property
-    def COMPLYCUBE_REVIEW_REASONS(self) -> Mapping[str, Sequence[str]] | Sequence[str]:
-        """The reasons to choose from, for each decision or for all; none left out means the built-in ones."""
-        value = getattr(settings, "COMPLYCUBE_REVIEW_REASONS", REVIEW_REASONS)
+    def COMPLYCUBE_REVIEW_REASONS(self) -> Mapping[str, Sequence[str]] | Sequence[str] | None:
+        """The reasons to choose from, for each decision or for all, or None for ``REVIEW_REASONS``."""
+        value = getattr(settings, "COMPLYCUBE_REVIEW_REASONS", None)
         if fault := review_reasons_fault(value):
             raise ComplyCubeConfigurationError(f"{fault.message} {fault.hint}")
-        return cast("Mapping[str, Sequence[str]] | Sequence[str]", value)
+        return cast("Mapping[str, Sequence[str]] | Sequence[str] | None", value)
 
     @property
     def COMPLYCUBE_REVIEW_DUE(self) -> timedelta | None:
@@ -207,12 +207,12 @@ class Settings:
         return cast("timedelta | None", value)
 
     @property
-    def COMPLYCUBE_FOUR_EYES(self) -> frozenset[str]:
+    def COMPLYCUBE_FOUR_EYES(self) -> Collection[str]:
         """The decisions, and outcomes of sessions, whose decision a second person has to confirm."""
         value = getattr(settings, "COMPLYCUBE_FOUR_EYES", ())
         if fault := four_eyes_fault(value):
             raise ComplyCubeConfigurationError(f"{fault.message} {fault.hint}")
-        return frozenset(value)
+        return cast("Collection[str]", value)
 
     @property
     def hash_keys(self) -> Sequence[str | bytes]:
@@ -417,6 +417,8 @@ def retention_conflict(retention: object, minimum: object) -> Fault | None:
 
 def review_reasons_fault(value: object) -> Fault | None:
     """Return what is wrong with a value of ``COMPLYCUBE_REVIEW_REASONS``, or None."""
+    if value is None:
+        return None
     lists = list(value.values()) if isinstance(value, Mapping) else [value]
     known = not isinstance(value, Mapping) or set(value) <= set(REVIEW_REASONS)
     if known and all(_is_words(reasons, longest=255) for reasons in lists):

@@ -155,7 +155,7 @@ def _other_faults() -> list[Fault]:
         ("COMPLYCUBE_MINIMUM_RETENTION", minimum_retention_fault(0)),
         ("COMPLYCUBE_LEGAL_HOLD", legal_hold_fault(0)),
         ("COMPLYCUBE_SCRUBBER", scrubber_fault(0)),
-        ("COMPLYCUBE_REVIEW_REASONS", review_reasons_fault(None)),
+        ("COMPLYCUBE_REVIEW_REASONS", review_reasons_fault(0)),
         ("COMPLYCUBE_REVIEW_DUE", review_due_fault(0)),
         ("COMPLYCUBE_FOUR_EYES", four_eyes_fault(None)),
     ):

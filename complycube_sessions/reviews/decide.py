@@ -10,7 +10,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from complycube_sessions import signals
-from complycube_sessions.conf import conf
+from complycube_sessions.conf import REVIEW_REASONS, conf
 from complycube_sessions.db.connections import write_alias
 from complycube_sessions.exceptions import ReviewConflictError, ReviewPermissionError
 from complycube_sessions.models import Review, ReviewEvent, WorkflowSession
@@ -137,6 +137,8 @@ def review_fingerprint(session_id: str) -> str:
 def reasons_for(decision: str) -> list[str]:
     """Return the reasons that a decision may have."""
     reasons = conf.COMPLYCUBE_REVIEW_REASONS
+    if reasons is None:
+        reasons = REVIEW_REASONS
     return list(reasons.get(decision, ()) if isinstance(reasons, Mapping) else reasons)
 
 
