@@ -27,12 +27,14 @@ from complycube_sessions.admin.review_actions import (
     next_view,
     review_view,
 )
+from complycube_sessions.admin.review_figures import figures_view
 from complycube_sessions.admin.review_list import (
     CaseListFilter,
     case_tabs,
     case_view,
     cell,
     columns_of,
+    may_see,
 )
 from complycube_sessions.admin.review_panel import review_panel
 from complycube_sessions.admin.session_list import (
@@ -94,6 +96,7 @@ class WorkflowSessionAdmin(ReadOnlyAdmin):
             "fetch/": fetch_view,
             "export/": export_view,
             "next/": next_view,
+            "reviews/": figures_view,
             "<path:object_id>/review/": review_view,
             "<path:object_id>/assign/": assign_view,
             "<path:object_id>/refresh/": refresh_view,
@@ -126,6 +129,7 @@ class WorkflowSessionAdmin(ReadOnlyAdmin):
             "queue_url": self.list_url(review=filters.YES),
             "case_tabs": case_tabs(self, request),
             "is_case": view is not None,
+            "figures_url": self.url("reviews") if may_see(request) else "",
             "next_url": self.url("next") if allowed(request, "work_review") else "",
             "overview_url": self.url("overview"),
             "fetch_url": self.url("fetch") if may_refresh else "",

@@ -65,9 +65,9 @@ class Migration(RepeatableMigration):
                 'verbose_name': 'review',
                 'indexes': [
                     models.Index(fields=['state', 'opened_at', 'session'], name='ccs_review_state'),
-                    complycube_sessions.db.indexes.PartialIndex(condition=models.Q(('state__in', ('open', 'assigned', 'awaiting_confirmation'))), fields=['opened_at', 'session'], instead=['opened_at', 'session', 'state'], name='ccs_review_open'),
+                    complycube_sessions.db.indexes.PartialIndex(condition=models.Q(('state__in', ('open', 'assigned', 'awaiting_confirmation'))), fields=['opened_at', 'session', 'assignee', 'state'], instead=['opened_at', 'session', 'assignee', 'state'], name='ccs_review_open'),
                     models.Index(fields=['assignee', 'state', 'opened_at', 'session'], name='ccs_review_mine'),
-                    models.Index(fields=['decided_at', 'session'], name='ccs_review_decided'),
+                    models.Index(fields=['decided_at', 'session', 'state', 'decision', 'confirmed_at'], name='ccs_review_decided'),
                     complycube_sessions.db.indexes.PartialIndex(condition=models.Q(('state__in', ('open', 'assigned', 'awaiting_confirmation'))), fields=['due_at', 'session'], instead=['due_at', 'session', 'state'], name='ccs_review_due'),
                     complycube_sessions.db.indexes.PartialIndex(condition=models.Q(('owes_decided', True), ('owes_reopened', True), _connector='OR'), fields=['session'], instead=['owes_decided', 'owes_reopened'], name='ccs_review_owed'),
                 ],

@@ -81,15 +81,19 @@ class Review(models.Model):
         indexes = [
             models.Index(fields=["state", "opened_at", "session"], name="ccs_review_state"),
             PartialIndex(
-                fields=["opened_at", "session"],
+                # What follows the key is only read: the figures need no row of the table.
+                fields=["opened_at", "session", "assignee", "state"],
                 condition=Q(state__in=OPEN_REVIEW_STATES),
-                instead=["opened_at", "session", "state"],
+                instead=["opened_at", "session", "assignee", "state"],
                 name="ccs_review_open",
             ),
             models.Index(
                 fields=["assignee", "state", "opened_at", "session"], name="ccs_review_mine"
             ),
-            models.Index(fields=["decided_at", "session"], name="ccs_review_decided"),
+            models.Index(
+                fields=["decided_at", "session", "state", "decision", "confirmed_at"],
+                name="ccs_review_decided",
+            ),
             PartialIndex(
                 fields=["due_at", "session"],
                 condition=Q(state__in=OPEN_REVIEW_STATES),

@@ -14,6 +14,7 @@ from typing import Any, Final
 from django.db import connections, transaction
 from django.db.models import F, QuerySet
 from django.utils import timezone, translation
+from django.utils.translation import gettext_noop
 
 from complycube_sessions import signals
 from complycube_sessions.conf import conf
@@ -30,6 +31,7 @@ _WRITTEN: Final = (
     *("state", "decision", "reason", "decided_by", "decided_at", "confirmed_by", "confirmed_at"),
     *("due_at", "reopened_at", "reopened_because", "owes_reopened"),
 )
+NEEDED_AGAIN: Final = gettext_noop("The session needs a review again")
 _JUDGED: Final = (Review.State.AWAITING_CONFIRMATION, Review.State.DECIDED)
 
 
@@ -196,7 +198,7 @@ def _reopened(one: Followed, changes: list[str], now: datetime) -> tuple[Review,
         opened_at=now,
         due_at=due_at(now),
         reopened_at=now,
-        reopened_because="\n".join(changes) or "The session needs a review again",
+        reopened_because="\n".join(changes) or NEEDED_AGAIN,
         owes_reopened=signals.review_reopened.has_listeners(Review),
     )
     action = ReviewEvent.Action.REOPENED

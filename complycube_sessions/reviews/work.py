@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from django.utils import timezone
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 
 from complycube_sessions import signals
 from complycube_sessions.db.connections import write_alias
@@ -28,6 +29,7 @@ from complycube_sessions.reviews.upkeep import due_at, open_some
 
 # So many are looked at together; who loses one race after another looks again.
 LOOKED_AT: Final = 20
+ASSIGNED_AGAIN: Final = gettext_noop("Assigned again after it was decided")
 State = Review.State
 Action = ReviewEvent.Action
 
@@ -195,7 +197,7 @@ def _open_again(review: Review) -> None:
     review.decided_by_id = review.decided_at = None
     review.confirmed_by_id = review.confirmed_at = None
     review.reopened_at, review.due_at = now, due_at(now)
-    review.reopened_because = "Assigned again after it was decided"
+    review.reopened_because = ASSIGNED_AGAIN
     review.owes_reopened = signals.review_reopened.has_listeners(Review)
 
 

@@ -95,6 +95,7 @@ MATRIX: list[tuple[str, str, str, tuple[str, ...]]] = [
     ],
     ("workflowsession", "review:nonsense", "post", NOBODY),
     ("workflowsession", "assign", "get", LEAD),
+    ("workflowsession", "reviews", "get", SESSIONS),
 ]
 
 

@@ -353,3 +353,38 @@ def test_export__takes_few_queries() -> None:
         response: Any = desk.client.post(f"{url}?case=open", {"format": "csv"})
         assert len(b"".join(response.streaming_content).splitlines()) == 31
     assert len(queries) <= 15
+
+
+def test_figures__of_case_work(ada: Desk, settings: Any) -> None:
+    """They say how much is open, for how long and with whom, and what was decided how quickly."""
+    settings.COMPLYCUBE_FOUR_EYES = ["declined"]
+    now = timezone.now()
+    for number in range(1, 8):
+        store(number)
+    take_review(session_id(1), ada.user)
+    Review.objects.filter(pk__in=[session_id(1), session_id(2)]).update(opened_at=now)
+    Review.objects.filter(pk=session_id(3)).update(opened_at=now - timedelta(days=2))
+    Review.objects.update(due_at=now + timedelta(days=1))
+    Review.objects.filter(pk=session_id(3)).update(due_at=now)
+    for number, hours in ((4, 1), (5, 2), (6, 30)):
+        WorkflowSession.objects.filter(pk=session_id(number)).update(
+            completed_at=now - timedelta(hours=hours)
+        )
+        decide_review(session_id(number), ada.user, "declined" if number == 4 else "approved")
+    confirm_review(session_id(4), make_user(), True)
+    url = reverse("admin:complycube_sessions_workflowsession_reviews")
+    with CaptureQueriesContext(connection) as queries:
+        html = ada.client.get(url).content.decode()
+    assert len(queries) <= 12
+    text = re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", html))
+    assert "4 reviews are open" in text
+    assert "1 overdue" in text
+    for row in ("Today 2", "1 to 2 days 1", "7 days or more 1"):
+        assert row in text
+    assert f"{ada.user.username} 1" in text
+    assert "Nobody yet 3" in text
+    assert "3 reviews are decided" in text
+    assert re.search(r"median 2 h", text)
+    assert re.search(r"90 % within 1 d 6 h", text)
+    assert "33 % (1)" in text
+    assert re.search(r"\d{4}-\d\d-\d\d 2 1 0 0 3", text)
