@@ -107,6 +107,7 @@ def review_panel(
         "assignee": _last(told, _HOLDERS, lambda entry: entry.holder),
         "decided_by": _last(told, [ReviewEvent.Action.DECIDED], lambda entry: entry.who),
         "confirmed_by": _last(told, [ReviewEvent.Action.CONFIRMED], lambda entry: entry.who),
+        "opened": display.moment(review.opened_at),
         "decided": display.moment(review.decided_at),
         "confirmed": display.moment(review.confirmed_at),
         "is_withdrawn": review.state == Review.State.DECIDED and not review.decision,

@@ -100,7 +100,8 @@ def assign_review(session_id: str, assignee: Any, by: Any) -> Review:
 
     def assign(review: Review, alias: str) -> Review:
         if review.state == State.AWAITING_CONFIRMATION:
-            raise ReviewConflictError(why_not_free(review))
+            message = _("The review cannot be assigned (%(state)s).") % state_words(review)
+            raise ReviewConflictError(message)
         if review.state == State.DECIDED:
             _open_again(review)
             record(review, Action.REOPENED, by, alias, review.reopened_because)

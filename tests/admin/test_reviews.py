@@ -298,7 +298,7 @@ def test_assign__many(lead: Desk, cases: dict[str, list[str]]) -> None:
     assert all(f'value="{pk}"' in form for pk in cases["open"])
     said = told(lead.client.post(url, {**chosen, "assignee": str(lead.user.pk)}))
     assert said[0] == "3 reviews are assigned."
-    assert said[1].startswith(f"{session_id(4)}: The review cannot be taken")
+    assert said[1].startswith(f"{session_id(4)}: The review cannot be assigned")
     assert set(WorkflowSession.objects.assigned_to(lead.user).values_list("pk", flat=True)) == {
         *cases["open"][:3]
     }
