@@ -69,6 +69,61 @@ def fill(connection: Any, size: int, *, has_words: bool = True) -> dict[str, flo
     return seconds
 
 
+def work_reviews() -> None:
+    """Let people have worked on the reviews that the migration opened, as they would over the months."""
+    from django.contrib.auth import get_user_model
+    from django.utils import timezone
+
+    from complycube_sessions.models import Review, ReviewEvent, ReviewNote
+
+    users = get_user_model().objects
+    names = ["benchmark", *(f"reviewer{number}" for number in range(40))]
+    users.bulk_create(
+        [users.model(username=name, is_staff=True, is_superuser=True) for name in names],
+        ignore_conflicts=True,
+    )
+    people = list(users.values_list("pk", flat=True))
+    now, changed = timezone.now(), []
+    for number, review in enumerate(Review.objects.order_by("opened_at").iterator()):
+        share, person = number * 7919 % 100, people[number % len(people)]
+        if share < 20:
+            continue
+        review.assignee_id = person
+        review.state = (
+            "assigned" if share < 30 else "awaiting_confirmation" if share < 32 else "decided"
+        )
+        if share >= 30:
+            review.decision, review.reason = "approved", "False positive"
+            review.decided_by_id = person
+            review.decided_at = now - timedelta(minutes=number * 13 % 260_000)
+        changed.append(review)
+    fields = ["assignee", "state", "decision", "reason", "decided_by", "decided_at"]
+    Review.objects.bulk_update(changed, fields, batch_size=CHUNK // 10)
+    at = now - timedelta(hours=1)
+    ReviewEvent.objects.bulk_create(
+        (
+            ReviewEvent(review_id=r.pk, actor_name="reviewer1", action="taken", at=at)
+            for r in changed
+        ),
+        batch_size=CHUNK // 10,
+    )
+    ReviewNote.objects.bulk_create(
+        (
+            ReviewNote(review_id=r.pk, author_name="reviewer1", text="Looked at.")
+            for r in changed[::3]
+        ),
+        batch_size=CHUNK // 10,
+    )
+
+
+def reviewed_id() -> str:
+    """Return the id of a session that somebody works on, or of the first one where there is none."""
+    from complycube_sessions.models import Review
+
+    pk = Review.objects.filter(state="assigned").order_by("pk").values_list("pk", flat=True).first()
+    return pk or session_id(0)
+
+
 def tidy(connection: Any) -> None:
     """Let the database count its rows, as its own housekeeping does sooner or later."""
     with connection.cursor() as cursor:

@@ -6,7 +6,7 @@ The settings of the app, read from the project's settings each time they are ask
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from ipaddress import ip_address
@@ -21,10 +21,14 @@ from complycube_sessions.setting_rules import (
     ACCOUNT_KEYS,
     DEFAULT_BASE_URL,
     RETAINED,
+    REVIEW_REASONS,
+    TOO_LONG,
     Fault,
     Rule,
     account_faults,
+    are_review_reasons,
     are_secrets,
+    are_words,
     is_function_path,
     is_portal_url,
     is_positive_timedelta,
@@ -127,6 +131,7 @@ class Settings:
 
     DEBUG = Setting[bool](default=False)
     USE_TZ = Setting[bool](default=True)
+    AUTH_USER_MODEL = Setting[str]("auth.User")
     # What the project typed; ``get_account`` is for use.
     COMPLYCUBE_ACCOUNTS = Setting[Any]({})
     COMPLYCUBE_CHECK_RESULTS = Setting[CheckResults](
@@ -195,6 +200,38 @@ class Settings:
     COMPLYCUBE_ALLOW_UPSTREAM_CHANGES = Setting[bool](default=False, rule=_switch_rule("E070"))
     # Whether the refresh of one session fetches the vendor's audit log of it as well.
     COMPLYCUBE_AUDIT_LOGS = Setting[bool](default=False, rule=_switch_rule("E071"))
+    # The reasons to choose from, for each decision or for all; None for ``REVIEW_REASONS``.
+    COMPLYCUBE_REVIEW_REASONS = Setting[Mapping[str, Sequence[str]] | Sequence[str] | None](
+        None,
+        Rule(
+            "E050",
+            are_review_reasons,
+            "is neither a list of texts nor a dictionary of lists by decision.",
+            'Write ["False positive", "Suspected fraud"], or {"approved": [...], "declined": [...]}; '
+            f"the decisions are {', '.join(REVIEW_REASONS)}, a text has at most 255 characters.",
+        ),
+    )
+    # How long after it was opened a review is due; None for reviews that are never overdue.
+    COMPLYCUBE_REVIEW_DUE = Setting[timedelta | None](
+        timedelta(days=2),
+        Rule(
+            "E051",
+            lambda value: value is None or (is_positive_timedelta(value) and value < TOO_LONG),
+            "is not a positive timedelta of less than 100 years.",
+            "Write timedelta(days=2), or None for reviews that are never overdue.",
+        ),
+    )
+    # The decisions, and outcomes of sessions, whose decision a second person has to confirm.
+    COMPLYCUBE_FOUR_EYES = Setting[Collection[str]](
+        (),
+        Rule(
+            "E052",
+            are_words,
+            "is not a list of decisions and outcomes.",
+            'Write ["approved"] for each approval, or ["match_confirmed", "attention"] for sessions '
+            "of these outcomes, or leave it out.",
+        ),
+    )
 
     @property
     def hash_keys(self) -> Sequence[str | bytes]:

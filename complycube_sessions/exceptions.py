@@ -28,6 +28,8 @@ Every error the app raises on purpose.
     │   └── ComplyCubeServerError         5xx; worth a retry
     ├── ComplyCubeReportError             the vendor's report is at no address that may be asked, or is no PDF
     ├── ComplyCubePayloadError            2xx, but not the documented shape (also a ValueError)
+    ├── ReviewConflictError               a review is no longer what the caller saw; .changes
+    ├── ReviewPermissionError             the same person twice, or somebody else's review
     └── ComplyCubeSignatureError          a webhook whose signature does not verify
     ComplyCubeConfigurationError          ImproperlyConfigured, outside the tree on purpose: no loop may swallow it
 
@@ -174,6 +176,22 @@ class ComplyCubePayloadError(ComplyCubeError, ValueError):
 
 class ComplyCubeSignatureError(ComplyCubeError):
     """The signature of a webhook is missing or does not match any secret."""
+
+
+class ReviewConflictError(ComplyCubeError):
+    """
+    A review is not, or no longer, what the caller took it for; nothing was written.
+
+    ``changes`` has what changed in the session since the page that was decided on, in words.
+    """
+
+    def __init__(self, message: str, *, changes: list[str] | None = None) -> None:
+        super().__init__(message)
+        self.changes = changes or []
+
+
+class ReviewPermissionError(ComplyCubeError):
+    """Somebody would confirm the own decision, or works on what is assigned to another."""
 
 
 class ComplyCubeConfigurationError(ImproperlyConfigured):

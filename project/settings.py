@@ -48,6 +48,8 @@ if SANDBOX:
         "WEBHOOK_SECRETS"
     ] or [hashlib.sha256(f"project.sandbox.webhook:{SECRET_KEY}".encode()).hexdigest()]
     COMPLYCUBE_ACCOUNTS["default"]["BASE_URL"] = f"http://127.0.0.1:{DEMO_PORT}/sandbox/v1"
+# In the demo the lead confirms what the reviewer approves.
+COMPLYCUBE_FOUR_EYES = ("approved",)
 if base_url := env.str("COMPLYCUBE_BASE_URL", default=""):
     COMPLYCUBE_ACCOUNTS["default"]["BASE_URL"] = base_url
 

@@ -215,7 +215,7 @@ def checks_of(
             "updated": display.moment(check.updated_at),
             "url": page.row_url(check) if may_open else "",
         }
-        for check in row.checks.defer("result", "raw").order_by("position", "id")
+        for check in row.checks.all()
     ]
     if page.has_sensitive_permission(request):
         give_reasons([entry for entry in shown if not entry["look"].is_clear])

@@ -16,6 +16,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
+from complycube_sessions.evidence.reviews import review_lines, state_text
 from complycube_sessions.findings import values
 from complycube_sessions.findings.labels import word_in_words
 from complycube_sessions.findings.meanings import Meaning, session_meaning
@@ -94,6 +95,8 @@ def render_page(document: Mapping[str, Any], *, sha256: str, json_name: str) -> 
             _decision(entry, trees) for entry in document.get("decisions", [])[-MAX_ROWS:]
         ],
         "rows_left_out": _rows_left_out(document),
+        "review": state_text(document["review"], visible) if document["review"] else "",
+        "review_lines": review_lines(document["review"], visible, cell)[-MAX_ROWS:],
         "has_history": {"what": "history", "why": "permission"} not in document["left_out"],
         "is_sensitive": "answer_as_received" in document,
         "results": [
@@ -210,6 +213,8 @@ def _left_out(entry: Mapping[str, Any]) -> str:
     if entry["why"] == "permission":
         if entry["what"] == "history":
             return _("The history is left out: the person who exported this may not see it.")
+        if entry["what"] == "review":
+            return _("The review is left out: the person who exported this may not see it.")
         return _(
             "The results of the checks, the tasks and the API response are left out: the person "
             "who exported this may not see them."
@@ -230,12 +235,16 @@ def _left_out(entry: Mapping[str, Any]) -> str:
         return text % count
     if entry["what"] == "decisions":
         return _("Left out for size: %(count)d older decisions.") % count
+    if entry["what"].startswith("review_"):
+        return _("Left out for size: %(count)d older entries of the review.") % count
     return _("Left out for size: %(count)d older changes.") % count
 
 
 def _rows_left_out(document: Mapping[str, Any]) -> int:
     keys = ("checks", "timeline", "history", "decisions")
     parts: list[Sequence[Any]] = [document.get(key, []) for key in keys]
+    if review := document["review"]:
+        parts.append([*review["events"], *review["notes"]])
     return sum(max(0, len(rows) - MAX_ROWS) for rows in parts)
 
 

@@ -38,7 +38,7 @@ RUNS = ("operator", "superuser")
 REFRESH = ("lead", "operator", "superuser")
 EXPORT = ("lead", "superuser")
 EVIDENCE = ("lead", "superuser")
-UPSTREAM = ("lead", "superuser")
+LEAD = ("lead", "superuser")
 NOBODY: tuple[str, ...] = ()
 ALLOWED = {200, 302}
 
@@ -86,8 +86,20 @@ MATRIX: list[tuple[str, str, str, tuple[str, ...]]] = [
     ("workflowsession", "export", "post", EXPORT),
     ("workflowsession", "evidence", "post", EVIDENCE),
     ("workflowsession", "report", "post", EVIDENCE),
-    ("workflowsession", "upstream", "get", UPSTREAM),
-    ("workflowsession", "upstream", "post", UPSTREAM),
+    ("workflowsession", "upstream", "get", LEAD),
+    ("workflowsession", "upstream", "post", LEAD),
+    ("workflowsession", "take-next", "post", SESSIONS),
+    *[
+        ("workflowsession", f"review:{do}", "post", SESSIONS)
+        for do in ("take", "release", "note", "decide")
+    ],
+    *[
+        ("workflowsession", f"review:{do}", "post", LEAD)
+        for do in ("assign", "confirm", "send_back")
+    ],
+    ("workflowsession", "review:nonsense", "post", NOBODY),
+    ("workflowsession", "assign", "get", LEAD),
+    ("workflowsession", "reviews", "get", SESSIONS),
 ]
 
 
@@ -148,12 +160,13 @@ def _vendor_is_down(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def ask(client: Client, model: str, page: str, method: str, row: Any) -> HttpResponseBase:
-    without_row = {"changelist", "add", "overview", "fetch", "export"}
+    page, _colon, do = page.partition(":")
+    without_row = {"changelist", "add", "overview", "fetch", "export", "reviews", "take-next"}
     needs_row = page not in without_row
     address = reverse(
         f"admin:complycube_sessions_{model}_{page}", args=[row.pk] if needs_row else []
     )
-    data = {"session_id": "5eb-unknown", "account": "default", "post": "yes"}
+    data = {"session_id": "5eb-unknown", "account": "default", "post": "yes", "do": do}
     response: HttpResponseBase = getattr(client, method)(
         address, data if method == "post" else None
     )
@@ -257,7 +270,7 @@ def test_other_lists__have_no_action(
     assert 'name="action"' not in client.get(address).content.decode()
 
 
-@pytest.mark.parametrize("page", ["refresh", "export", "evidence", "report"])
+@pytest.mark.parametrize("page", ["refresh", "export", "evidence", "report", "review", "take-next"])
 def test_get__changes_nothing(
     rows: dict[str, Any], as_person: Callable[[str], Client], page: str
 ) -> None:
@@ -270,7 +283,16 @@ def test_post_without_token__403(rows: dict[str, Any], as_person: Callable[[str]
     """A refresh, a fetch and every export need the token against forged requests."""
     client = as_person("superuser")
     client.handler.enforce_csrf_checks = True
-    for page in ("refresh", "fetch", "export", "evidence", "report", "upstream"):
+    for page in (
+        "refresh",
+        "fetch",
+        "export",
+        "evidence",
+        "report",
+        "upstream",
+        "review:take",
+        "take-next",
+    ):
         row = rows["workflowsession"]
         assert ask(client, "workflowsession", page, "post", row).status_code == 403
 
