@@ -96,6 +96,8 @@ MATRIX: list[tuple[str, str, str, tuple[str, ...]]] = [
     ("workflowsession", "review:nonsense", "post", NOBODY),
     ("workflowsession", "assign", "get", LEAD),
     ("workflowsession", "reviews", "get", SESSIONS),
+    ("workflowsession", "views", "get", SESSIONS),
+    ("workflowsession", "views", "post", SESSIONS),
 ]
 
 
@@ -287,7 +289,16 @@ def test_post_without_token__403(rows: dict[str, Any], as_person: Callable[[str]
     """A refresh, a fetch and every export need the token against forged requests."""
     client = as_person("superuser")
     client.handler.enforce_csrf_checks = True
-    for page in ("refresh", "fetch", "export", "evidence", "report", "review:take", "next"):
+    for page in (
+        "refresh",
+        "fetch",
+        "export",
+        "evidence",
+        "report",
+        "review:take",
+        "next",
+        "views",
+    ):
         row = rows["workflowsession"]
         assert ask(client, "workflowsession", page, "post", row).status_code == 403
 
