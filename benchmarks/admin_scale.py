@@ -288,7 +288,7 @@ def prepare(size: int) -> dict[str, Any]:
         began = time.perf_counter()
         call_command("migrate", verbosity=0)
         took["migrated"] = time.perf_counter() - began
-        scale_data.work_reviews()
+        scale_data.work_reviews(size)
         scale_data.tidy(connection)
     began = time.perf_counter()
     took["days"] = store_day_statistics()

@@ -69,12 +69,17 @@ def fill(connection: Any, size: int, *, has_words: bool = True) -> dict[str, flo
     return seconds
 
 
-def work_reviews() -> None:
-    """Let people have worked on the reviews that the migration opened, as they would over the months."""
+def work_reviews(size: int) -> None:
+    """
+    Let people have worked on reviews, as they would over the months.
+
+    Of a million sessions 43,000 need one; 57,000 others had one that was decided.
+    """
     from django.contrib.auth import get_user_model
     from django.utils import timezone
 
     from complycube_sessions.models import Review, ReviewEvent, ReviewNote
+    from complycube_sessions.reviews.upkeep import open_missing
 
     users = get_user_model().objects
     names = ["benchmark", *(f"reviewer{number}" for number in range(40))]
@@ -83,16 +88,27 @@ def work_reviews() -> None:
         ignore_conflicts=True,
     )
     people = list(users.values_list("pk", flat=True))
+    open_missing("default", "default")
+    open_missing("second", "default")
+    decided = (session_id(number) for number in range(0, size, 16))
+    Review.objects.bulk_create(
+        (Review(session_id=pk, opened_at=timezone.now() - timedelta(days=90)) for pk in decided),
+        ignore_conflicts=True,
+        batch_size=CHUNK // 10,
+    )
     now, changed = timezone.now(), []
-    for number, review in enumerate(Review.objects.order_by("opened_at").iterator()):
+    rows = Review.objects.select_related("session").order_by("opened_at", "pk")
+    for number, review in enumerate(rows.iterator()):
         share, person = number * 7919 % 100, people[number % len(people)]
-        if share < 20:
+        if not review.session.needs_review:
+            share = 99
+        if share < 40:
             continue
         review.assignee_id = person
         review.state = (
-            "assigned" if share < 30 else "awaiting_confirmation" if share < 32 else "decided"
+            "assigned" if share < 60 else "awaiting_confirmation" if share < 64 else "decided"
         )
-        if share >= 30:
+        if share >= 60:
             review.decision, review.reason = "approved", "False positive"
             review.decided_by_id = person
             review.decided_at = now - timedelta(minutes=number * 13 % 260_000)

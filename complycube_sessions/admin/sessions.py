@@ -38,6 +38,7 @@ from complycube_sessions.admin.review_list import (
     may_see,
 )
 from complycube_sessions.admin.review_panel import review_panel
+from complycube_sessions.admin.saved_views import views_view
 from complycube_sessions.admin.session_list import (
     ORDER,
     SessionChangeList,
@@ -110,6 +111,7 @@ class WorkflowSessionAdmin(ReadOnlyAdmin):
             "export/": export_view,
             "take-next/": take_next_view,
             "reviews/": figures_view,
+            "views/": views_view,
             "<path:object_id>/review/": review_view,
             "<path:object_id>/assign/": assign_view,
             "<path:object_id>/refresh/": refresh_view,
@@ -145,6 +147,7 @@ class WorkflowSessionAdmin(ReadOnlyAdmin):
             "queue_url": self.list_url(review=filters.YES),
             "case_tabs": case_tabs(self, request),
             "is_case": view is not None,
+            "views_url": f"{self.url('views')}?{query}",
             "figures_url": self.url("reviews") if may_see(request) else "",
             "next_url": self.url("take-next") if allowed(request, "work_review") else "",
             "overview_url": self.url("overview"),

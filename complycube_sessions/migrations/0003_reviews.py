@@ -114,5 +114,21 @@ class Migration(RepeatableMigration):
                 'default_permissions': (),
             },
         ),
+        migrations.CreateModel(
+            name='SavedView',
+            fields=[
+                ('id', models.BigAutoField(primary_key=True, serialize=False)),
+                ('name', models.CharField(max_length=80, verbose_name='name')),
+                ('is_shared', models.BooleanField(default=False, verbose_name='shared')),
+                ('query', models.CharField(max_length=1000, verbose_name='filters')),
+                ('owner', models.ForeignKey(blank=True, db_constraint=False, null=True, on_delete=complycube_sessions.db.people.forget_person, related_name='+', to=settings.AUTH_USER_MODEL, verbose_name='owner')),
+            ],
+            options={
+                'verbose_name': 'saved view',
+                'verbose_name_plural': 'saved views',
+                'default_permissions': (),
+                'indexes': [models.Index(fields=['is_shared', 'name'], name='ccs_view_shared')],
+            },
+        ),
         migrations.RunPython(open_reviews, migrations.RunPython.noop),
     ]

@@ -12,7 +12,7 @@ from complycube_sessions.models.changes import SessionChange
 from complycube_sessions.models.checks import RelatedCheck
 from complycube_sessions.models.evidence import SessionEvidence
 from complycube_sessions.models.privacy import Erasure, ErasureGate, PruneRun
-from complycube_sessions.models.reviews import Review, ReviewEvent, ReviewNote
+from complycube_sessions.models.reviews import Review, ReviewEvent, ReviewNote, SavedView
 from complycube_sessions.models.runs import PendingRefresh, RefreshLease, RefreshRun, RequestBudget
 from complycube_sessions.models.sessions import SessionNameWord, WorkflowSession
 from complycube_sessions.models.statistics import ChangedDay, DayFigures
@@ -33,6 +33,7 @@ __all__ = [
     "Review",
     "ReviewEvent",
     "ReviewNote",
+    "SavedView",
     "SessionChange",
     "SessionEvidence",
     "SessionNameWord",

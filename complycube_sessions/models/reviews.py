@@ -171,3 +171,22 @@ class ReviewEvent(models.Model):
 
     def __str__(self) -> str:
         return f"{self.review_id} {self.action}"
+
+
+class SavedView(models.Model):
+    """A name for the filters of the list of sessions; what was searched for is no part of it."""
+
+    id = models.BigAutoField(primary_key=True)
+    name = models.CharField(_("name"), max_length=80)
+    owner = person_key(_("owner"))
+    is_shared = models.BooleanField(_("shared"), default=False)
+    query = models.CharField(_("filters"), max_length=1_000)
+
+    class Meta:
+        verbose_name = _("saved view")
+        verbose_name_plural = _("saved views")
+        default_permissions = ()
+        indexes = [models.Index(fields=["is_shared", "name"], name="ccs_view_shared")]
+
+    def __str__(self) -> str:
+        return str(self.pk)

@@ -19,7 +19,7 @@ from complycube_sessions.statistics.by_day import day_bounds
 # The first day of each band of ages, youngest first, as the overview of sessions has them.
 BANDS: Final = (0, 1, 3, 7)
 # Of so many of the newest decisions it is told how long they took.
-MEASURED: Final = 2_000
+MEASURED: Final = 1_000
 
 
 @dataclass
@@ -41,7 +41,7 @@ class Decisions:
     What was decided in some days.
 
     ``by_day`` counts by decision; ``confirmed`` are those that a second person has confirmed. ``lengths`` are
-    those of the newest 2,000 decisions from the end of the session to the decision, sorted.
+    those of the newest 1,000 decisions from the end of the session to the decision, sorted.
     """
 
     by_day: dict[date, Counter[str]] = field(default_factory=dict)

@@ -100,6 +100,8 @@ MATRIX: list[tuple[str, str, str, tuple[str, ...]]] = [
     ("workflowsession", "review:nonsense", "post", NOBODY),
     ("workflowsession", "assign", "get", LEAD),
     ("workflowsession", "reviews", "get", SESSIONS),
+    ("workflowsession", "views", "get", SESSIONS),
+    ("workflowsession", "views", "post", SESSIONS),
 ]
 
 
@@ -292,6 +294,7 @@ def test_post_without_token__403(rows: dict[str, Any], as_person: Callable[[str]
         "upstream",
         "review:take",
         "take-next",
+        "views",
     ):
         row = rows["workflowsession"]
         assert ask(client, "workflowsession", page, "post", row).status_code == 403

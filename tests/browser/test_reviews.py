@@ -78,6 +78,11 @@ def test_case__from_the_queue_to_the_queue(
     assert lead.get_by_text("1 review is decided").is_visible()
     assert_fine(lead)
 
+    lead.goto(f"{LIST}views/?case=open")
+    lead.get_by_label("Name of the view").fill("What is open")
+    lead.get_by_role("button", name="Save the view").click()
+    assert_fine(lead)
+
     store(1, check="attention")
 
     ada.goto(f"{LIST}?case=mine")
