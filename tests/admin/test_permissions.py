@@ -163,7 +163,16 @@ def _vendor_is_down(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def ask(client: Client, model: str, page: str, method: str, row: Any) -> HttpResponseBase:
     page, _colon, do = page.partition(":")
-    without_row = {"changelist", "add", "overview", "fetch", "export", "reviews", "take-next"}
+    without_row = {
+        "changelist",
+        "add",
+        "overview",
+        "fetch",
+        "export",
+        "reviews",
+        "take-next",
+        "views",
+    }
     needs_row = page not in without_row
     address = reverse(
         f"admin:complycube_sessions_{model}_{page}", args=[row.pk] if needs_row else []
