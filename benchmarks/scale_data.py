@@ -43,12 +43,8 @@ CHECK_TYPES: Final = (
 Row = tuple[Any, ...]
 
 
-def fill(connection: Any, size: int, *, has_words: bool = True) -> dict[str, float]:
-    """
-    Write a copy of ``size`` sessions into empty, migrated tables; return the seconds each took.
-
-    Without words the names are left to the migration that writes them.
-    """
+def fill(connection: Any, size: int) -> dict[str, float]:
+    """Write ``size`` sessions into empty, migrated tables; return the seconds each table took."""
     writer = {"postgresql": _copy, "mysql": _insert, "sqlite": _insert}[connection.vendor]
     data = Data(size, connection.vendor)
     seconds = {}
@@ -61,8 +57,6 @@ def fill(connection: Any, size: int, *, has_words: bool = True) -> dict[str, flo
         ("refreshrun", _RUN, data.runs),
         ("pendingrefresh", _PENDING, data.pending),
     ):
-        if table == "sessionnameword" and not has_words:
-            continue
         began = time.perf_counter()
         writer(connection, f"complycube_sessions_{table}", columns, rows())
         seconds[table] = time.perf_counter() - began
