@@ -49,7 +49,7 @@ EVERYTHING: Final = (
     "--hypothesis-profile=thorough",
     *(
         "-m",
-        "not browser and not databases and not engines and not hosts and not themes and not demo",
+        "not browser and not databases and not engines and not node and not hosts and not themes and not demo",
     ),
 )
 SELECTIONS: Final = {

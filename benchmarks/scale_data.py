@@ -43,12 +43,8 @@ CHECK_TYPES: Final = (
 Row = tuple[Any, ...]
 
 
-def fill(connection: Any, size: int, *, has_words: bool = True) -> dict[str, float]:
-    """
-    Write a copy of ``size`` sessions into empty, migrated tables; return the seconds each took.
-
-    Without words the names are left to the migration that writes them.
-    """
+def fill(connection: Any, size: int) -> dict[str, float]:
+    """Write ``size`` sessions into empty, migrated tables; return the seconds each table took."""
     writer = {"postgresql": _copy, "mysql": _insert, "sqlite": _insert}[connection.vendor]
     data = Data(size, connection.vendor)
     seconds = {}
@@ -61,12 +57,81 @@ def fill(connection: Any, size: int, *, has_words: bool = True) -> dict[str, flo
         ("refreshrun", _RUN, data.runs),
         ("pendingrefresh", _PENDING, data.pending),
     ):
-        if table == "sessionnameword" and not has_words:
-            continue
         began = time.perf_counter()
         writer(connection, f"complycube_sessions_{table}", columns, rows())
         seconds[table] = time.perf_counter() - began
     return seconds
+
+
+def work_reviews(size: int) -> None:
+    """
+    Let people have worked on reviews, as they would over the months.
+
+    Of a million sessions 43,000 need one; 57,000 others had one that was decided.
+    """
+    from django.contrib.auth import get_user_model
+    from django.utils import timezone
+
+    from complycube_sessions.models import Review, ReviewEvent, ReviewNote
+    from complycube_sessions.reviews.upkeep import open_missing
+
+    users = get_user_model().objects
+    names = ["benchmark", *(f"reviewer{number}" for number in range(40))]
+    users.bulk_create(
+        [users.model(username=name, is_staff=True, is_superuser=True) for name in names],
+        ignore_conflicts=True,
+    )
+    people = list(users.values_list("pk", flat=True))
+    open_missing("default", "default")
+    open_missing("second", "default")
+    decided = (session_id(number) for number in range(0, size, 16))
+    Review.objects.bulk_create(
+        (Review(session_id=pk, opened_at=timezone.now() - timedelta(days=90)) for pk in decided),
+        ignore_conflicts=True,
+        batch_size=CHUNK // 10,
+    )
+    now, changed = timezone.now(), []
+    rows = Review.objects.select_related("session").order_by("opened_at", "pk")
+    for number, review in enumerate(rows.iterator()):
+        share, person = number * 7919 % 100, people[number % len(people)]
+        if not review.session.needs_review:
+            share = 99
+        if share < 40:
+            continue
+        review.assignee_id = person
+        review.state = (
+            "assigned" if share < 60 else "awaiting_confirmation" if share < 64 else "decided"
+        )
+        if share >= 60:
+            review.decision, review.reason = "approved", "False positive"
+            review.decided_by_id = person
+            review.decided_at = now - timedelta(minutes=number * 13 % 260_000)
+        changed.append(review)
+    fields = ["assignee", "state", "decision", "reason", "decided_by", "decided_at"]
+    Review.objects.bulk_update(changed, fields, batch_size=CHUNK // 10)
+    at = now - timedelta(hours=1)
+    ReviewEvent.objects.bulk_create(
+        (
+            ReviewEvent(review_id=r.pk, actor_name="reviewer1", action="taken", at=at)
+            for r in changed
+        ),
+        batch_size=CHUNK // 10,
+    )
+    ReviewNote.objects.bulk_create(
+        (
+            ReviewNote(review_id=r.pk, author_name="reviewer1", text="Looked at.")
+            for r in changed[::3]
+        ),
+        batch_size=CHUNK // 10,
+    )
+
+
+def reviewed_id() -> str:
+    """Return the id of a session that somebody works on, or of the first one where there is none."""
+    from complycube_sessions.models import Review
+
+    pk = Review.objects.filter(state="assigned").order_by("pk").values_list("pk", flat=True).first()
+    return pk or session_id(0)
 
 
 def tidy(connection: Any) -> None:

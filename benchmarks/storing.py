@@ -187,12 +187,15 @@ def _clear() -> None:
 
     from complycube_sessions.models import (
         RelatedCheck,
+        Review,
+        ReviewEvent,
         SessionChange,
         SessionNameWord,
         WorkflowSession,
     )
 
-    for model in (SessionChange, SessionNameWord, RelatedCheck, WorkflowSession):
+    on_sessions = (SessionChange, SessionNameWord, RelatedCheck, ReviewEvent, Review)
+    for model in (*on_sessions, WorkflowSession):
         model.objects.all()._raw_delete(connection.alias)
     if connection.vendor == "postgresql":
         with connection.cursor() as cursor:

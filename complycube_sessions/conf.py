@@ -6,7 +6,7 @@ The settings of the app, read from the project's settings each time they are ask
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from ipaddress import ip_address
@@ -21,10 +21,14 @@ from complycube_sessions.setting_rules import (
     ACCOUNT_KEYS,
     DEFAULT_BASE_URL,
     RETAINED,
+    REVIEW_REASONS,
+    TOO_LONG,
     Fault,
     Rule,
     account_faults,
+    are_review_reasons,
     are_secrets,
+    are_words,
     is_function_path,
     is_portal_url,
     is_positive_timedelta,
@@ -65,11 +69,24 @@ class Account:
 
 
 class Setting(Generic[Value]):
-    """One setting: its default, and the rule that it is held to whenever it is read."""
+    """
+    One setting: its default, and the rule that it is held to whenever it is read.
 
-    def __init__(self, default: Value, rule: Rule | None = None) -> None:
-        self.default = default
-        self.rule = rule
+    Args:
+        default: What counts where the project's settings leave it out.
+        rule: What a value has to meet; None where its parts are checked one by one.
+        load: Makes of a valid value what ``conf`` returns.
+    """
+
+    def __init__(
+        self,
+        default: Any,
+        rule: Rule | None = None,
+        load: Callable[[Any], Value] = lambda typed: cast("Value", typed),
+    ) -> None:
+        self._default = default
+        self._rule = rule
+        self._load = load
 
     def __set_name__(self, owner: type, name: str) -> None:
         self.name = name
@@ -77,35 +94,44 @@ class Setting(Generic[Value]):
     def __get__(self, instance: object, owner: type | None = None) -> Value:
         if fault := self.fault():
             raise ComplyCubeConfigurationError(f"{fault.message} {fault.hint}")
-        return self._typed()
+        return self._load(self._typed())
 
     def fault(self) -> Fault | None:
         """Return what is wrong with what the project typed, or None."""
-        return self.rule.fault(self.name, self._typed()) if self.rule else None
+        return self._rule.fault(self.name, self._typed()) if self._rule else None
 
-    def _typed(self) -> Value:
-        value: Value = getattr(settings, self.name, self.default)
-        return value
+    def _typed(self) -> Any:
+        return getattr(settings, self.name, self._default)
 
 
-class FunctionSetting(Setting[Value]):
-    """The dotted path of a function of the project's, which is what ``conf`` returns, or None."""
+def _function_rule(number: str) -> Rule:
+    return Rule(
+        number,
+        is_function_path,
+        "is not the dotted path of a function that can be imported.",
+        'Write "your_project.privacy.your_function", or leave it out.',
+    )
 
-    def __init__(self, number: str) -> None:
-        problem = "is not the dotted path of a function that can be imported."
-        hint = 'Write "your_project.privacy.your_function", or leave it out.'
-        super().__init__(None, Rule(number, is_function_path, problem, hint))  # type: ignore[arg-type]
 
-    def __get__(self, instance: object, owner: type | None = None) -> Value:
-        path: Any = super().__get__(instance, owner)
-        return cast("Value", import_string(path) if path else None)
+def _switch_rule(number: str) -> Rule:
+    return Rule(
+        number,
+        lambda value: isinstance(value, bool),
+        "is neither True nor False.",
+        "Write True, or leave it out.",
+    )
+
+
+def _load_function(path: str | None) -> Any:
+    return import_string(path) if path else None
 
 
 class Settings:
     """The settings, each with its default and its rule; ``docs/settings.md`` says what they mean."""
 
-    DEBUG = Setting(default=False)
-    USE_TZ = Setting(default=True)
+    DEBUG = Setting[bool](default=False)
+    USE_TZ = Setting[bool](default=True)
+    AUTH_USER_MODEL = Setting[str]("auth.User")
     # What the project typed; ``get_account`` is for use.
     COMPLYCUBE_ACCOUNTS = Setting[Any]({})
     COMPLYCUBE_CHECK_RESULTS = Setting[CheckResults](
@@ -117,7 +143,7 @@ class Settings:
             'Write "review", "all" or "none".',
         ),
     )
-    COMPLYCUBE_EXPECTED_REFRESH_INTERVAL = Setting(
+    COMPLYCUBE_EXPECTED_REFRESH_INTERVAL = Setting[timedelta](
         timedelta(hours=24),
         Rule(
             "E020",
@@ -126,7 +152,7 @@ class Settings:
             "Write timedelta(hours=24), or leave it out.",
         ),
     )
-    COMPLYCUBE_PORTAL_SESSION_URL = Setting(
+    COMPLYCUBE_PORTAL_SESSION_URL = Setting[str](
         "",
         Rule(
             "E021",
@@ -163,9 +189,49 @@ class Settings:
         ),
     )
     # Tells of a session why it must not be removed.
-    COMPLYCUBE_LEGAL_HOLD = FunctionSetting[Callable[[Any], object] | None]("E042")
+    COMPLYCUBE_LEGAL_HOLD = Setting[Callable[[Any], object] | None](
+        None, _function_rule("E042"), _load_function
+    )
     # Takes out of an answer what must not be stored.
-    COMPLYCUBE_SCRUBBER = FunctionSetting[Callable[[str, dict[str, Any]], object] | None]("E043")
+    COMPLYCUBE_SCRUBBER = Setting[Callable[[str, dict[str, Any]], object] | None](
+        None, _function_rule("E043"), _load_function
+    )
+    # Whether checks may be validated and sessions completed and cancelled at the vendor from here.
+    COMPLYCUBE_ALLOW_UPSTREAM_CHANGES = Setting[bool](default=False, rule=_switch_rule("E070"))
+    # Whether the refresh of one session fetches the vendor's audit log of it as well.
+    COMPLYCUBE_AUDIT_LOGS = Setting[bool](default=False, rule=_switch_rule("E071"))
+    # The reasons to choose from, for each decision or for all; None for ``REVIEW_REASONS``.
+    COMPLYCUBE_REVIEW_REASONS = Setting[Mapping[str, Sequence[str]] | Sequence[str] | None](
+        None,
+        Rule(
+            "E050",
+            are_review_reasons,
+            "is neither a list of texts nor a dictionary of lists by decision.",
+            'Write ["False positive", "Suspected fraud"], or {"approved": [...], "declined": [...]}; '
+            f"the decisions are {', '.join(REVIEW_REASONS)}, a text has at most 255 characters.",
+        ),
+    )
+    # How long after it was opened a review is due; None for reviews that are never overdue.
+    COMPLYCUBE_REVIEW_DUE = Setting[timedelta | None](
+        timedelta(days=2),
+        Rule(
+            "E051",
+            lambda value: value is None or (is_positive_timedelta(value) and value < TOO_LONG),
+            "is not a positive timedelta of less than 100 years.",
+            "Write timedelta(days=2), or None for reviews that are never overdue.",
+        ),
+    )
+    # The decisions, and outcomes of sessions, whose decision a second person has to confirm.
+    COMPLYCUBE_FOUR_EYES = Setting[Collection[str]](
+        (),
+        Rule(
+            "E052",
+            are_words,
+            "is not a list of decisions and outcomes.",
+            'Write ["approved"] for each approval, or ["match_confirmed", "attention"] for sessions '
+            "of these outcomes, or leave it out.",
+        ),
+    )
 
     @property
     def hash_keys(self) -> Sequence[str | bytes]:

@@ -14,6 +14,10 @@ Every error the app raises on purpose.
     ├── ComplyCubeRefreshRunningError     another run of the account holds the lock; stop
     ├── ComplyCubeStorageError            the database refused the record
     ├── ComplyCubeBusyError               others use the budget of requests for longer than a page may wait
+    ├── ComplyCubeUpstreamOffError        the settings do not allow to change anything at the vendor
+    ├── ComplyCubeInvalidChangeError      a change that cannot be asked for so; nothing was sent (also a ValueError)
+    ├── ComplyCubeChangeUnderWayError     the same change is being asked for by somebody else; nothing was sent
+    ├── ComplyCubeLostAnswerError         a change was sent, its answer lost, and it is not seen as done; .is_done
     ├── ComplyCubeConnectionError         no answer: DNS, TLS, timeout; worth a retry
     ├── ComplyCubeAPIError                an answer other than 2xx; .status_code
     │   ├── ComplyCubeAuthenticationError 401; stop
@@ -24,6 +28,8 @@ Every error the app raises on purpose.
     │   └── ComplyCubeServerError         5xx; worth a retry
     ├── ComplyCubeReportError             the vendor's report is at no address that may be asked, or is no PDF
     ├── ComplyCubePayloadError            2xx, but not the documented shape (also a ValueError)
+    ├── ReviewConflictError               a review is no longer what the caller saw; .changes
+    ├── ReviewPermissionError             the same person twice, or somebody else's review
     └── ComplyCubeSignatureError          a webhook whose signature does not verify
     ComplyCubeConfigurationError          ImproperlyConfigured, outside the tree on purpose: no loop may swallow it
 
@@ -87,6 +93,31 @@ class ComplyCubeBusyError(ComplyCubeError):
     """Others use the budget of requests for longer than somebody who waits for a page may be kept waiting."""
 
 
+class ComplyCubeUpstreamOffError(ComplyCubeError):
+    """Nothing may be changed at the vendor from here unless ``COMPLYCUBE_ALLOW_UPSTREAM_CHANGES`` is on."""
+
+
+class ComplyCubeInvalidChangeError(ComplyCubeError, ValueError):
+    """The change cannot be asked for so: an unknown outcome, a match too few, a comment too long."""
+
+
+class ComplyCubeChangeUnderWayError(ComplyCubeError):
+    """The same change was sent a moment ago, and it is not known yet what became of it."""
+
+
+class ComplyCubeLostAnswerError(ComplyCubeError):
+    """
+    A change was sent once, and the API gave no answer to it; it is not sent again.
+
+    ``is_done`` is False where the object, fetched after it, does not show the change, and None where it
+    does not tell, or could not be fetched.
+    """
+
+    def __init__(self, message: str, *, is_done: bool | None) -> None:
+        super().__init__(message)
+        self.is_done = is_done
+
+
 class ComplyCubeConnectionError(ComplyCubeError):
     """No complete answer arrived: name resolution, TLS, a reset, a timeout, a broken header."""
 
@@ -145,6 +176,22 @@ class ComplyCubePayloadError(ComplyCubeError, ValueError):
 
 class ComplyCubeSignatureError(ComplyCubeError):
     """The signature of a webhook is missing or does not match any secret."""
+
+
+class ReviewConflictError(ComplyCubeError):
+    """
+    A review is not, or no longer, what the caller took it for; nothing was written.
+
+    ``changes`` has what changed in the session since the page that was decided on, in words.
+    """
+
+    def __init__(self, message: str, *, changes: list[str] | None = None) -> None:
+        super().__init__(message)
+        self.changes = changes or []
+
+
+class ReviewPermissionError(ComplyCubeError):
+    """Somebody would confirm the own decision, or works on what is assigned to another."""
 
 
 class ComplyCubeConfigurationError(ImproperlyConfigured):

@@ -15,10 +15,36 @@ from typing import Any, Final
 from urllib.parse import SplitResult, urlsplit
 
 from django.utils.module_loading import import_string
+from django.utils.translation import gettext_noop
 
 DEFAULT_BASE_URL: Final = "https://api.complycube.com/v1"
 # What may be given an age; all else goes with its session, or is work that is still to be done.
 RETAINED: Final = ("WorkflowSession", "SessionChange", "RefreshRun", "WebhookEvent")
+# What people may give as the reason for a decision on a review, unless the project has reasons of its own.
+REVIEW_REASONS: Final = {
+    "approved": (
+        gettext_noop("False positive"),
+        gettext_noop("Verified by other documents"),
+        gettext_noop("Accepted after enhanced due diligence"),
+    ),
+    "declined": (
+        gettext_noop("True match on a list"),
+        gettext_noop("Document not genuine"),
+        gettext_noop("Person and document differ"),
+        gettext_noop("Suspected fraud"),
+    ),
+    "more_information": (
+        gettext_noop("Document unreadable or expired"),
+        gettext_noop("Another document is needed"),
+        gettext_noop("Source of funds is unclear"),
+    ),
+    "escalated": (
+        gettext_noop("Politically exposed person"),
+        gettext_noop("Possible match on a sanctions list"),
+        gettext_noop("Beyond my authority"),
+    ),
+}
+TOO_LONG: Final = timedelta(days=36_525)
 # Operating systems refuse far longer timeouts, and nobody means them.
 LARGEST_NUMBER: Final = 1_000_000
 # What requests looks for; it would pass over any other key, and the proxy with it.
@@ -77,6 +103,20 @@ def is_retention(value: object) -> bool:
     return isinstance(value, Mapping) and all(
         name in RETAINED and is_positive_timedelta(age) for name, age in value.items()
     )
+
+
+def are_words(value: object, longest: int = 64) -> bool:
+    return isinstance(value, list | tuple | set | frozenset) and all(
+        isinstance(word, str) and 0 < len(word) <= longest for word in value
+    )
+
+
+def are_review_reasons(value: object) -> bool:
+    if value is None:
+        return True
+    lists = list(value.values()) if isinstance(value, Mapping) else [value]
+    known = not isinstance(value, Mapping) or set(value) <= set(REVIEW_REASONS)
+    return known and all(are_words(reasons, longest=255) for reasons in lists)
 
 
 def has_key(value: object) -> bool:

@@ -9,6 +9,13 @@ Signals, sent with ``send_robust`` after the change is committed.
     Sent with ``session``, ``old``, ``new``, ``first_seen`` and ``source``, at least once for each change
     of a session's outcome, even when a process is killed between the commit and the signal.
     A session that is seen for the first time announces its outcome with ``old=""`` and ``first_seen=True``.
+
+``review_decided``
+    Sent with ``review`` when a decision is final (with four eyes: when it was confirmed), at least once.
+
+``review_reopened``
+    Sent with ``review`` when what a decision was about has changed, or a lead has assigned a decided review
+    again, at least once; ``review.reopened_because`` says why.
 """
 
 from __future__ import annotations
@@ -17,3 +24,5 @@ from django.dispatch import Signal
 
 session_changed = Signal()
 session_outcome_changed = Signal()
+review_decided = Signal()
+review_reopened = Signal()

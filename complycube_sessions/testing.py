@@ -109,12 +109,17 @@ def make_session(
 
 
 class FakeAPI:
-    """The vendor's sessions and checks by id, which a test may change between two refreshes."""
+    """
+    The vendor's sessions and checks by id, which a test may change between two refreshes.
+
+    What the app itself changes there is in ``posts``: each path with the body that was sent.
+    """
 
     def __init__(self, sessions: Iterable[WorkflowSession | Mapping[str, Any]]) -> None:
         self.sessions: dict[str, dict[str, Any]] = {}
         self.checks: dict[str, dict[str, Any]] = {}
         self.requests: list[str] = []
+        self.posts: list[tuple[str, dict[str, Any]]] = []
         for session in sessions:
             self.add(session)
 
@@ -148,12 +153,46 @@ class FakeAPI:
         parts = urlsplit(str(request.url))
         kind, _, wanted = parts.path.partition("/v1/")[2].partition("/")
         self.requests.append(f"{kind}/{wanted}" if wanted else kind)
-        store = self.sessions if kind == "workflowSessions" else self.checks
+        # Its audit log is empty.
+        stores = {"workflowSessions": self.sessions, "checks": self.checks}
+        store: dict[str, dict[str, Any]] = stores.get(kind, {})
         if not wanted:
             return _reply(200, self._page(kind, store, dict(parse_qsl(parts.query))))
         if found := store.get(unquote(wanted)):
             return _reply(200, found)
         return _reply(404, {"type": "resource_not_found", "message": "There is no such resource"})
+
+    def answer_change(self, request: Any) -> Reply:
+        """Answer a POST, as a callback of ``responses``: a session moves on, a check gets its outcome."""
+        path = urlsplit(str(request.url)).path.partition("/v1/")[2]
+        sent = json.loads(request.body or b"{}")
+        self.posts.append((path, sent))
+        kind, wanted, action = (unquote(part) for part in path.split("/"))
+        store = self.sessions if kind == "workflowSessions" else self.checks
+        if wanted not in store:
+            return _reply(
+                404, {"type": "resource_not_found", "message": "There is no such resource"}
+            )
+        if action == "validate":
+            return _reply(200, {"outcome": self._validate(store[wanted], sent)})
+        status = {"complete": "processing", "cancel": "cancelled"}[action]
+        self.change(wanted, status=status)
+        return _reply(200, {"status": status})
+
+    def _validate(self, check: dict[str, Any], sent: Mapping[str, Any]) -> str:
+        result = check["result"]
+        if "matchId" in sent:
+            matches = result.get("breakdown", {}).get("matches", [])
+            for match in matches:
+                if match["id"] == sent["matchId"]:
+                    match["validation"] = sent["outcome"]
+            verdicts = {match.get("validation") for match in matches}
+            all_dismissed = "clear" if verdicts <= {"rejected"} else "attention"
+            result["outcome"] = "match_confirmed" if "confirmed" in verdicts else all_dismissed
+        else:
+            result["outcome"] = {"confirmed": "clear"}.get(sent["outcome"], sent["outcome"])
+        check["updatedAt"] = _told(datetime.now(UTC))
+        return str(result["outcome"])
 
     def _page(
         self, kind: str, store: dict[str, dict[str, Any]], query: dict[str, str]
@@ -188,9 +227,10 @@ def fake_api(
     """
     api = FakeAPI(sessions)
     address = re.escape(get_account(account).base_url)
-    for resource in ("workflowSessions", "checks"):
+    for resource in ("workflowSessions", "checks", "auditLogs"):
         pattern = re.compile(rf"{address}/{resource}(?:[/?].*)?$")
         responses_mock.add_callback("GET", pattern, callback=api.answer)
+        responses_mock.add_callback("POST", pattern, callback=api.answer_change)
     return api
 
 

@@ -48,8 +48,14 @@ if SANDBOX:
         "WEBHOOK_SECRETS"
     ] or [hashlib.sha256(f"project.sandbox.webhook:{SECRET_KEY}".encode()).hexdigest()]
     COMPLYCUBE_ACCOUNTS["default"]["BASE_URL"] = f"http://127.0.0.1:{DEMO_PORT}/sandbox/v1"
+# In the demo the lead confirms what the reviewer approves.
+COMPLYCUBE_FOUR_EYES = ("approved",)
 if base_url := env.str("COMPLYCUBE_BASE_URL", default=""):
     COMPLYCUBE_ACCOUNTS["default"]["BASE_URL"] = base_url
+
+# In the sandbox a reviewer can finish a case; what a real key can change is left alone unless told.
+COMPLYCUBE_ALLOW_UPSTREAM_CHANGES = env.bool("COMPLYCUBE_ALLOW_UPSTREAM_CHANGES", default=SANDBOX)
+COMPLYCUBE_AUDIT_LOGS = env.bool("COMPLYCUBE_AUDIT_LOGS", default=SANDBOX)
 
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=LOOPBACK)
 if SANDBOX:

@@ -4,6 +4,7 @@ import os
 import re
 import socket
 from collections.abc import Iterator
+from typing import Any
 
 import hypothesis
 import pytest
@@ -36,7 +37,15 @@ def api(mocked: responses.RequestsMock) -> FakeAPI:
         assert isinstance(body, bytes), "only the real server sends pieces"
         return status, headers, body
 
+    def change(request: PreparedRequest) -> tuple[int, dict[str, str], bytes]:
+        sent: Any = request.body or b""
+        reply = fake.change(str(request.path_url), request.headers, sent)
+        status, headers, body = reply
+        assert isinstance(body, bytes), "only the real server sends pieces"
+        return status, headers, body
+
     mocked.add_callback(responses.GET, re.compile(re.escape(BASE_URL) + "/.*"), callback=answer)
+    mocked.add_callback(responses.POST, re.compile(re.escape(BASE_URL) + "/.*"), callback=change)
     return fake
 
 

@@ -22,6 +22,8 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 # A body of pieces is sent piece by piece, by the real server only, and ends with the connection.
 Body = bytes | Iterator[bytes]
 Reply = tuple[int, dict[str, str], Body]
+# A status of the real server: it closes the connection without a byte.
+CONNECTION_RESET = 0
 KEY = "test_dummy-key-of-the-tests"
 LIST_FIELDS = (
     "id",
@@ -52,6 +54,10 @@ class FakeAPI:
         self.checks: dict[str, dict[str, Any]] = {}
         self.now = START + timedelta(days=30)
         self.requests: list[str] = []
+        self.audit_logs: dict[str, dict[str, Any]] = {}
+        self.posts: list[tuple[str, dict[str, Any]]] = []
+        # By path: given what does the change, returns the answer, which may be lost.
+        self.change_faults: dict[str, Callable[[Callable[[], Reply]], Reply]] = {}
         self.lock = threading.RLock()
         self.faults: dict[str, Callable[[int], Reply | None]] = {}
         self.fault_counts: Counter[str] = Counter()
@@ -135,6 +141,37 @@ class FakeAPI:
             date = self.date_header()
             return status, {**({"Date": date} if date else {}), **extra}, body
 
+    def change(self, target: str, headers: Any, sent: bytes) -> Reply:
+        """Answer a POST, after which the object is another one."""
+        path = unquote(urlsplit(target).path).removeprefix("/v1")
+        body = json.loads(sent or b"{}")
+        self.posts.append((path, body))
+        if headers.get("Authorization") != self.key:
+            return _json(401, {"type": "unauthorized", "message": "wrong"})
+        if fault := self.change_faults.get(path):
+            return fault(lambda: self._change(path, body))
+        return self._change(path, body)
+
+    def _change(self, path: str, body: dict[str, Any]) -> Reply:
+        _, found_id, action = path.removeprefix("/").split("/")
+        if action == "validate":
+            self._validate(found_id, body)
+            return _json(200, {"outcome": self.checks[found_id]["result"]["outcome"]})
+        if self.sessions[found_id]["status"] != "started":
+            return _json(400, {"type": "invalid_request", "message": "Not started"})
+        status = {"complete": "processing", "cancel": "cancelled"}[action]
+        self.touch(found_id, status=status)
+        return 204, {}, b""
+
+    def _validate(self, check_id: str, body: dict[str, Any]) -> None:
+        outcome = {"confirmed": "clear"}.get(body["outcome"], body["outcome"])
+        if "matchId" in body:
+            matches = self.checks[check_id]["result"]["breakdown"]["matches"]
+            match = next(match for match in matches if match["id"] == body["matchId"])
+            match["validation"] = body["outcome"]
+            outcome = "match_confirmed" if body["outcome"] == "confirmed" else "clear"
+        self.touch_check(check_id, outcome)
+
     def count(self, prefix: str) -> int:
         return sum(request.startswith(prefix) for request in self.requests)
 
@@ -153,6 +190,8 @@ class FakeAPI:
             return self._list(
                 path, self.sessions, query, lambda s: {k: s[k] for k in LIST_FIELDS if k in s}
             )
+        if path == "/auditLogs":
+            return self._list(path, self.audit_logs, query, dict)
         if path == "/checks":
             return self._list(path, self.checks, query, _listed_check)
         kind, _, found_id = path.removeprefix("/").partition("/")
@@ -225,6 +264,27 @@ def _json(status: int, value: object) -> Reply:
     return status, {"Content-Type": "application/json"}, json.dumps(value).encode()
 
 
+def _send(handler: BaseHTTPRequestHandler, reply: Reply) -> None:
+    status, headers, body = reply
+    if status == CONNECTION_RESET:
+        handler.close_connection = True
+        return
+    handler.send_response_only(status)
+    if isinstance(body, bytes):
+        headers = {"Content-Length": str(len(body)), **headers}
+    for name, value in headers.items():
+        handler.send_header(name, value)
+    handler.end_headers()
+    if isinstance(body, bytes):
+        handler.wfile.write(body)
+        # A body that is shorter than promised ends with the connection, or nobody would notice.
+        handler.close_connection |= int(headers["Content-Length"]) != len(body)
+        return
+    handler.close_connection = True
+    for piece in body:
+        handler.wfile.write(piece)
+
+
 @contextmanager
 def served(api: FakeAPI) -> Iterator[str]:
     """Serve the API on a free loopback port and yield its base URL."""
@@ -234,21 +294,11 @@ def served(api: FakeAPI) -> Iterator[str]:
         disable_nagle_algorithm = True
 
         def do_GET(self) -> None:
-            status, headers, body = api.answer(self.path, self.headers)
-            self.send_response_only(status)
-            if isinstance(body, bytes):
-                headers = {"Content-Length": str(len(body)), **headers}
-            for name, value in headers.items():
-                self.send_header(name, value)
-            self.end_headers()
-            if isinstance(body, bytes):
-                self.wfile.write(body)
-                # A body that is shorter than promised ends with the connection, or nobody would notice.
-                self.close_connection |= int(headers["Content-Length"]) != len(body)
-                return
-            self.close_connection = True
-            for piece in body:
-                self.wfile.write(piece)
+            _send(self, api.answer(self.path, self.headers))
+
+        def do_POST(self) -> None:
+            sent = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            _send(self, api.change(self.path, self.headers, sent))
 
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's name
             pass

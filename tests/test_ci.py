@@ -358,6 +358,19 @@ def test_lint__tools_are_installed() -> None:
     assert tools | {"pip-audit", "pre-commit"} <= set(held)
 
 
+def test_requirements__stand_once() -> None:
+    """The matrix installs what ``make test`` does, and each file what the smaller one before it has."""
+    tox = (ROOT / "tox.ini").read_text()
+    assert "\n    -r requirements-test.txt\n" in tox
+    assert "dependency-groups" not in PYPROJECT
+    names: list[str] = []
+    for kind in ("-demo", "-test", "", "-ci"):
+        text = (ROOT / f"requirements{kind}.txt").read_text()
+        before = re.findall(r"^-r (\S+)$", text, re.MULTILINE)
+        assert before == names[-1:], kind
+        names.append(f"requirements{kind}.txt")
+
+
 def test_spelling__ignored_folders_are_those_of_git() -> None:
     """What git ignores inside the repository is no prose, and the linter leaves it out."""
     skipped = [

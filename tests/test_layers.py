@@ -13,7 +13,7 @@ APP = "complycube_sessions"
 PACKAGE = Path(complycube_sessions.__file__).parent
 
 BASE = "conf exceptions setting_rules wording"
-ROOMS = "services sync webhooks mirror privacy evidence findings statistics models db api"
+ROOMS = "services upstream sync webhooks mirror privacy evidence findings reviews statistics models db api"
 # What a room may import beside itself; a dotted name stands for that module alone.
 ALLOWED = {
     "exceptions": "",
@@ -28,11 +28,13 @@ ALLOWED = {
     "models": "db",
     "statistics": f"{BASE} models db",
     "privacy": f"{BASE} models db api statistics mirror.accounts",
-    "mirror": f"{BASE} models db api statistics privacy signals",
-    "sync": f"{BASE} models db api statistics privacy mirror webhooks.inbox",
+    "reviews": f"{BASE} models db signals",
+    "mirror": f"{BASE} models db api statistics privacy reviews signals",
+    "sync": f"{BASE} models db api statistics privacy mirror reviews webhooks.inbox",
+    "upstream": f"{BASE} models db api sync mirror privacy.tombstones",
     "webhooks": f"{BASE} models db api privacy mirror sync tasks",
     "evidence": f"{BASE} models db api findings privacy.tombstones sync {APP}",
-    "services": f"{BASE} models api sync webhooks privacy evidence statistics",
+    "services": f"{BASE} models api upstream sync webhooks privacy evidence reviews statistics",
     "testing": f"{BASE} models api mirror webhooks.receive",
     "tasks": f"{BASE} models services webhooks contrib",
     "contrib": f"{BASE} tasks",

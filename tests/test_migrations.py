@@ -15,6 +15,8 @@ from django.db.migrations.executor import MigrationExecutor
 from django.db.migrations.loader import MigrationLoader
 from django.db.migrations.recorder import MigrationRecorder
 
+from complycube_sessions.db.migration_steps import RepeatableMigration
+
 APP = "complycube_sessions"
 TIME = "2026-01-05T10:00:00+00:00"
 # What development versions had in place of one migration, and their databases still have on record.
@@ -46,7 +48,7 @@ def leaf() -> tuple[str, str]:
 
 
 def test_migrations__are_linear() -> None:
-    """Each migration but the first follows exactly the one before it, and numbers have no gap."""
+    """Each migration but the first follows exactly the one before it, without gaps; each can be repeated."""
     loader = MigrationLoader(None, ignore_no_migrations=True)
     on_disk = sorted(name for app, name in loader.disk_migrations if app == APP)
     assert names() == on_disk
@@ -56,6 +58,7 @@ def test_migrations__are_linear() -> None:
         own = [needed for app, needed in migration.dependencies if app == APP]
         assert own == ([previous] if previous else [])
         assert not migration.replaces
+        assert isinstance(migration, RepeatableMigration)
 
 
 def test_migrations__are_reversible() -> None:
@@ -220,6 +223,24 @@ def test_migrations__killed_after_each_statement(
                     break
         assert kills == len(done) >= len(whole)
         assert columns_and_indexes() == (whole if target else {})
+
+
+@pytest.mark.vendors("sqlite", "postgresql")
+@pytest.mark.django_db(transaction=True)
+def test_migrations__are_recorded_with_what_they_do(
+    migrated: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A kill before the record takes back all that was done, where schema statements can be taken back."""
+
+    def killed(*args: Any) -> None:
+        raise KilledError
+
+    migrate_to(None)
+    with monkeypatch.context() as patch:
+        patch.setattr(MigrationRecorder, "record_applied", killed)
+        with pytest.raises(KilledError):
+            migrate_to(names()[0])
+    assert tables() == set()
 
 
 @pytest.mark.vendors("mysql")

@@ -109,6 +109,9 @@ def test_check_settings__check_results(settings: Settings) -> None:
         ("COMPLYCUBE_LEGAL_HOLD", len, "E042"),
         ("COMPLYCUBE_SCRUBBER", "tests", "E043"),
         ("COMPLYCUBE_SCRUBBER", ["x"], "E043"),
+        ("COMPLYCUBE_ALLOW_UPSTREAM_CHANGES", "yes", "E070"),
+        ("COMPLYCUBE_ALLOW_UPSTREAM_CHANGES", 1, "E070"),
+        ("COMPLYCUBE_AUDIT_LOGS", None, "E071"),
     ],
 )
 def test_check_settings__privacy(settings: Settings, name: str, value: object, number: str) -> None:

@@ -17,7 +17,12 @@ from pytest_django import Settings
 
 from complycube_sessions.exceptions import ComplyCubeStorageError
 from complycube_sessions.models import WebhookEvent, WorkflowSession
-from complycube_sessions.services import refresh_session, refresh_sessions
+from complycube_sessions.services import (
+    cancel_session,
+    refresh_session,
+    refresh_sessions,
+    validate_check,
+)
 from complycube_sessions.signals import session_outcome_changed
 from complycube_sessions.testing import fake_api, make_session, session_answer, signed_webhook
 from tests.fake_api import KEY
@@ -45,6 +50,35 @@ def test_make_session__is_as_a_refresh_stores_it() -> None:
     check = session.checks.get()
     assert (check.outcome, check.type, check.status) == ("rejected", "document_check", "complete")
     assert session.raw["allRelatedChecks"][0]["checkId"] == check.check_id
+
+
+def test_fake_api__is_changed_from_here(settings: Settings) -> None:
+    """What the project asks of the API is done there, and can be asserted."""
+    settings.COMPLYCUBE_ALLOW_UPSTREAM_CHANGES = settings.COMPLYCUBE_AUDIT_LOGS = True
+    matches = [{"id": "m1"}, {"id": "m2", "validation": "rejected"}]
+    screening = {"outcome": "attention", "breakdown": {"matches": matches}}
+    session = make_session(
+        outcome="attention",
+        checks=[
+            {"type": "document_check", "outcome": "attention"},
+            {"type": "extensive_screening_check", "result": screening},
+        ],
+    )
+    started = make_session(status="started")
+    document, check = session.checks.order_by("position")
+    with responses.RequestsMock(assert_all_requests_are_fired=False) as mock:
+        api = fake_api(mock, [session, started])
+        assert validate_check(session.pk, document.check_id, "confirmed").session == session
+        validate_check(session.pk, check.check_id, "rejected", "m1")
+        assert cancel_session(started.pk).session == started
+    assert api.posts == [
+        (f"checks/{document.check_id}/validate", {"outcome": "confirmed"}),
+        (f"checks/{check.check_id}/validate", {"outcome": "rejected", "matchId": "m1"}),
+        (f"workflowSessions/{started.pk}/cancel", {}),
+    ]
+    assert [row.outcome for row in session.checks.order_by("position")] == ["clear", "clear"]
+    started.refresh_from_db()
+    assert started.status == "cancelled"
 
 
 def test_make_session__again_is_a_newer_answer() -> None:

@@ -331,7 +331,7 @@ def test_webhook__database_takes_no_write(
 
 def test_webhook__statements(client: Client, django_assert_num_queries: Any) -> None:
     """Receiving costs one insert and one look at the row, besides the savepoint of the test."""
-    post(client, event("evt0"))  # the very first one of an account makes its gate on MariaDB
+    post(client, event("evt0"))  # the very first one of an account makes its lock row on MariaDB
     with django_assert_num_queries(4):
         post(client, event())
 

@@ -10,7 +10,7 @@ from django.contrib.contenttypes.models import ContentType
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
-from complycube_sessions.admin.base import ReadOnlyAdmin
+from complycube_sessions.admin.base import ReadOnlyAdmin, with_list_state
 from complycube_sessions.db.connections import write_alias
 from complycube_sessions.models import WorkflowSession
 from complycube_sessions.privacy import tombstones
@@ -24,11 +24,11 @@ def stored_session(session_id: str) -> QuerySet[WorkflowSession]:
 
 
 def after_action(page: ReadOnlyAdmin, request: HttpRequest, session_id: str = "") -> str:
-    """Return where to go on: to the session, for one who may see it."""
+    """Return where to go on: to the session, for one who may see it, and from there back to the same list."""
     if not page.has_view_permission(request):
         return page.url("fetch")
     if session_id and stored_session(session_id).exists():
-        return page.url("change", session_id)
+        return with_list_state(request, page.url("change", session_id))
     return page.list_url()
 
 

@@ -37,6 +37,9 @@ APP_LABEL = "complycube_sessions"
 DATABASE_FAULTS: Final = (DatabaseError, InterfaceError)
 # How long a page begins again what a locked database refused.
 PATIENCE_SECONDS: Final = 5.0
+# Where Django hands on the query of the list that a page was opened from.
+LIST_STATE_VAR: Final = "_changelist_filters"
+LONGEST_LIST_STATE: Final = 900
 View = TypeVar("View", bound=Callable[..., Any])
 
 
@@ -124,6 +127,9 @@ class ReadOnlyAdmin(admin.ModelAdmin):
 
     def has_evidence_permission(self, request: HttpRequest) -> bool:
         return allowed(request, "evidence_workflowsession")
+
+    def has_upstream_permission(self, request: HttpRequest) -> bool:
+        return allowed(request, "change_upstream_workflowsession")
 
     def has_sensitive_permission(self, request: HttpRequest) -> bool:
         return allowed(request, "view_sensitive_workflowsession")
@@ -221,6 +227,8 @@ class ReadOnlyAdmin(admin.ModelAdmin):
             "subtitle": str(row),
             "original": row,
             "list_url": self.url("changelist"),
+            "back_url": self.back_url(request),
+            "came_from_list": bool(list_state(request)),
             **self.page_context(request, row),
         }
         return self.render(request, self.page_template, context | (extra_context or {}))
@@ -275,10 +283,15 @@ class ReadOnlyAdmin(admin.ModelAdmin):
         address = self.url("changelist", model=model)
         return f"{address}?{urlencode(query)}" if query else address
 
+    def back_url(self, request: HttpRequest) -> str:
+        """Return the address of the list as it was left for this page, with its filters and its place."""
+        state = list_state(request)
+        return self.url("changelist") + (f"?{state}" if state else "")
+
     def after_fault(self, request: HttpRequest, object_id: str = "", **kwargs: Any) -> str:
         """Return where to go on when the database refused something: to the page it was asked on."""
         if object_id:
-            return self.url("change", unquote(object_id))
+            return with_list_state(request, self.url("change", unquote(object_id)))
         query = request.GET.urlencode()
         return self.url("changelist") + (f"?{query}" if query else "")
 
@@ -308,6 +321,18 @@ class ReadOnlyAdmin(admin.ModelAdmin):
 def holds_nul(values: QueryDict) -> bool:
     """Return whether a query or a form holds a NUL, which no text of a database does."""
     return any("\0" in text for name, texts in values.lists() for text in (name, *texts))
+
+
+def list_state(request: HttpRequest) -> str:
+    """Return the query of the list that led to a page, as the links of a list hand it on, or ``""``."""
+    state = request.GET.get(LIST_STATE_VAR, "")
+    return QueryDict(state).urlencode() if len(state) <= LONGEST_LIST_STATE else ""
+
+
+def with_list_state(request: HttpRequest, url: str) -> str:
+    """Return an address that hands the query of the list on."""
+    state = list_state(request)
+    return f"{url}?{urlencode({LIST_STATE_VAR: state})}" if state else url
 
 
 def allowed(request: HttpRequest, codename: str) -> bool:

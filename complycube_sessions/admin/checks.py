@@ -17,6 +17,7 @@ from complycube_sessions.admin.base import ReadOnlyAdmin, age_column, allowed, c
 from complycube_sessions.admin.check_reasons import reason_list
 from complycube_sessions.admin.paging import BoundedChangeList
 from complycube_sessions.admin.tree import tree
+from complycube_sessions.admin.upstream import check_actions
 from complycube_sessions.findings.matches import matches_of
 from complycube_sessions.findings.reasons import reasons
 from complycube_sessions.models import RelatedCheck
@@ -149,8 +150,11 @@ class RelatedCheckAdmin(ReadOnlyAdmin):
             "who": (may_open and row.session.entity_name) or row.session_id,
             "session_url": self.session_url(request, row.session_id),
             "sensitive": sensitive,
+            "upstream_actions": check_actions(self, request, row),
             "has_result": bool(result),
-            "may_refresh": allowed(request, "refresh_workflowsession"),
+            # One that failed or still runs has no breakdown that a refresh could fetch.
+            "may_refresh": row.status == RelatedCheck.Status.COMPLETE
+            and self.has_refresh_permission(request),
             "breakdown": tree(breakdown or result, verdicts=True) if result else "",
             "raw": tree(row.raw, open_levels=1) if sensitive and row.raw else "",
             "fields": [

@@ -34,6 +34,7 @@ from complycube_sessions.admin.base import (
     tells_database_faults,
 )
 from complycube_sessions.admin.reasons import ERRORS, reason
+from complycube_sessions.admin.review_list import may_see
 from complycube_sessions.api.report import Report
 from complycube_sessions.db.connections import (
     beside_transactions,
@@ -84,6 +85,7 @@ def evidence_view(page: ReadOnlyAdmin, request: HttpRequest, object_id: str) -> 
     content = Content(
         sensitive=page.has_sensitive_permission(request),
         history=allowed(request, "view_sessionchange"),
+        reviews=may_see(request),
     )
     try:
         evidence = export_evidence(

@@ -15,7 +15,7 @@ from typing import Any, Final
 from django.contrib.admin.options import IncorrectLookupParameters
 from django.contrib.admin.views.main import SEARCH_VAR
 from django.core.exceptions import PermissionDenied
-from django.db.models import Prefetch, QuerySet
+from django.db.models import Prefetch, QuerySet, prefetch_related_objects
 from django.http import (
     FileResponse,
     HttpRequest,
@@ -35,9 +35,11 @@ from complycube_sessions.admin.check_reasons import (
     results_of,
 )
 from complycube_sessions.admin.paging import COUNTED
+from complycube_sessions.admin.review_list import attach_reviews, may_see
 from complycube_sessions.db import keyset
 from complycube_sessions.findings.meanings import check_meaning
 from complycube_sessions.models import RelatedCheck, WorkflowSession
+from complycube_sessions.reviews.records import name_of
 
 CHUNK: Final = 1_000
 ROWS_PER_SHEET: Final = 1_000_000
@@ -61,6 +63,11 @@ COLUMNS: Final = (
     "updated_at",
     "fetched_at",
     "missing_since",
+)
+REVIEW_COLUMNS: Final = (
+    *("review_state", "review_decision", "review_reason", "review_opened_at", "review_due_at"),
+    *("review_assignee", "review_decided_at", "review_decided_by", "review_confirmed_at"),
+    *("review_confirmed_by", "review_notes"),
 )
 # The signs that begin a formula, and every character that Unicode says is one of them in another form.
 _SIGNS: Final = re.compile(
@@ -114,7 +121,11 @@ def _is_unseen(char: str) -> bool:
 
 
 def export_rows(
-    sessions: QuerySet[WorkflowSession], keys: Sequence[keyset.Key], *, sensitive: bool = False
+    sessions: QuerySet[WorkflowSession],
+    keys: Sequence[keyset.Key],
+    *,
+    sensitive: bool = False,
+    with_reviews: bool = False,
 ) -> Iterator[list[str]]:
     """
     Yield the heading and one row a session, every cell neutralised.
@@ -126,25 +137,35 @@ def export_rows(
         sessions: Those to export.
         keys: Their order.
         sensitive: Whether the file tells why checks are not clear, which it does in English.
+        with_reviews: Whether it tells where the review of each session stands, with its notes.
     """
-    yield [*COLUMNS, "checks", *(["reasons"] if sensitive else [])]
+    yield [
+        *COLUMNS,
+        "checks",
+        *(["reasons"] if sensitive else []),
+        *(REVIEW_COLUMNS if with_reviews else ()),
+    ]
     checks_told = RelatedCheck.objects.only("session_id", "type", "status", "outcome")
     in_order = Prefetch("checks", checks_told.order_by("position", "id"))
     rows = sessions.only(*COLUMNS).prefetch_related(in_order)
-    for page in keyset.walk(rows, keys, size=CHUNK):
-        why = (
-            _reasons(check for session in page for check in session.checks.all())
-            if sensitive
-            else {}
-        )
+    for page in _chunks(rows, keys, with_reviews):
+        why = _reasons_of_page(page) if sensitive else {}
         for session in page:
-            checks = "; ".join(
-                f"{check.type or '?'}: {check.outcome or check.status or '?'}"
-                for check in session.checks.all()
-            )
             cells = [_cell(getattr(session, column)) for column in COLUMNS]
             told = ["; ".join(why.get(session.pk, []))] if sensitive else []
-            yield [neutral(cell) for cell in [*cells, checks, *told]]
+            reviewed = _review_cells(session) if with_reviews else []
+            yield [neutral(cell) for cell in [*cells, _checks_cell(session), *told, *reviewed]]
+
+
+def _checks_cell(session: WorkflowSession) -> str:
+    return "; ".join(
+        f"{check.type or '?'}: {check.outcome or check.status or '?'}"
+        for check in session.checks.all()
+    )
+
+
+def _reasons_of_page(page: list[WorkflowSession]) -> dict[str, list[str]]:
+    return _reasons(check for session in page for check in session.checks.all())
 
 
 def _reasons(checks: Iterable[RelatedCheck]) -> dict[str, list[str]]:
@@ -158,6 +179,34 @@ def _reasons(checks: Iterable[RelatedCheck]) -> dict[str, list[str]]:
                 told = " | ".join(str(one) for one in reasons_of(check, results)[:REASONS_SHOWN])
                 found.setdefault(check.session_id, []).append(f"{check.type or '?'}: {told}")
     return found
+
+
+def _chunks(
+    rows: QuerySet[WorkflowSession], keys: Sequence[keyset.Key], with_reviews: bool
+) -> Iterator[list[WorkflowSession]]:
+    """Yield the sessions of an export, each with its review where that is asked for."""
+    for chunk in keyset.walk(rows, keys, size=CHUNK):
+        if with_reviews:
+            attach_reviews(chunk, rows.db)
+            reviews = [s.review for s in chunk if "review" in s._state.fields_cache]
+            prefetch_related_objects(reviews, "notes")
+        yield chunk
+
+
+def _review_cells(session: WorkflowSession) -> list[str]:
+    review = session._state.fields_cache.get("review")
+    if review is None:
+        return [""] * len(REVIEW_COLUMNS)
+    people = (review.assignee, review.decided_by, review.confirmed_by)
+    assignee, decider, confirmer = (name_of(person) if person else "" for person in people)
+    notes = "\n".join(
+        f"{_cell(note.created_at)} {note.author_name}: {note.text}" for note in review.notes.all()
+    )
+    return [
+        *(review.state, review.decision, review.reason),
+        *(_cell(review.opened_at), _cell(review.due_at), assignee),
+        *(_cell(review.decided_at), decider, _cell(review.confirmed_at), confirmer, notes),
+    ]
 
 
 def _cell(value: Any) -> str:
@@ -228,6 +277,10 @@ def export_view(page: ReadOnlyAdmin, request: HttpRequest) -> HttpResponseBase:
         f"(filters: {', '.join(filters) or 'none'}; search: {'yes' if changelist.query else 'no'}).",
     )
     name = f"sessions-{timezone.localtime():%Y-%m-%d-%H%M}"
-    sensitive = page.has_sensitive_permission(request)
-    rows = export_rows(changelist.queryset, changelist.keys, sensitive=sensitive)
+    rows = export_rows(
+        changelist.queryset,
+        changelist.keys,
+        sensitive=page.has_sensitive_permission(request),
+        with_reviews=may_see(request),
+    )
     return xlsx_response(rows, name) if wants_xlsx else csv_response(rows, name)

@@ -113,8 +113,8 @@ ERRORS: Final = (
 )
 
 
-def reason(error: Exception) -> str:
-    """Return what an error means to the person who pressed the button."""
+def reason(error: Exception, *, unknown: str | None = None) -> str:
+    """Return what an error means to the person who pressed the button, or ``unknown`` where it is none of these."""
     if isinstance(error, DATABASE_FAULTS):
         return database_reason(error)
     if isinstance(error, OpenTransactionError):
@@ -127,4 +127,6 @@ def reason(error: Exception) -> str:
     for kind, text in _REASONS:
         if isinstance(error, kind):
             return str(text)
+    if unknown is not None:
+        return unknown
     return _("The refresh failed (%(error)s).") % {"error": type(error).__name__}

@@ -37,6 +37,8 @@ from complycube_sessions.db.connections import (
 from complycube_sessions.exceptions import (
     ComplyCubeConfigurationError,
     ComplyCubeConnectionError,
+    ComplyCubeError,
+    ComplyCubePermissionError,
     ComplyCubeServerError,
 )
 from complycube_sessions.models.lengths import ID_LENGTH
@@ -168,9 +170,11 @@ def refresh_view(page: ReadOnlyAdmin, request: HttpRequest, object_id: str) -> H
     if owner is None:
         messages.warning(request, _("There is no session “%(id)s”.") % {"id": session_id})
         return HttpResponseRedirect(after_action(page, request))
-    error = _refresh(request, session_id, owner[0], Patience())
+    audit_errors: list[ComplyCubeError] = []
+    error = _refresh(request, session_id, owner[0], Patience(), audit_errors=audit_errors)
     if error is None:
         messages.success(request, _("The session is up to date."))
+        tell_audit_errors(request, audit_errors)
     else:
         messages.error(request, reason(error))
     return HttpResponseRedirect(after_action(page, request, session_id))
@@ -189,9 +193,13 @@ def fetch_view(page: ReadOnlyAdmin, request: HttpRequest) -> HttpResponse:
         session_id = form.cleaned_data["session_id"]
         is_new = not stored_session(session_id).exists()
         account = form.cleaned_data["account"]
-        error = _refresh(request, session_id, account, Patience(), is_new=is_new)
+        audit_errors: list[ComplyCubeError] = []
+        error = _refresh(
+            request, session_id, account, Patience(), is_new=is_new, audit_errors=audit_errors
+        )
         if error is None:
             messages.success(request, _("Session %(id)s is stored.") % {"id": session_id})
+            tell_audit_errors(request, audit_errors)
             return HttpResponseRedirect(after_action(page, request, session_id))
         form.add_error("session_id", reason(error))
     context = {
@@ -203,6 +211,18 @@ def fetch_view(page: ReadOnlyAdmin, request: HttpRequest) -> HttpResponse:
     return page.render(request, "fetch.html", context)
 
 
+def tell_audit_errors(request: HttpRequest, errors: list[ComplyCubeError]) -> None:
+    """Say why the audit log of a session that is up to date is not."""
+    for error in errors:
+        if isinstance(error, ComplyCubePermissionError):
+            why = _("The API key or the plan has no access to audit logs (403).")
+        else:
+            why = reason(error, unknown=_("ComplyCube's answer could not be read as a whole."))
+        messages.warning(
+            request, _("The audit log could not be fetched: %(reason)s") % {"reason": why}
+        )
+
+
 def _refresh(
     request: HttpRequest,
     session_id: str,
@@ -210,9 +230,17 @@ def _refresh(
     patience: Patience,
     *,
     is_new: bool = False,
+    audit_errors: list[ComplyCubeError] | None = None,
 ) -> Exception | None:
     """Refresh one session and log that it was tried; return the error that stopped it."""
-    ask = partial(refresh_session, session_id, account=account, source="admin", patience=patience)
+    ask = partial(
+        refresh_session,
+        session_id,
+        account=account,
+        source="admin",
+        patience=patience,
+        on_audit_error=None if audit_errors is None else audit_errors.append,
+    )
     try:
         session = beside_transactions(ask, alias=write_alias())
     except DATABASE_FAULTS as error:

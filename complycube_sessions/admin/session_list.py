@@ -18,6 +18,7 @@ from complycube_sessions.admin import display, filters
 from complycube_sessions.admin.base import allowed
 from complycube_sessions.admin.check_reasons import ListedCheck, first_reasons
 from complycube_sessions.admin.paging import BoundedChangeList
+from complycube_sessions.admin.review_list import attach_reviews, case_view
 from complycube_sessions.models import RelatedCheck, WorkflowSession
 from complycube_sessions.models.open_choices import NO_WORD, OTHER_WORDS
 from complycube_sessions.models.session_queries import expecting_one_question
@@ -62,6 +63,8 @@ class SessionChangeList(BoundedChangeList):
 
     def __init__(self, request: HttpRequest, *args: Any, **kwargs: Any) -> None:
         self.is_queue = is_queue(request)
+        self.order = list_order(request)
+        self.case = case_view(request)
         self.sensitive = allowed(request, "view_sensitive_workflowsession")
         super().__init__(request, *args, **kwargs)
 
@@ -76,7 +79,7 @@ class SessionChangeList(BoundedChangeList):
 
     def _get_default_ordering(self) -> list[str]:
         """Return the order that the heading of the table shows."""
-        return list(QUEUE_ORDER if self.is_queue else ORDER)
+        return list(self.order)
 
     @property
     def exact_count(self) -> int | None:
@@ -110,12 +113,28 @@ class SessionChangeList(BoundedChangeList):
             listed = told.get(session.pk, [])
             session.check_words = [CheckWords(c.type, c.status, c.outcome) for c in listed]
             session.first_reason = why.get(session.pk, display.DASH)
+        if self.case:
+            attach_reviews(sessions, self.root_queryset.db)
         return sessions
 
 
 def is_queue(request: HttpRequest) -> bool:
     """Return whether the list is asked for as the queue of open work."""
     return request.GET.get("review") == filters.YES
+
+
+def list_order(request: HttpRequest) -> Sequence[str]:
+    """Return the order of the list that is asked for."""
+    if view := case_view(request):
+        return view.order
+    return QUEUE_ORDER if is_queue(request) else ORDER
+
+
+def list_title(request: HttpRequest) -> str:
+    """Return what the list is called that is asked for."""
+    if view := case_view(request):
+        return _("Reviews: %(view)s") % {"view": view.label}
+    return _("Needs review, oldest first") if is_queue(request) else _("Workflow sessions")
 
 
 def outcome_with_flags(session: WorkflowSession) -> SafeString:

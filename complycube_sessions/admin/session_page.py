@@ -9,24 +9,26 @@ from typing import Any, Final
 from urllib.parse import quote
 
 from django.contrib.admin.views.main import SEARCH_VAR
-from django.http import HttpRequest
-from django.utils.html import format_html
-from django.utils.safestring import SafeString
+from django.http import HttpRequest, QueryDict
 from django.utils.text import capfirst
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from complycube_sessions.admin import display
-from complycube_sessions.admin.base import ReadOnlyAdmin, allowed
+from complycube_sessions.admin.base import ReadOnlyAdmin, allowed, list_state, with_list_state
 from complycube_sessions.admin.check_reasons import (
     REASONS_SHOWN,
     reason_list,
     reasons_of,
     results_of,
 )
+from complycube_sessions.admin.decisions import decision_points
 from complycube_sessions.admin.evidence import evidence_line
+from complycube_sessions.admin.filters import YES
 from complycube_sessions.admin.session_list import LIST_FIELDS, outcome_with_flags, workflow_text
+from complycube_sessions.admin.timeline import timeline
 from complycube_sessions.admin.tree import tree
+from complycube_sessions.admin.upstream import session_actions
 from complycube_sessions.conf import conf
 from complycube_sessions.findings import policies
 from complycube_sessions.findings.meanings import Meaning
@@ -71,24 +73,6 @@ GROUPS: Final = (
 )
 
 
-@dataclass(frozen=True)
-class Event:
-    """One point of the timeline."""
-
-    when: datetime
-    text: SafeString | str
-    kind: str
-    gap: str = ""
-
-    @property
-    def time(self) -> SafeString | str:
-        return display.moment(self.when)
-
-    @property
-    def ago(self) -> SafeString | str:
-        return display.ago(self.when)
-
-
 def session_context(
     page: ReadOnlyAdmin, request: HttpRequest, row: WorkflowSession
 ) -> dict[str, Any]:
@@ -99,7 +83,8 @@ def session_context(
     others_tasks = give_tasks(checks, tasks)
     changes = changes_of(request, row)
     others = others_of(page, row)
-    events = timeline(row, checks, others_tasks, changes)
+    decisions = decision_points(row, sensitive=sensitive)
+    events = timeline(row, checks, others_tasks, changes, decisions)
     return {
         "subtitle": _("Session %(id)s") % {"id": row.pk},
         "session": row,
@@ -121,6 +106,7 @@ def session_context(
         "raw": tree(row.raw, open_levels=1) if sensitive else None,
         "sensitive": sensitive,
         **actions_context(page, request, row),
+        "upstream_actions": session_actions(page, request, row, checks),
         "changes_url": changes_url(page, request, row),
         "time_to_complete": display.duration(display.between(row.created_at, row.completed_at)),
         "workflow": workflow_text(row),
@@ -133,11 +119,18 @@ def actions_context(
     """Return what the person may do next."""
     may_prove = page.has_evidence_permission(request)
     may_report = may_prove and page.has_sensitive_permission(request)
+
+    def action_url(name: str) -> str:
+        return with_list_state(request, page.url(name, row.pk))
+
     return {
         "portal_url": portal_url(row),
-        "refresh_url": page.url("refresh", row.pk) if page.has_refresh_permission(request) else "",
-        "evidence_url": page.url("evidence", row.pk) if may_prove else "",
-        "report_url": page.url("report", row.pk) if may_report else "",
+        "came_from_queue": QueryDict(list_state(request)).get("review") == YES,
+        "previous_url": action_url("previous"),
+        "next_url": action_url("next"),
+        "refresh_url": action_url("refresh") if page.has_refresh_permission(request) else "",
+        "evidence_url": action_url("evidence") if may_prove else "",
+        "report_url": action_url("report") if may_report else "",
         "evidence": evidence_line(row.pk) if may_prove else "",
         "history_url": page.url("history", row.pk),
     }
@@ -222,7 +215,7 @@ def checks_of(
             "updated": display.moment(check.updated_at),
             "url": page.row_url(check) if may_open else "",
         }
-        for check in row.checks.defer("result", "raw").order_by("position", "id")
+        for check in row.checks.all()
     ]
     if page.has_sensitive_permission(request):
         give_reasons([entry for entry in shown if not entry["look"].is_clear])
@@ -309,55 +302,3 @@ def portal_url(session: WorkflowSession) -> str:
     """Return the address of the session in the vendor's portal, or ``""`` when none is set."""
     pattern = conf.COMPLYCUBE_PORTAL_SESSION_URL
     return pattern.replace("{id}", quote(session.pk, safe="")) if pattern else ""
-
-
-def timeline(
-    session: WorkflowSession,
-    checks: list[dict[str, Any]],
-    tasks: list[policies.Item],
-    changes: list[SessionChange],
-) -> list[Event]:
-    """Return what happened, oldest first, each with the time since the event before it."""
-    points: list[tuple[datetime | None, SafeString | str, str]] = [
-        (session.created_at, _("Session created"), "vendor"),
-        (session.completed_at, _("Session completed"), "vendor"),
-        (session.updated_at, _("Last updated by ComplyCube"), "vendor"),
-        (session.first_seen_at, _("First stored here"), "copy"),
-        (session.fetched_at, _("Last fetched"), "copy"),
-        (session.missing_since, _("No longer known to ComplyCube"), "copy"),
-    ]
-    for entry in checks:
-        text = format_html("<bdi>{}</bdi> {}", entry["label"], entry["look"].badge)
-        points.append((entry["check"].updated_at, text, "check"))
-    for task in tasks:
-        for key, when in task.times:
-            text = format_html(
-                '{} <bdi>{}</bdi> <span class="ccs-quiet">{}</span>', _("Task"), task.title, key
-            )
-            points.append((when, text, "task"))
-    points += [
-        (change.changed_at or change.observed_at, change_text(change), "change")
-        for change in changes
-    ]
-    known = sorted(
-        ((when, text, kind) for when, text, kind in points if when is not None),
-        key=lambda point: point[0],
-    )
-    events: list[Event] = []
-    for at, shown, kind in known:
-        gap = display.duration(at - events[-1].when) if events else ""
-        events.append(Event(at, shown, kind, gap))
-    return events
-
-
-def change_text(change: SessionChange) -> SafeString:
-    """Return a change as a sentence of field, old and new."""
-    return format_html(
-        '{} <code>{}</code> {} <span aria-hidden="true">→</span>'
-        '<span class="visually-hidden">{}</span> {}',
-        display.change_field_label(change),
-        change.check_id,
-        display.change_value(change, change.old),
-        _("became"),
-        display.change_value(change, change.new),
-    )

@@ -7,33 +7,59 @@ from types import MethodType
 from typing import Any, Final
 
 from django.contrib.admin.views.main import ChangeList
-from django.db.models import QuerySet
+from django.db.models import Prefetch, QuerySet, prefetch_related_objects
 from django.http import HttpRequest, HttpResponse
 from django.urls import path
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
-from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from complycube_sessions.admin import display, filters
-from complycube_sessions.admin.base import APP_LABEL, ReadOnlyAdmin, age_column, column, time_column
+from complycube_sessions.admin.base import (
+    APP_LABEL,
+    ReadOnlyAdmin,
+    age_column,
+    allowed,
+    column,
+    time_column,
+)
 from complycube_sessions.admin.evidence import evidence_view, report_view
 from complycube_sessions.admin.export import export_view, xlsx_is_there
 from complycube_sessions.admin.freshness import freshness_line
+from complycube_sessions.admin.neighbours import next_view, previous_view
 from complycube_sessions.admin.overview import overview_view
 from complycube_sessions.admin.refresh import fetch_view, refresh_selected, refresh_view
+from complycube_sessions.admin.review_actions import (
+    assign_selected,
+    assign_view,
+    review_view,
+    take_next_view,
+)
+from complycube_sessions.admin.review_figures import figures_view
+from complycube_sessions.admin.review_list import (
+    CaseListFilter,
+    case_tabs,
+    case_view,
+    cell,
+    columns_of,
+    may_see,
+)
+from complycube_sessions.admin.review_panel import review_panel
+from complycube_sessions.admin.saved_views import views_view
 from complycube_sessions.admin.session_list import (
     ORDER,
-    QUEUE_ORDER,
     SessionChangeList,
     check_marks,
     is_queue,
+    list_order,
+    list_title,
     outcome_with_flags,
     workflow_text,
 )
 from complycube_sessions.admin.session_page import session_context
+from complycube_sessions.admin.upstream import upstream_view
 from complycube_sessions.db.connections import outside_transactions
-from complycube_sessions.models import WorkflowSession
+from complycube_sessions.models import RelatedCheck, WorkflowSession
 
 SENSITIVE_FIELDS: Final = ("raw", "tasks")
 # All of the queue are complete; why they wait matters more than how long each took.
@@ -49,7 +75,7 @@ QUEUE_COLUMNS: Final = (
 
 
 class WorkflowSessionAdmin(ReadOnlyAdmin):
-    actions = [refresh_selected]
+    actions = [refresh_selected, assign_selected]
     list_display = [
         "who",
         "outcome_badge",
@@ -64,6 +90,7 @@ class WorkflowSessionAdmin(ReadOnlyAdmin):
     list_display_links = ["who"]
     list_filter = [
         filters.ReviewListFilter,
+        CaseListFilter,
         filters.OutcomeListFilter,
         filters.StatusListFilter,
         filters.WithCheckListFilter,
@@ -88,9 +115,17 @@ class WorkflowSessionAdmin(ReadOnlyAdmin):
             "overview/": overview_view,
             "fetch/": fetch_view,
             "export/": export_view,
+            "take-next/": take_next_view,
+            "reviews/": figures_view,
+            "views/": views_view,
+            "<path:object_id>/review/": review_view,
+            "<path:object_id>/assign/": assign_view,
             "<path:object_id>/refresh/": refresh_view,
             "<path:object_id>/evidence/": evidence_view,
             "<path:object_id>/report/": report_view,
+            "<path:object_id>/upstream/": upstream_view,
+            "<path:object_id>/next/": next_view,
+            "<path:object_id>/previous/": previous_view,
         }
         own = [
             path(
@@ -107,15 +142,20 @@ class WorkflowSessionAdmin(ReadOnlyAdmin):
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
         """Show the list, or the queue of those that need a review; run an action on a selection."""
-        queue = is_queue(request)
+        queue, view = is_queue(request), case_view(request)
         may_refresh = self.has_refresh_permission(request)
         may_export = self.has_export_permission(request)
         query = request.GET.urlencode()
         context = {
-            "title": _("Needs review, oldest first") if queue else _("Workflow sessions"),
+            "title": list_title(request),
             "is_queue": queue,
             "list_url": self.url("changelist"),
             "queue_url": self.list_url(review=filters.YES),
+            "case_tabs": case_tabs(self, request),
+            "is_case": view is not None,
+            "views_url": f"{self.url('views')}?{query}",
+            "figures_url": self.url("reviews") if may_see(request) else "",
+            "next_url": self.url("take-next") if allowed(request, "work_review") else "",
             "overview_url": self.url("overview"),
             "fetch_url": self.url("fetch") if may_refresh else "",
             "export_url": f"{self.url('export')}?{query}" if may_export else "",
@@ -127,13 +167,19 @@ class WorkflowSessionAdmin(ReadOnlyAdmin):
         response: HttpResponse = super().changelist_view(request, context | (extra_context or {}))
         return response
 
+    def has_assign_permission(self, request: HttpRequest) -> bool:
+        return allowed(request, "assign_review")
+
     def get_list_display(self, request: HttpRequest) -> list[Any]:
+        columns = list(self.list_display)
+        if view := case_view(request):
+            return columns_of(view, columns)
         if is_queue(request):
             return list(QUEUE_COLUMNS)
         return list(self.list_display)
 
     def get_ordering(self, request: HttpRequest) -> list[Any]:
-        return list(QUEUE_ORDER if is_queue(request) else ORDER)
+        return list(list_order(request))
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
         return SessionChangeList
@@ -181,6 +227,34 @@ class WorkflowSessionAdmin(ReadOnlyAdmin):
     def check_marks(self, session: WorkflowSession) -> SafeString | str:
         return check_marks(session.check_words)  # type: ignore[attr-defined] # the list tells them
 
+    @column(gettext_lazy("open for"), ordering="review__opened_at")
+    def review_age(self, session: WorkflowSession) -> SafeString | str:
+        return cell(session, "review_age")
+
+    @column(gettext_lazy("due"), ordering="review__due_at")
+    def review_due(self, session: WorkflowSession) -> SafeString | str:
+        return cell(session, "review_due")
+
+    @column(gettext_lazy("state"))
+    def review_state(self, session: WorkflowSession) -> SafeString | str:
+        return cell(session, "review_state")
+
+    @column(gettext_lazy("assignee"))
+    def review_assignee(self, session: WorkflowSession) -> SafeString | str:
+        return cell(session, "review_assignee")
+
+    @column(gettext_lazy("decision"))
+    def review_decision(self, session: WorkflowSession) -> SafeString | str:
+        return cell(session, "review_decision")
+
+    @column(gettext_lazy("decided by"))
+    def review_decided_by(self, session: WorkflowSession) -> SafeString | str:
+        return cell(session, "review_decided_by")
+
+    @column(gettext_lazy("decided"), ordering="review__decided_at")
+    def review_decided(self, session: WorkflowSession) -> SafeString | str:
+        return cell(session, "review_decided")
+
     created = time_column("created_at", gettext_lazy("created"), ordering="created_at")
 
     @column(gettext_lazy("time to complete"))
@@ -192,7 +266,10 @@ class WorkflowSessionAdmin(ReadOnlyAdmin):
     fetched = age_column("fetched_at", gettext_lazy("fetched"), ordering="fetched_at")
 
     def page_context(self, request: HttpRequest, row: WorkflowSession) -> dict[str, Any]:
-        return session_context(self, request, row)
+        # Once for all: what a decision says was seen is what the page shows.
+        unread = ["raw"] if may_see(request) else ["raw", "result"]
+        prefetch_related_objects([row], Prefetch("checks", RelatedCheck.objects.defer(*unread)))
+        return {"case": review_panel(self, request, row), **session_context(self, request, row)}
 
     def after_fault(self, request: HttpRequest, object_id: str = "", **kwargs: Any) -> str:
         if not self.has_view_permission(request):

@@ -13,6 +13,7 @@ from functools import cached_property
 from typing import Any, Final
 from urllib.parse import quote, urlencode
 
+from complycube_sessions.api.audit_logs import AuditPayload, parse_audit_page
 from complycube_sessions.api.http import FAULTS_OF_A_MOMENT, Answer, HTTPClient
 from complycube_sessions.api.ids import validate_id
 from complycube_sessions.api.payloads import (
@@ -26,7 +27,7 @@ from complycube_sessions.api.payloads import (
     parse_session_page,
 )
 from complycube_sessions.api.report import ReportUrl
-from complycube_sessions.api.scrubbing import CHECK, SESSION, scrubbed
+from complycube_sessions.api.scrubbing import AUDIT_ENTRY, CHECK, SESSION, scrubbed
 from complycube_sessions.conf import conf
 from complycube_sessions.exceptions import ComplyCubePayloadError, ComplyCubeScrubberError
 
@@ -148,6 +149,33 @@ class ComplyCubeClient(HTTPClient):
             )
         return answer
 
+    def list_audit_logs(
+        self, *, page: int, resource_type: str, resource_id: str
+    ) -> Answer[ListPage[AuditPayload]]:
+        """
+        Fetch one page of up to 1,000 entries of the audit log of one resource, newest first.
+
+        Args:
+            page: 1 for the first page.
+            resource_type: ``workflowSession`` or ``check``.
+            resource_id: Its id.
+
+        Source:
+            API reference, "Audit logs".
+        """
+        filters = {"resourceType": resource_type, "resourceId": validate_id(resource_id)}
+        return self.get(
+            _list_path("/auditLogs", page, filters),
+            subject=f"audit log of {resource_id}",
+            parse=lambda data, at: parse_audit_page(
+                data,
+                resource_type=resource_type,
+                resource_id=resource_id,
+                answered_at=at,
+                scrub=lambda item, entry_id: self._scrubbed(AUDIT_ENTRY, item, entry_id),
+            ),
+        )
+
     def get_session_report_url(self, session_id: str) -> Answer[ReportUrl]:
         """
         Have the vendor make a report of a session, and return the address of the PDF.
@@ -168,6 +196,48 @@ class ComplyCubeClient(HTTPClient):
             subject=f"report of {session_id}",
             parse=lambda data, at: _report_url(data),
         )
+
+    def validate_check(
+        self, check_id: str, outcome: str, *, match_id: str = "", comment: str = ""
+    ) -> None:
+        """
+        Give a check, or one match of a screening, the outcome that a person decided on; sent once.
+
+        Args:
+            check_id: The check.
+            outcome: ``confirmed``, ``rejected`` or ``attention``.
+            match_id: Which match, for a screening.
+            comment: Up to 4,000 characters, for the vendor's record.
+
+        Source:
+            API reference, "Validate check outcome".
+        """
+        body = {"outcome": outcome, "matchId": match_id, "comment": comment}
+        self.post(
+            f"/checks/{quote(validate_id(check_id), safe='')}/validate",
+            subject=f"validation of {check_id}",
+            body={name: value for name, value in body.items() if value},
+        )
+
+    def complete_session(self, session_id: str) -> None:
+        """
+        Tell the vendor that the client is done, which starts the checks of a session; sent once.
+
+        Source:
+            API reference, "Complete a workflow session".
+        """
+        path = f"/workflowSessions/{quote(validate_id(session_id), safe='')}/complete"
+        self.post(path, subject=f"completion of {session_id}", body={})
+
+    def cancel_session(self, session_id: str) -> None:
+        """
+        Cancel a session, which the vendor allows only while it is ``started``; sent once.
+
+        Source:
+            API reference, "Cancel a workflow session".
+        """
+        path = f"/workflowSessions/{quote(validate_id(session_id), safe='')}/cancel"
+        self.post(path, subject=f"cancellation of {session_id}", body={})
 
     def _scrubbed(self, kind: str, data: Any, subject: str) -> Any:
         return scrubbed(self._scrubber, kind, data, subject=subject)

@@ -1,5 +1,5 @@
 """
-What of an answer is never stored: images and other files, and text without measure.
+Cutting out what is never stored: images and other files, and oversized text.
 
 A file is known by what it is, whatever its length: a data URI, the first bytes of its kind, a key that
 the vendor keeps images under. Base64 of over 2,000 characters is one in any case. Cut once is cut for
@@ -55,7 +55,7 @@ def without_oversized_text(value: Any, key: str = "") -> Any:
 
 def without_files(answer: dict[str, Any]) -> dict[str, Any]:
     """
-    Return an answer cut in all that is nested in it; of its own texts only images are cut.
+    Return an answer with everything nested in it cut; of its own texts only images are cut.
 
     Those are the vendor's documented words, names and descriptions: one that is too long for its column
     stands whole in the answer.

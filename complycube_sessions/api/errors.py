@@ -1,4 +1,4 @@
-"""Which error of ``exceptions`` a request ended in; none holds the key, nor more of an answer than it must."""
+"""Mapping failed requests to the errors of ``exceptions``, which hold neither the key nor a body."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ _EXPECTED: Final = (requests.RequestException, urllib3.exceptions.HTTPError, OSE
 
 
 def as_unusable(error: Exception) -> Exception:
-    """Return the error of a request that cannot be made, of which only the settings can be the cause."""
+    """Return the error of a request that cannot be built, which only the settings can cause."""
     if isinstance(error, _UNUSABLE):
         return ComplyCubeConfigurationError(
             f"No request can be made with BASE_URL or PROXIES of the account ({type(error).__name__})."
@@ -58,7 +58,7 @@ def as_unusable(error: Exception) -> Exception:
 
 
 def as_unanswered(subject: str, error: Exception) -> Exception:
-    """Return the error of a request that was made: what its answer breaks is a fault of that answer."""
+    """Return the error of a request that was sent and got no readable answer."""
     if isinstance(error, UNSENDABLE):
         return as_unusable(error)
     # The class itself: a subclass may be an answer's, and quote it.
@@ -109,7 +109,7 @@ def _host(location: str) -> str:
 
 
 def without_key(text: str, api_key: str) -> str:
-    """Return text that may have been written by an API, or a gateway, that repeats what it was sent."""
+    """Return text without the key, which an API or a gateway may have repeated."""
     return re.sub(re.escape(api_key), "[the key]", text, flags=re.IGNORECASE)
 
 

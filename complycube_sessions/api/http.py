@@ -1,18 +1,19 @@
 """
-GET requests with the key of one account: the budget, timeouts, retries and bounds of an answer.
+Requests with the key of one account: the budget, timeouts, retries and bounds of an answer.
 
 Nothing here touches the database. One client serves many threads; each has its own connections.
 """
 
 from __future__ import annotations
 
+import json
 import logging
 import random
 import statistics
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -86,7 +87,7 @@ class _Session(requests.Session):
 
 class HTTPClient:
     """
-    Sends requests and repeats them.
+    Sends requests, and repeats those that change nothing.
 
     429, 5xx and broken connections are raised only after ``max_retries`` tries with exponential backoff
     and full jitter.
@@ -150,13 +151,34 @@ class HTTPClient:
         attempt = 0
         while True:
             try:
-                return self._get_once(path, subject, parse)
+                return self._send_once(path, subject, parse)
             except retried as error:
                 if self.gives_up or attempt >= self._account.max_retries:
                     raise
                 if not self._waits_after(error, attempt):
                     raise
                 attempt += 1
+
+    def post(self, path: str, *, subject: str, body: Mapping[str, str]) -> None:
+        """
+        Ask for a change, once: whether a lost answer means that it was done, only the object can tell.
+
+        What the answer says beside its status is not read; it may be 204, and without a body.
+
+        Args:
+            path: Behind the account's ``base_url``.
+            subject: What is changed, for errors.
+            body: Sent as JSON; nothing is sent where it is empty.
+
+        Raises:
+            ComplyCubeConnectionError, ComplyCubeServerError: The change may be done all the same.
+            ComplyCubeError: Any other error of ``exceptions.py``; the change was not done.
+        """
+        try:
+            self._send_once(path, subject, lambda data, at: None, change=body)
+        except ComplyCubeRateLimitError as error:
+            self.throttle.pause(backoff_seconds(error, 0))
+            raise
 
     def _waits_after(self, error: ComplyCubeError, attempt: int) -> bool:
         """Wait before the next try; return whether there is the patience for it."""
@@ -180,24 +202,35 @@ class HTTPClient:
             self._backoff(seconds)
         return True
 
-    def _get_once(
-        self, path: str, subject: str, parse: Callable[[Any, datetime | None], Value]
+    def _send_once(
+        self,
+        path: str,
+        subject: str,
+        parse: Callable[[Any, datetime | None], Value],
+        *,
+        change: Mapping[str, str] | None = None,
     ) -> Answer[Value]:
         session = self._session()
         self.throttle.acquire()
         began_at, began = datetime.now(UTC), time.monotonic()
         with self._lock:
             self.requests_sent += 1
-        request = sealed(as_unusable)(self._prepared)(session, path)
+        request = sealed(as_unusable)(self._prepared)(session, path, change)
         hear = sealed(partial(as_unanswered, subject))(self._heard)
         value, answered_at, size_bytes = hear(session, request, subject, parse)
         elapsed = timedelta(seconds=time.monotonic() - began)
         return Answer(value, began_at, answered_at, elapsed, size_bytes)
 
-    def _prepared(self, session: requests.Session, path: str) -> requests.PreparedRequest:
+    def _prepared(
+        self, session: requests.Session, path: str, change: Mapping[str, str] | None
+    ) -> requests.PreparedRequest:
         headers = {"Authorization": self._account.api_key}
         url = self._account.base_url + path
-        return session.prepare_request(requests.Request("GET", url, headers=headers))
+        if change is None:
+            return session.prepare_request(requests.Request("GET", url, headers=headers))
+        headers["Content-Type"] = "application/json"
+        body = json.dumps(change) if change else None
+        return session.prepare_request(requests.Request("POST", url, headers=headers, data=body))
 
     def _heard(
         self,
@@ -207,17 +240,20 @@ class HTTPClient:
         parse: Callable[[Any, datetime | None], Value],
     ) -> tuple[Value, datetime | None, int]:
         """Send a request; return what its whole, bounded answer says, the vendor's time and its size."""
-        began = time.monotonic()
+        began, is_change = time.monotonic(), request.method == "POST"
         with session.send(
             request, timeout=self._account.timeout_seconds, stream=True, allow_redirects=False
         ) as response:
             status, headers, body = (
                 response.status_code,
                 response.headers,
-                _read(response, subject),
+                # That a change was done says the status, whatever is wrong with the rest.
+                _read_error(response) if is_change else _read(response, subject),
             )
         self._note(time.monotonic() - began, status)
-        if status != 200:
+        if is_change and 200 <= status < 300:
+            body = b"null"
+        elif status != 200:
             raise api_error(status, headers, body, subject, self._account.api_key)
         answered_at = parse_http_date(headers.get("Date"))
         understand = sealed(as_unreadable)(lambda: parse(load_json(body), answered_at))

@@ -1,4 +1,4 @@
-"""Ids of the vendor: which may become a part of an address, and how one is named in a message."""
+"""Ids of the vendor: which are safe in a URL, and how one is shown in a message."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _SAFE_ID = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.~:=+@-]{0,127}")
 
 def validate_id(value: object) -> str:
     """
-    Return the id if it may become a part of an address.
+    Return the id if it is safe in a URL.
 
     Raises:
         ComplyCubeInvalidIdError: It is not text, is empty or too long, or holds other characters than
@@ -29,6 +29,6 @@ def validate_id(value: object) -> str:
 
 
 def printable_id(value: object) -> str:
-    """Return something short and harmless that names an id in a message."""
+    """Return a short, printable form of an id for a message."""
     text = value if isinstance(value, str) else type(value).__name__
     return ascii(text[:ID_LENGTH])

@@ -99,7 +99,7 @@ class CheckPayload:
     is_listed: bool = False
 
 
-Item = TypeVar("Item", SessionSummary, CheckPayload)
+Item = TypeVar("Item")
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,12 +180,12 @@ def parse_session_page(
         API reference, "List workflow sessions".
     """
     clock = vendor_clock(answered_at)
-    items, unreadable = _items(data)
+    items, unreadable = readable_items(data)
     return ListPage(
         tuple(
             SessionSummary(**_summary(clean_json(raw), item_id, clock)) for item_id, raw in items
         ),
-        **_envelope(data),
+        **envelope(data),
         unreadable=unreadable,
     )
 
@@ -212,7 +212,7 @@ def parse_check_page(
         API reference, "List checks".
     """
     clock = vendor_clock(answered_at)
-    items, unreadable = _items(data)
+    items, unreadable = readable_items(data)
     checks: list[CheckPayload] = []
     for check_id, item in items:
         scrubbed = scrub(item, check_id)
@@ -221,7 +221,7 @@ def parse_check_page(
         if scrubbed is None:
             check = replace(check, document_id="", monitored=None, raw={})
         checks.append(check)
-    return ListPage(tuple(checks), **_envelope(data), unreadable=unreadable)
+    return ListPage(tuple(checks), **envelope(data), unreadable=unreadable)
 
 
 def _own_object(data: Any, asked_id: str, kind: str) -> dict[str, Any]:
@@ -235,7 +235,7 @@ def _own_object(data: Any, asked_id: str, kind: str) -> dict[str, Any]:
     return dict(clean_json(data))
 
 
-def _items(data: Any) -> tuple[list[tuple[str, dict[str, Any]]], dict[str, str]]:
+def readable_items(data: Any) -> tuple[list[tuple[str, dict[str, Any]]], dict[str, str]]:
     """Return the readable items by id, and a reason for each that is not."""
     found = data.get("items") if isinstance(data, dict) else None
     readable: list[tuple[str, dict[str, Any]]] = []
@@ -274,7 +274,7 @@ def _distinct(name: str, others: Collection[str]) -> str:
     return next(found for found in names if found not in others)
 
 
-def _envelope(data: Any) -> dict[Literal["page", "pages", "total_items"], int]:
+def envelope(data: Any) -> dict[Literal["page", "pages", "total_items"], int]:
     if not isinstance(data, dict):
         raise ComplyCubePayloadError(f"The list is {_kind(data)}, not an object with items.")
     items = data.get("items")

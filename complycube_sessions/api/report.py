@@ -1,5 +1,5 @@
 """
-The vendor's own report: a PDF at an address that comes from outside, and that opens it to whoever has it.
+The vendor's own report: a PDF at an address that comes from outside and works for whoever has it.
 
 So the address is checked before anything is sent: https, port 443, no login in it, and a host all of whose
 addresses are public. The connection goes to the very address that was checked, which no second look at the
@@ -32,7 +32,7 @@ from complycube_sessions.exceptions import (
 )
 
 MAX_BYTES: Final = 50 * 1024 * 1024
-# From the first byte sent to the last one that the reader took.
+# For the whole answer, until its last byte was read.
 TOTAL_SECONDS: Final = 180.0
 MAX_URL_LENGTH: Final = 8_192
 HTTP_PORT: Final = 80
@@ -46,7 +46,7 @@ _TYPES: Final = frozenset(
 _HOST: Final = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_.-]{0,251}[A-Za-z0-9_.])?")
 
 IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
-# Addresses of version 6 that lead to one of version 4 which stands in their last 32 bits.
+# IPv6 addresses whose last 32 bits are an IPv4 address.
 _NAT64: Final = (
     ipaddress.IPv6Network("64:ff9b::/96"),
     ipaddress.IPv6Network("::/96"),
@@ -64,7 +64,7 @@ class ReportUrl:
 
 @dataclass(frozen=True, slots=True)
 class _Target:
-    """Where a request goes: to an address that was checked, under the name of its host."""
+    """Where a request goes: to a checked address, with the name of its host."""
 
     host: str
     port: int
@@ -95,7 +95,7 @@ class Report(Iterator[bytes]):
         self.size_bytes = _size(response)
 
     def begin(self) -> Self:
-        """Read on until it is certain that a PDF begins here."""
+        """Read until it is certain that this is a PDF."""
         while len(self._first) < len(PDF_START) and (piece := self._read()):
             self._first += piece
         if not self._first.startswith(PDF_START):
@@ -125,7 +125,7 @@ class Report(Iterator[bytes]):
 @sealed(_broken)
 def open_report(report_url: ReportUrl, account: Account) -> Report:
     """
-    Ask for a report and return its bytes, of which the first were seen to be a PDF's.
+    Request a report and return its bytes, once the first ones are those of a PDF.
 
     Args:
         report_url: The address that the API named.
@@ -147,7 +147,7 @@ def open_report(report_url: ReportUrl, account: Account) -> Report:
 
 
 def is_public(address: IPAddress) -> bool:
-    """Return whether an address, and the one that may be wrapped in it, is on the public internet."""
+    """Return whether an address, and one that may be embedded in it, is on the public internet."""
     inner = _embedded(address)
     if inner is not None:
         return is_public(inner)
@@ -195,7 +195,7 @@ def _check_answer(response: urllib3.BaseHTTPResponse) -> None:
 
 
 def _size(response: urllib3.BaseHTTPResponse) -> int | None:
-    """Return the length that the answer promises and that its end is held to, or None."""
+    """Return the length that the answer promises, or None."""
     if response.headers.get("Transfer-Encoding"):
         return None
     value = response.headers.get("Content-Length", "").strip()
@@ -219,7 +219,7 @@ def _checked_target(url: str, account: Account) -> _Target:
 
 
 def _split(url: str) -> SplitResult:
-    """Return the parts of an address that can be asked at all."""
+    """Return the parts of a well-formed address."""
     if len(url) > MAX_URL_LENGTH or not re.fullmatch(r"[!-\[\]-~]+", url):
         raise _refused("it is too long, or has characters that no address has")
     try:
@@ -269,7 +269,7 @@ def _is_ipv6(host: str) -> bool:
 
 
 def _addresses(host: str, port: int) -> list[IPAddress]:
-    """Return all addresses of a host; the decimal and hexadecimal forms are read here too."""
+    """Return all addresses of a host, also from their decimal and hexadecimal forms."""
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:
@@ -284,7 +284,7 @@ def _addresses(host: str, port: int) -> list[IPAddress]:
 
 
 def _embedded(address: IPAddress) -> ipaddress.IPv4Address | None:
-    """Return the address of version 4 to which one of version 6 leads in the end, or None."""
+    """Return the IPv4 address that is embedded in an IPv6 address, or None."""
     if not isinstance(address, ipaddress.IPv6Address):
         return None
     if address.ipv4_mapped is not None:

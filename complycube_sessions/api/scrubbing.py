@@ -17,11 +17,13 @@ from complycube_sessions.exceptions import ComplyCubeScrubberError
 
 SESSION: Final = "session"
 CHECK: Final = "check"
+AUDIT_ENTRY: Final = "audit_entry"
 PROTECTED: Final = (
     "id",
     "clientId",
     "type",
     "status",
+    "resourceId",
     "outcome",
     "createdAt",
     "completedAt",
@@ -35,9 +37,9 @@ def scrubbed(scrubber: Scrubber | None, kind: str, data: Any, *, subject: str) -
     Return an answer as the project's scrubber leaves it.
 
     Args:
-        scrubber: Called with ``session`` or ``check`` and the answer, which it may change in place; it
+        scrubber: Called with ``session``, ``check`` or ``audit_entry`` and the answer, which it may change in place; it
             returns the answer to store.
-        kind: ``session`` or ``check``.
+        kind: ``session``, ``check`` or ``audit_entry``.
         data: The JSON of the answer; one that is no object is left to the parser to refuse.
         subject: Whose answer, for the error.
 

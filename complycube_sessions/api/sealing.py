@@ -1,8 +1,8 @@
 """
-Where secrets meet code that is not ours, whatever is raised in there comes out without them.
+Keeping secrets out of errors that other libraries raise.
 
-An error page, a mail to the admins and a collector of errors show the variables of each function that an
-exception came through. Those of requests, urllib3 and hmac hold the key, the webhook's secret or the body.
+An error page, a mail to the admins and an error tracker show the variables of each frame of a traceback.
+Those of requests, urllib3 and hmac hold the key, the webhook's secret or the body.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ def sealed(
     as_error: Callable[[Exception], Exception],
 ) -> Callable[[Callable[Given, Result]], Callable[Given, Result]]:
     """
-    Return a decorator that lets no words, frames and contexts of a library's errors out of a function.
+    Return a decorator that replaces a library's errors, and drops the frames and context of all errors.
 
-    Our own errors keep their words. So does what the project or its task engine raises in the middle of a
-    call, such as a time limit, which has to reach the one that set it. Both lose their frames.
+    Our own errors keep their messages, and so do those that the project or its task engine raises in the
+    middle of a call, such as a time limit. Both lose their frames.
 
     Args:
         as_error: Returns our error in place of one of Python's or of a library's.
@@ -51,7 +51,7 @@ def sealed(
 
 
 def _is_a_librarys(error: BaseException) -> TypeGuard[Exception]:
-    """Return whether the words of an error may be those of a request."""
+    """Return whether an error is a library's, whose message may quote a request."""
     if isinstance(error, _OURS) or not isinstance(error, Exception):
         return False
     package = type(error).__module__.partition(".")[0]

@@ -30,7 +30,7 @@ _REPLACEMENT = "\ufffd"
 
 
 class NumberMark(str):
-    """The mark in place of a number that no database holds: to be stored and read, never to compare by."""
+    """The mark in place of a number that no database holds; it is stored and shown, never compared."""
 
     __slots__ = ()
 

@@ -73,13 +73,13 @@ class LocalSlots:
 
 
 class Patience:
-    """How long somebody may be kept waiting by others' requests, over all requests of one page."""
+    """How long a page may wait for the budget, over all of its requests."""
 
     def __init__(self, seconds: float = PATIENCE_SECONDS) -> None:
         self.seconds_left = seconds
 
     def lasts(self, seconds: float) -> bool:
-        """Return whether so long a wait is within what is left."""
+        """Return whether a wait of so many seconds is within what is left."""
         return seconds <= self.seconds_left
 
     def spend(self, seconds: float) -> None:
@@ -150,7 +150,7 @@ class Throttle:
                 self._waiting -= is_helper
 
     def pause(self, seconds: float) -> None:
-        """Let no request of this key begin for so long, in any thread and soon in any process."""
+        """Let no request of this key begin for so many seconds, in any thread and soon in any process."""
         with self._condition:
             until = time.monotonic() + seconds
             self._paused_until = max(self._paused_until, until)
@@ -161,7 +161,7 @@ class Throttle:
 
     def supply(self, coming: int | None = None) -> None:
         """
-        Reserve slots for the threads that wait; only the owner may call it.
+        Reserve slots for the threads that wait; called by the owner's thread only.
 
         Args:
             coming: How many requests are sure to come besides: a slot that nobody uses is lost to all
@@ -186,7 +186,7 @@ class Throttle:
             self._condition.notify_all()
 
     def close(self) -> None:
-        """Wake all threads that wait, with an error, and give back what was not used; the owner's."""
+        """Wake all threads that wait, with an error, and release unused slots; called by the owner's thread only."""
         with self._condition:
             self._closed = True
             # Between two blocks may lie another's: only the slots of the latest are the last ones.
@@ -229,11 +229,11 @@ class Throttle:
             return delay
 
     def _in_hand(self) -> int:
-        """Return how many slots may be used as far as is known what follows them."""
+        """Return how many slots in hand may be used; once they have shifted, not the last one."""
         return max(0, len(self._slots) - bool(self._moved))
 
     def _drop_missed(self) -> None:
-        """Move the slots in hand on where the first one was missed, and give up those that no longer fit."""
+        """Shift the slots in hand where the first one was missed, and drop those that no longer fit."""
         while self._slots:
             late = time.monotonic() - self._slots[0] - self._moved
             if late > LATEST_START_SECONDS:
@@ -261,7 +261,7 @@ class Throttle:
 
 
 class NoSlotYetError(Exception):
-    """Slots are reserved as far ahead as anybody may reserve them."""
+    """Slots are reserved as far ahead as is allowed."""
 
 
 class ThrottleClosedError(Exception):

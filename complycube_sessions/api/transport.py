@@ -1,5 +1,5 @@
 """
-What bounds an answer, whoever sends it: so long to arrive, however it is served out in pieces, and so large.
+Bounds on an answer: how long it may take as a whole, however slowly it comes, and how large it may be.
 
 It is used by the requests to the API (``http``) and by the one for a report (``report``).
 """

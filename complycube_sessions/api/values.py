@@ -1,4 +1,4 @@
-"""Single values of an answer: what is missing or of another type becomes ``""``, None or an empty list."""
+"""Reading single values of an answer: what is missing or of another type becomes ``""``, None or an empty list."""
 
 from __future__ import annotations
 

@@ -73,7 +73,7 @@ def read_annotated_rows(rows: QuerySet[Row]) -> Iterator[tuple[Row, dict[str, An
 def _readers(
     fields: Iterable[AnyField], connection: Any
 ) -> Iterator[tuple[str, Callable[[Any], Any]]]:
-    """Yield what makes a value of what the driver returns, for the columns that need it."""
+    """Yield the converters of the columns whose values the driver does not return as they are."""
     is_typed = connection.vendor == "postgresql"
     zone = connection.timezone
     aware = _as_utc if zone is UTC else partial(timezone.make_aware, timezone=zone)
@@ -101,7 +101,7 @@ def build_row(
     alias: str | None = None,
 ) -> Row:
     """
-    Return an instance that was not constructed, which costs several times as much.
+    Return an instance without calling its constructor, which costs several times as much.
 
     Args:
         model: Its model.
@@ -213,7 +213,7 @@ def _joins_values(connection: Any) -> bool:
 
 def _parts(rows: Sequence[Row], columns: int, connection: Any) -> Iterator[list[Row]]:
     """
-    Return the rows in as many parts as there must be statements: one, but for the limits of SQLite.
+    Return the rows in as many parts as there must be statements: one, except for the limits of SQLite.
 
     Never ``executemany``: whoever wraps cursors, as debug toolbars do, may take its list of rows for
     the parameters of one.

@@ -1,8 +1,8 @@
 """
-Stored times that no right clock can have stored.
+Stored times that only a wrong clock can have written.
 
-A clock that ran ahead and was set back leaves times behind that lie further ahead than they can. Such a time
-proves nothing and nobody waits for it: who meets it resets it and says so once.
+A clock that ran ahead and was set back leaves times that lie too far in the future. Such a time proves
+nothing, and nothing waits for it: whoever reads it resets it, with one warning in the log.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def retry_delay(failures: int) -> timedelta:
 
 
 def waits_too_long(now: datetime) -> Q:
-    """Return the condition that a next try lies further ahead than the tries so far can have put it."""
+    """Return the condition that a next try lies further ahead than its delay allows."""
     too_long = Q(next_try_at__gt=now + MAX_DELAY + LEEWAY)
     for failures in range(_LAST_STEP + 1):
         bound = max(LONGEST_HOLD, retry_delay(failures))
@@ -45,7 +45,7 @@ def waits_too_long(now: datetime) -> Q:
 
 
 def tell_reset(what: str, *, account: str = "") -> None:
-    """Log that a clock has left such times behind."""
+    """Log that a wrong clock has left such times."""
     logger.warning(
         "A clock ran ahead and was set back: %s, and was reset. Look at the clocks of the machines and "
         "of the database.",

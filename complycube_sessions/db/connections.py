@@ -1,4 +1,4 @@
-"""Which database to write to, its open transactions, its clock and its faults."""
+"""Which database to write to, its open transactions, its clock and its errors."""
 
 from __future__ import annotations
 
@@ -33,18 +33,18 @@ def write_alias() -> str:
 
 
 def outside_transactions(view: View) -> View:
-    """Keep a view out of ``ATOMIC_REQUESTS`` on every database: it waits for the API, or stores for good."""
+    """Exempt a view from ``ATOMIC_REQUESTS`` on every database: it waits for the API, or must commit."""
     for alias in connections:
         view = transaction.non_atomic_requests(using=alias)(view)
     return view
 
 
 class OpenTransactionError(RuntimeError):
-    """A transaction is open around something that waits for the API, or has to be stored for good."""
+    """A transaction is open around something that waits for the API, or must commit."""
 
 
 def is_durable(alias: str) -> bool:
-    """Return whether what is stored now is stored for good, by Django's own rule for ``durable``."""
+    """Return whether what is stored now is committed at once, by Django's own rule for ``durable``."""
     blocks = _open_blocks(alias)
     return not blocks or _is_of_a_test_case(blocks[-1])
 
@@ -59,7 +59,7 @@ def ensure_no_open_transaction() -> None:
 
 def beside_transactions(work: Callable[[], Result], *, alias: str) -> Result:
     """
-    Return what ``work`` returns, which a transaction that is open here neither holds up nor undoes.
+    Return what ``work`` returns, outside of a transaction that is open here.
 
     A middleware of the host may have opened one around the request. Then the work is done in a thread, whose
     connections are its own. Two cases are left inside of it: SQLite, where the open transaction would keep
@@ -88,7 +88,7 @@ def _is_of_a_test_case(block: Any) -> bool:
 
 
 def database_now(alias: str) -> datetime:
-    """Return the time of the database's clock, the only one that several machines share."""
+    """Return the time by the database's clock, which all machines share."""
     connection = connections[alias]
     if connection.vendor == "sqlite":  # it runs in this process, by this machine's clock
         return datetime.now(UTC)
@@ -106,7 +106,7 @@ def database_now(alias: str) -> datetime:
 
 @contextmanager
 def patience(seconds: float) -> Iterator[None]:
-    """Let nothing within be begun again once so much time has passed: somebody waits for the answer."""
+    """Retry nothing within the block once so much time has passed: somebody waits for the answer."""
     token = _give_up_at.set(time.monotonic() + seconds)
     try:
         yield
@@ -116,7 +116,7 @@ def patience(seconds: float) -> Iterator[None]:
 
 def retry_transient(work: Callable[[], Result], *, alias: str) -> Result:
     """
-    Return what ``work`` returns; begin again after a deadlock or SQLite's "locked".
+    Return what ``work`` returns; repeat it after a deadlock or SQLite's "locked".
 
     Args:
         work: One whole transaction, with no effect when it fails.
@@ -135,7 +135,7 @@ def retry_transient(work: Callable[[], Result], *, alias: str) -> Result:
 
 
 def is_transient(error: BaseException) -> bool:
-    """Return whether the same transaction may well succeed when it is begun again."""
+    """Return whether the same transaction may succeed when it is repeated."""
     cause = error.__cause__
     if getattr(cause, "sqlstate", None) in _TRANSIENT_STATES:
         return True
@@ -154,7 +154,7 @@ def is_read_only(error: BaseException) -> bool:
 
 
 def fault_of(error: BaseException) -> str:
-    """Return what an operator is to know of a database's error, whose own words may quote a row."""
+    """Return a message for operators about a database's error, whose own words may quote a row."""
     name = type(error.__cause__ or error).__name__
     if is_read_only(error):
         return (

@@ -25,7 +25,7 @@ _MAX_INTEGER: Final = 2**63 - 1
 
 
 class CursorError(ValueError):
-    """A text that is no position in this list."""
+    """A text that is not a position in this list."""
 
 
 @dataclass(frozen=True)
@@ -134,7 +134,7 @@ def encode(values: Sequence[Any]) -> str:
 
 def decode(text: str, keys: Sequence[Key]) -> list[Any]:
     """
-    Return the position that a text names.
+    Return the position that a text encodes.
 
     Raises:
         CursorError: It is none of a list in this order.

@@ -1,4 +1,4 @@
-"""What lets a migration be run again after it was killed in its middle."""
+"""Migrations that can be run again after they were killed half-way."""
 
 from __future__ import annotations
 
@@ -22,12 +22,17 @@ class RepeatableMigration(migrations.Migration):
 
     MySQL and MariaDB cannot take schema statements back, so a migration that was killed is neither
     done nor undone there. Each of its statements is, though: one whose work is done already says so by
-    its error, and is passed over. Databases that take a killed migration back need nothing of this.
+    its error, and is passed over. Other databases take a killed migration back, with its record.
     """
 
     def apply(self, project_state: Any, schema_editor: Any, collect_sql: bool = False) -> Any:
         _pass_over_what_is_done(schema_editor)
-        return super().apply(project_state, schema_editor, collect_sql)
+        state = super().apply(project_state, schema_editor, collect_sql)
+        # Django records a migration in its own transaction only where no statement is left for later.
+        for statement in schema_editor.deferred_sql:
+            schema_editor.execute(statement, None)
+        schema_editor.deferred_sql.clear()
+        return state
 
     def unapply(self, project_state: Any, schema_editor: Any, collect_sql: bool = False) -> Any:
         _pass_over_what_is_done(schema_editor)

@@ -24,9 +24,12 @@ from django.utils import timezone, translation
 from complycube_sessions import __version__
 from complycube_sessions.db import keyset
 from complycube_sessions.db.connections import beside_transactions, retry_transient, write_alias
+from complycube_sessions.evidence.decisions import decisions
 from complycube_sessions.evidence.html import render_page
+from complycube_sessions.evidence.reviews import review_of
 from complycube_sessions.findings.reasons import reasons
 from complycube_sessions.models import RelatedCheck, SessionEvidence, WorkflowSession
+from complycube_sessions.models.audit import has_decisions
 from complycube_sessions.privacy import tombstones
 
 FORMAT: Final = "complycube-sessions-evidence"
@@ -35,7 +38,8 @@ COMMAND: Final = "command"
 ABOUT: Final = (
     "This is a copy of what the ComplyCube API answered about one workflow session. ComplyCube ran the "
     "checks and gave the outcomes; the software named here fetched and stored the answers at the times "
-    "given, unchanged but for images and overlong values, which are cut with a mark. All times are UTC."
+    "given, unchanged but for images and overlong values, which are cut with a mark. The review is what "
+    "people decided and noted beside it. All times are UTC."
 )
 CHECKS_KEPT: Final = 1_000
 # A check's result may be large; a session has some ten checks.
@@ -106,6 +110,7 @@ class Content:
 
     sensitive: bool = True
     history: bool = True
+    reviews: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,11 +214,19 @@ def _read(session_id: str, content: Content, alias: str) -> dict[str, Any]:
     with transaction.atomic(using=alias):
         # The store locks the row before it writes checks or changes.
         rows = WorkflowSession.objects.using(alias).select_for_update()
+        rows = rows.annotate(has_decisions=has_decisions())
         if not content.sensitive:
             rows = rows.defer(*_SENSITIVE_FIELDS)
         session = rows.get(pk=session_id)
         checks, left_out = _checks(session, content)
         history, more_left_out = _history(session, content)
+        decided: list[dict[str, Any]] = []
+        if content.history and session.has_decisions:  # type: ignore[attr-defined] # annotated above
+            decided, without = decisions(session, sensitive=content.sensitive, as_text=_text)
+            more_left_out += without
+        review, reviews_left_out = review_of(session, _values)
+        if review and not content.reviews:
+            review, reviews_left_out = None, [{"what": "review", "why": "permission"}]
     document = {
         "format": FORMAT,
         "format_version": FORMAT_VERSION,
@@ -224,8 +237,10 @@ def _read(session_id: str, content: Content, alias: str) -> dict[str, Any]:
         "policy_assurance": session.policy_assurance,
         "checks": checks,
         "history": history,
+        "decisions": decided,
+        "review": review,
         "timeline": _timeline(session, checks, history),
-        "left_out": [*left_out, *more_left_out],
+        "left_out": [*left_out, *more_left_out, *reviews_left_out],
     }
     if content.sensitive:
         document |= {"tasks": session.tasks, "answer_as_received": session.raw}

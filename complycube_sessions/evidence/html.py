@@ -16,6 +16,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
+from complycube_sessions.evidence.reviews import review_lines, state_text
 from complycube_sessions.findings import values
 from complycube_sessions.findings.labels import word_in_words
 from complycube_sessions.findings.meanings import Meaning, session_meaning
@@ -90,7 +91,12 @@ def render_page(document: Mapping[str, Any], *, sha256: str, json_name: str) -> 
         "policies": _policies(document, trees),
         "timeline": [_event(event) for event in document["timeline"][:MAX_ROWS]],
         "history": [_change(change) for change in document["history"][-MAX_ROWS:]],
+        "decisions": [
+            _decision(entry, trees) for entry in document.get("decisions", [])[-MAX_ROWS:]
+        ],
         "rows_left_out": _rows_left_out(document),
+        "review": state_text(document["review"], visible) if document["review"] else "",
+        "review_lines": review_lines(document["review"], visible, cell)[-MAX_ROWS:],
         "has_history": {"what": "history", "why": "permission"} not in document["left_out"],
         "is_sensitive": "answer_as_received" in document,
         "results": [
@@ -99,7 +105,7 @@ def render_page(document: Mapping[str, Any], *, sha256: str, json_name: str) -> 
             if check.get("result")
         ],
         "without_result": sum(not check.get("result") for check in checks),
-        "tasks": trees.block(document.get("tasks")),
+        "tasks": trees.block(document.get("tasks"), verdicts=True),
         "answer": trees.block(document.get("answer_as_received")),
         "cut": trees.bounds.left_out,
     }
@@ -207,6 +213,8 @@ def _left_out(entry: Mapping[str, Any]) -> str:
     if entry["why"] == "permission":
         if entry["what"] == "history":
             return _("The history is left out: the person who exported this may not see it.")
+        if entry["what"] == "review":
+            return _("The review is left out: the person who exported this may not see it.")
         return _(
             "The results of the checks, the tasks and the API response are left out: the person "
             "who exported this may not see them."
@@ -225,11 +233,18 @@ def _left_out(entry: Mapping[str, Any]) -> str:
             count["count"],
         )
         return text % count
+    if entry["what"] == "decisions":
+        return _("Left out for size: %(count)d older decisions.") % count
+    if entry["what"].startswith("review_"):
+        return _("Left out for size: %(count)d older entries of the review.") % count
     return _("Left out for size: %(count)d older changes.") % count
 
 
 def _rows_left_out(document: Mapping[str, Any]) -> int:
-    parts: list[Sequence[Any]] = [document[key] for key in ("checks", "timeline", "history")]
+    keys = ("checks", "timeline", "history", "decisions")
+    parts: list[Sequence[Any]] = [document.get(key, []) for key in keys]
+    if review := document["review"]:
+        parts.append([*review["events"], *review["notes"]])
     return sum(max(0, len(rows) - MAX_ROWS) for rows in parts)
 
 
@@ -268,7 +283,7 @@ def _policies(document: Mapping[str, Any], trees: _Trees) -> list[dict[str, Any]
                 "marks": [mark(item.meaning) for item in found if item.meaning is not None],
                 "facts": [visible(fact) for item in found for fact in item.facts],
                 "notes": {item.meaning.note for item in found if item.meaning is not None} - {""},
-                "rest": [trees.block(item.rest) for item in found if item.rest],
+                "rest": [trees.block(item.rest, verdicts=True) for item in found if item.rest],
             }
         )
     return shown[:MAX_ROWS]
@@ -302,6 +317,23 @@ def _change(change: Mapping[str, Any]) -> dict[str, Any]:
         "observed": cell(change["observed_at"]),
         "text": _change_text(change),
         "source": sources.get(change["source"]) or visible(change["source"]),
+    }
+
+
+def _decision(entry: Mapping[str, Any], trees: _Trees) -> dict[str, Any]:
+    """Return who decided what; in the words of the vendor and of the record."""
+    if entry["what"] == "audit_log":
+        who = entry["member_id"] or _("by the API")
+        names: tuple[str, ...] = ("trigger", "action", "resource_type", "resource_id")
+    else:
+        who = entry["actor"]
+        names = ("action", "check_id", "match_id", "outcome", "state")
+    return {
+        "at": cell(entry["at"]),
+        "where": "ComplyCube" if entry["what"] == "audit_log" else _("Asked from here"),
+        "who": visible(who),
+        "text": visible(" · ".join(filter(None, (str(entry[name]) for name in names)))),
+        "diff": trees.block(entry.get("diff")),
     }
 
 

@@ -77,7 +77,7 @@ def findings_of(breakdown: Any) -> Iterator[Finding]:
     The possible matches of a screening, which stand on its first level, are not among them.
     """
     if is_branch(breakdown):
-        whole = breakdown if isinstance(breakdown, Mapping) else {}
+        whole = breakdown if isinstance(breakdown, dict) else {}
         yield from _Walk(whole).below(breakdown, (), 0)
 
 
@@ -90,13 +90,13 @@ class _Walk:
 
     def below(self, value: Any, path: tuple[str, ...], depth: int) -> Iterator[Finding]:
         among = holds_verdicts(value)
-        beside = value if isinstance(value, Mapping) else {}
+        beside = value if isinstance(value, dict) else {}
         for key, item in entries(value):
             self.left -= 1
             if self.left < 0:
                 return
             # The number of an entry says nothing to a reader.
-            here = (*path, key) if isinstance(value, Mapping) else path
+            here = (*path, key) if isinstance(value, dict) else path
             if key == MATCHES and is_branch(item):
                 yield from self._open_matches(item, here, depth)
             elif not is_branch(item):
@@ -166,7 +166,7 @@ def _likeness(finding: Finding) -> str:
             return text
     show = likeness_text if "imilarity" in key else score_text
     for scores in (beside, beside.get("breakdown"), finding.whole):
-        if isinstance(scores, Mapping) and (text := show(scores.get(f"{key}Score"))):
+        if isinstance(scores, dict) and (text := show(scores.get(f"{key}Score"))):
             return text
     return score_text(beside.get("score"))
 
@@ -188,5 +188,5 @@ def _detail(finding: Finding) -> str:
 
 def _at(value: Any, *path: str) -> Any:
     for key in path:
-        value = value.get(key) if isinstance(value, Mapping) else None
+        value = value.get(key) if isinstance(value, dict) else None
     return value

@@ -91,11 +91,11 @@ def matches_of(result: Any) -> Matches:
 
 
 def _listed(result: Any) -> list[Any]:
-    for part in (result.get("breakdown"), result) if isinstance(result, Mapping) else ():
-        listed = part.get(MATCHES) if isinstance(part, Mapping) else None
+    for part in (result.get("breakdown"), result) if isinstance(result, dict) else ():
+        listed = part.get(MATCHES) if isinstance(part, dict) else None
         if isinstance(listed, list) and listed:
             return listed
-        if isinstance(listed, Mapping) and listed:
+        if isinstance(listed, dict) and listed:
             return list(listed.values())
     return []
 
@@ -111,10 +111,10 @@ def _order(match: Match) -> tuple[int, float]:
 
 
 def _match(entry: Any) -> Match:
-    if not isinstance(entry, Mapping):
+    if not isinstance(entry, dict):
         return Match("", short_text(entry), "", 0, (), "", "", match_meaning(entry))
     told = entry.get(VALIDATION)
-    decision = told if isinstance(told, Mapping) else entry
+    decision = told if isinstance(told, dict) else entry
     score = next((entry[key] for key in _SCORES if is_number(entry.get(key))), None)
     return Match(
         id=short_text(entry.get("id")),
@@ -143,7 +143,7 @@ def _first(entry: Mapping[Any, Any], keys: tuple[str, ...]) -> str:
 
 
 def _text(value: Any) -> str:
-    return short_text(value.get("name")) if isinstance(value, Mapping) else short_text(value)
+    return short_text(value.get("name")) if isinstance(value, dict) else short_text(value)
 
 
 def _person(entry: Mapping[Any, Any]) -> str:

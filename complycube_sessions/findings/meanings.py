@@ -11,6 +11,7 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
 
 from complycube_sessions.findings.labels import word_in_words
+from complycube_sessions.findings.values import short_text
 
 DASH: Final = "\N{EN DASH}"
 # The statuses, of a session or a check, from which an outcome can still come.
@@ -106,8 +107,15 @@ def meaning(word: str, place: Place) -> Meaning:
         )
         return Meaning("undocumented", "i", word_in_words(word), note)
     if place is Place.MATCH:
-        return Meaning("unknown", "?", word, _("Unknown decision, read as undecided."))
-    return Meaning("unknown", "?", word, _("Unknown outcome, not approved."))
+        return Meaning(
+            "unknown", "?", short_text(word, 60) or "?", _("Unknown decision, read as undecided.")
+        )
+    return unknown_outcome(word)
+
+
+def unknown_outcome(shown: str) -> Meaning:
+    """Return what an outcome that is not known means, however much it looks like one that is."""
+    return Meaning("unknown", "?", shown, _("Unknown outcome, not approved."))
 
 
 def session_meaning(outcome: str, status: str = "complete") -> Meaning:

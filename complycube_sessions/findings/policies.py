@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
@@ -102,7 +101,7 @@ def policies(policies_value: Any, assurance_value: Any) -> list[Policy]:
 
 def _item(entry: Any, number: int) -> Item:
     unnamed = _("No. %(number)d") % {"number": number}
-    if not isinstance(entry, Mapping):
+    if not isinstance(entry, dict):
         if isinstance(entry, str) and entry:
             return Item(title=entry)
         return Item(title=unnamed, rest=[entry])

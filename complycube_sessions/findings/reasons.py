@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
@@ -102,7 +103,7 @@ _when_read: Final = lazy(_write, str)
 
 def _breakdown(result: Any) -> Any:
     """Return the breakdown of a result, or what stands in its place."""
-    if not isinstance(result, Mapping):
+    if not isinstance(result, dict):
         return result
     breakdown = result.get("breakdown")
     return breakdown or {key: value for key, value in result.items() if key != "outcome"}
@@ -128,8 +129,8 @@ def _named(text: str | Promise, word: str) -> str:
 
 def _refusals(result: Any) -> Iterator[Reason]:
     """Yield why a person refused a document."""
-    told = result.get("rejectionReasons") if isinstance(result, Mapping) else None
-    if told is None and isinstance(result, Mapping) and isinstance(result.get("validation"), dict):
+    told = result.get("rejectionReasons") if isinstance(result, dict) else None
+    if told is None and isinstance(result, dict) and isinstance(result.get("validation"), dict):
         told = result["validation"].get("rejectionReasons")
     for word in told[:20] if isinstance(told, list) else ():
         if isinstance(word, str) and word:
@@ -143,7 +144,7 @@ def _of_matches(
 ) -> Iterator[Reason]:
     """Yield the matches and lists of a screening, then the other findings."""
     flagged: list[str | Promise] = []
-    unscreened: list[str] = []
+    unscreened: list[Finding] = []
     for finding in findings:
         tone = finding.meaning.tone
         if tone == "unprocessed" and outcome == "clear":
@@ -153,16 +154,29 @@ def _of_matches(
         elif tone == "attention":
             flagged.append(label_of(finding.key, finding.path[-2]))
         else:
-            unscreened.append(finding.path[-2])
+            unscreened.append(finding)
     if matches.rows:
         yield from _told(matches, flagged, is_clear=outcome == "clear")
     elif flagged:
         yield _reason(partial(_on_lists, flagged), "attention", _UNDECIDED)
+    yield from _of_unscreened(check_type, unscreened)
+
+
+def _of_unscreened(check_type: str, findings: list[Finding]) -> Iterator[Reason]:
+    """Yield which lists were not screened, and apart from them those that are no part of the check."""
     beyond = _EXTENSIVE_ONLY if check_type == "standard_screening_check" else frozenset()
-    if missed := [label_of(group) for group in unscreened if group not in beyond]:
+    counts = Counter(finding.path[-2] for finding in findings)
+    missed: list[str | Promise] = []
+    outside: list[str | Promise] = []
+    for finding in findings:
+        group = finding.path[-2]
+        is_whole = counts[group] == len(finding.beside)
+        named = label_of(group) if is_whole else label_of(finding.key, group)
+        (outside if group in beyond else missed).append(named)
+    if missed:
         text = gettext_lazy("Not screened: %(lists)s")
         yield _reason(partial(_unscreened, text, missed), "unprocessed", _OTHER_RANK)
-    if outside := [label_of(group) for group in unscreened if group in beyond]:
+    if outside:
         text = gettext_lazy("Not part of this screening: %(lists)s")
         yield _reason(partial(_unscreened, text, outside), "none", _SETTLED)
 
@@ -221,16 +235,16 @@ def _on_lists(flagged: list[str | Promise]) -> str:
     return _("Possible matches: %(lists)s") % {"lists": listed(flagged)}
 
 
-def _unscreened(text: str | Promise, groups: list[str | Promise]) -> str:
-    return str(text) % {"lists": listed(groups)}
+def _unscreened(text: str | Promise, names: list[str | Promise]) -> str:
+    return str(text) % {"lists": listed(names)}
 
 
 def _risk(result: Any) -> Iterator[Reason]:
     """Yield the level of risk that an email address or a phone number has."""
     breakdown = _breakdown(result)
-    group = breakdown.get("riskAnalysis") if isinstance(breakdown, Mapping) else None
+    group = breakdown.get("riskAnalysis") if isinstance(breakdown, dict) else None
     for place in (breakdown, group):
-        level = place.get("riskLevel") if isinstance(place, Mapping) else None
+        level = place.get("riskLevel") if isinstance(place, dict) else None
         if score_text(level):
             text = partial(_level, level)
             yield _reason(text, "attention", _RANKS["attention"], len(GRAVITY) + 1)

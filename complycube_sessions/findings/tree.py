@@ -8,7 +8,7 @@ tree is bounded in depth, width and text. How it is drawn is up to the page.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -17,14 +17,25 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from complycube_sessions.findings.labels import label_of
-from complycube_sessions.findings.meanings import Meaning, Place, is_outcome, meaning
-from complycube_sessions.findings.values import likeness_text, score_text, structured_date
+from complycube_sessions.findings.meanings import (
+    Meaning,
+    Place,
+    is_outcome,
+    meaning,
+    unknown_outcome,
+)
+from complycube_sessions.findings.values import (
+    likeness_text,
+    score_text,
+    short_text,
+    structured_date,
+)
 
 VERDICT_KEYS: Final = frozenset({"outcome", "verdict", "decision"})
 MATCHES: Final = "matches"
 VALIDATION: Final = "validation"
 _SCORE: Final = re.compile(r"score|similarity|riskLevel|\w*Score")
-_WORD: Final = re.compile(r"[a-z][a-z_]{1,63}")
+_WORD: Final = re.compile(r"[A-Za-z][A-Za-z_]{1,63}")
 
 
 @dataclass(slots=True)
@@ -76,39 +87,44 @@ def verdict_of(key: str, value: Any, *, among_verdicts: bool) -> Meaning | None:
     Return what a value means as a verdict, or None for one that is none.
 
     Args:
-        key: Its key; ``outcome`` holds a verdict whatever the word.
+        key: Its key; ``outcome`` holds a verdict whatever it is.
         value: A value that is no branch.
         among_verdicts: Whether its neighbours are verdicts, so that an unknown word is one too.
     """
-    asked = among_verdicts or key in VERDICT_KEYS
-    if is_outcome(value) or (asked and isinstance(value, str) and _WORD.fullmatch(value)):
+    if is_outcome(value):
         return meaning(value, Place.ANALYSIS)
-    return meaning("", Place.ANALYSIS) if asked and value in (None, "") else None
+    asked = key in VERDICT_KEYS
+    if (asked or among_verdicts) and value in (None, "", [], {}):
+        return meaning("", Place.ANALYSIS)
+    is_word = among_verdicts and isinstance(value, str) and _WORD.fullmatch(value)
+    if asked or is_word:
+        return unknown_outcome(short_text(value, 60) or "?")
+    return None
 
 
 def match_meaning(match: Any) -> Meaning:
     """Return what was decided of a possible match; whatever is no decision is undecided."""
-    word = match.get(VALIDATION) if isinstance(match, Mapping) else None
-    if isinstance(word, Mapping):
+    word = match.get(VALIDATION) if isinstance(match, dict) else None
+    if isinstance(word, dict):
         word = word.get("outcome")
     return meaning(word if isinstance(word, str) else "", Place.MATCH)
 
 
 def holds_verdicts(value: Any) -> bool:
     """Tell whether a branch lists outcomes by name, so that an unknown word in it is one too."""
-    return isinstance(value, Mapping) and any(
+    return isinstance(value, dict) and any(
         is_outcome(item) for key, item in value.items() if key not in VERDICT_KEYS
     )
 
 
 def is_branch(value: Any) -> bool:
     """Return whether a value has values in it."""
-    return isinstance(value, (Mapping, list, tuple)) and bool(value)
+    return isinstance(value, (dict, list, tuple)) and bool(value)
 
 
 def entries(value: Any) -> Iterator[tuple[str, Any]]:
     """Yield what a branch holds with its keys; those of a list are numbers from 1."""
-    if isinstance(value, Mapping):
+    if isinstance(value, dict):
         yield from ((str(key), item) for key, item in value.items())
     else:
         yield from ((str(number), item) for number, item in enumerate(value, start=1))
@@ -124,7 +140,7 @@ class _Builder:
     def children(self, value: Any, depth: int, key: str = "") -> list[Node]:
         nodes = []
         among = self.verdicts and holds_verdicts(value)
-        is_numbered = not isinstance(value, Mapping)
+        is_numbered = not isinstance(value, dict)
         for name, item in entries(value):
             if self.bounds.nodes <= 0 or self.bounds.text <= 0:
                 self.bounds.left_out += 1
@@ -162,6 +178,8 @@ class _Builder:
         node.text, node.kind = _text(value), _kind(value)
         if not self.verdicts:
             return
+        if isinstance(value, bool):
+            node.text = _("yes") if value else _("no")
         node.meaning = verdict_of(node.key, value, among_verdicts=among_verdicts)
         if node.meaning is not None:
             node.kind = "verdict"
@@ -185,7 +203,7 @@ def _score(key: str, value: Any) -> str:
 
 
 def _numbered(number: str, item: Any) -> str:
-    name = item.get("name") if isinstance(item, Mapping) else None
+    name = item.get("name") if isinstance(item, dict) else None
     return f"{number}. {name[:200]}" if isinstance(name, str) and name else f"{number}."
 
 
@@ -195,7 +213,7 @@ def _size(value: Any) -> str:
 
 
 def _kind(value: Any) -> str:
-    if value is None or isinstance(value, (bool, Mapping, list, tuple)):
+    if value is None or isinstance(value, (bool, dict, list, tuple)):
         return "constant"
     return "number" if isinstance(value, (int, float)) else "text"
 
@@ -205,7 +223,7 @@ def _text(value: Any) -> str:
         return "null"
     if isinstance(value, bool):
         return "true" if value else "false"
-    if isinstance(value, Mapping):
+    if isinstance(value, dict):
         return "{}"
     if isinstance(value, (list, tuple)):
         return "[]"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from datetime import UTC, date, datetime
 from typing import Any, Final
 
@@ -57,7 +56,7 @@ def structured_date(value: Any) -> str:
 
     The vendor writes dates of results in this way; of a date that is known in part the rest is left out.
     """
-    if not isinstance(value, Mapping) or not 0 < len(value) <= len(_DATE_PARTS):
+    if not isinstance(value, dict) or not 0 < len(value) <= len(_DATE_PARTS):
         return ""
     if not {*value} <= _DATE_PARTS or "year" not in value:
         return ""

@@ -1,4 +1,4 @@
-"""Which accounts there are: those of the settings, and those of which rows are stored."""
+"""The accounts: those of the settings, and those that have rows."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def known_accounts() -> set[str]:
 
 
 def accounts_left() -> dict[str, list[str]]:
-    """Return the accounts that have sessions, events or work due and are not configured, with what they have."""
+    """Return the accounts that are not configured but have sessions, events or pending work, with what they have."""
     configured = set(account_names())
     left: dict[str, list[str]] = {}
     for model in (WorkflowSession, WebhookEvent, PendingRefresh):
@@ -42,9 +42,9 @@ def accounts_left() -> dict[str, list[str]]:
 
 def shared_sessions() -> Counter[tuple[str, str]]:
     """
-    Return how many sessions two configured accounts both see, by whose they are and the other one.
+    Return how many sessions two configured accounts both see, by owner and other account.
 
-    The rows tell of one owner; that another account sees them as well, its runs have named as failures.
+    A row names its owner; the other account's runs have named the session as a failure.
     """
     names = account_names()
     alias = write_alias()
@@ -62,7 +62,7 @@ def shared_sessions() -> Counter[tuple[str, str]]:
 
 
 def accounts_of(model: type[models.Model]) -> Iterator[str]:
-    """Yield the accounts of a model's rows, by one look at an index for each."""
+    """Yield the accounts of a model's rows, with one index lookup for each."""
     rows: Any = model._default_manager.using(write_alias()).order_by("account")
     last = ""
     while (

@@ -1,7 +1,7 @@
 """
-Telling the project what changed, by the signals of the app.
+Telling the project what changed, by the app's signals.
 
-A signal is sent before it is noted as sent: a process that is killed in between repeats it, and loses none.
+A signal is sent before it is recorded as sent: a kill in between repeats it, and loses none.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ OnSignal = Callable[[], object]
 def announce_outcomes(
     account: Account, *, source: str = "refresh", on_signal: OnSignal = lambda: None
 ) -> int:
-    """Announce the outcomes whose signal a killed process still owes; return how many."""
+    """Announce the outcomes that a killed process did not announce; return how many."""
     alias = write_alias()
     never = Q(announced_outcome=None) & ~Q(outcome="")
     differs = Q(announced_outcome__isnull=False) & ~Q(announced_outcome=F("outcome"))
@@ -57,7 +57,7 @@ def is_owed(row: WorkflowSession) -> bool:
 
 
 def _announce(rows: list[WorkflowSession], source: str, alias: str, on_signal: OnSignal) -> None:
-    """Send the outcomes, and only then note them: a kill in between costs a repeat, not a signal."""
+    """Send the outcomes, and only then record them: a kill in between repeats a signal, and loses none."""
     for row in rows:
         on_signal()
         signals.session_outcome_changed.send_robust(

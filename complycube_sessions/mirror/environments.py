@@ -1,4 +1,4 @@
-"""Whether the key of an account fits the stored rows: what came with a test key and live data do not mix."""
+"""Whether the key of an account fits the stored rows: test and live sessions do not mix."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ ENVIRONMENTS: Final = ("test", "live", "")
 
 def refuse_other_environment(account: Account) -> None:
     """
-    Raise, before any request, where all that is stored for the account came with a key of another kind.
+    Raise, before any request, where all stored sessions of the account are of another environment.
 
     A mirror that holds sessions of both is left alone: ``check --deploy --database`` warns of it.
 
@@ -34,12 +34,12 @@ def refuse_other_environment(account: Account) -> None:
 
 
 def stored_beside(account: Account) -> list[str]:
-    """Return the other environments of which sessions are stored for the account."""
+    """Return the other environments that have sessions stored for the account."""
     rows = WorkflowSession.objects.using(write_alias()).filter(account=account.name)
     others = [name for name in ENVIRONMENTS if name != account.environment]
     return [name for name in others if rows.filter(environment=name).exists()]
 
 
 def kind(environment: str) -> str:
-    """Return what to call a key of that environment."""
+    """Return how a message names a key of that environment."""
     return f"a {environment}" if environment else "an unmarked"

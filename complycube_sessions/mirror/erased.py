@@ -31,9 +31,9 @@ def refuse_erased(
     alias: str,
 ) -> Refused:
     """
-    Take erased persons out of the batch, with all that has named them meanwhile.
+    Take the sessions of erased persons out of the batch, and remove what has named them meanwhile.
 
-    A stored session that has moved to an erased client goes the way that the erasure went.
+    A stored session that has moved to an erased client is removed as the erasure would have done.
     """
     tombstones.lock_shared(account.name, alias)
     answers = [(f, f.payload) for f in fetched if f.payload is not None]
@@ -79,7 +79,7 @@ def refuse_erased(
 
 
 def _is_others_or_newer(account: Account, row: WorkflowSession, answer: FetchedSession) -> bool:
-    """Return whether a stored row is another account's, or was fetched when the API had said more."""
+    """Return whether a stored row is another account's, or newer than the answer."""
     assert answer.payload is not None  # noqa: S101 - the caller looked
     if (row.account, row.environment) != (account.name, account.environment):
         return True

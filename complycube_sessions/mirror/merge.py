@@ -92,6 +92,7 @@ class MergedSession:
     row: WorkflowSession
     checks: dict[str, RelatedCheck]
     is_new: bool
+    needed_review: bool = False
     is_filled: bool = False  # a new row has the content of a first answer
     moved: bool = False
     changed_fields: set[str] = field(default_factory=set)

@@ -1,4 +1,4 @@
-"""What the mirror holds, as far as a run needs it for its plan; it only reads."""
+"""The queries by which a run reads the mirror."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Newest:
 
 @dataclass(frozen=True, slots=True)
 class SessionState:
-    """What the mirror holds of a session that a list tells too; ``told`` has the rest by column."""
+    """The stored state of a session that a list shows; ``told`` has the other columns that lists tell."""
 
     updated_at: datetime | None
     fetched_at: datetime
@@ -61,7 +61,7 @@ class CheckState:
 
 @dataclass(frozen=True, slots=True)
 class KnownCheck:
-    """What the mirror holds of a check."""
+    """The stored state of a check."""
 
     updated_at: datetime | None
     has_result: bool
@@ -74,7 +74,7 @@ def own_sessions(account: Account) -> WorkflowSessionQuerySet:
 
 
 def own_ids(account: Account, ids: Sequence[str]) -> set[str]:
-    """Return those of the ids that are stored for the account, those marked as missing included."""
+    """Return which of the ids are stored for the account, including those marked as missing."""
     return _owned(account, ids) if ids else set()
 
 
@@ -82,7 +82,7 @@ def newest_sessions(account: Account) -> list[Newest]:
     """
     Return the sessions that were updated last and are there upstream, newest first.
 
-    One of the future is left out: its time is wrong, and would let a window begin too late.
+    One with a time in the future is left out: a window by it would begin too late.
     """
     rows = own_sessions(account).filter(missing_since=None, updated_at__lte=timezone.now())
     values = rows.order_by("-updated_at").values_list("pk", "updated_at")[:NEWEST]
@@ -127,7 +127,7 @@ def is_moved(stored: SessionState | None, listed: SessionSummary) -> bool:
 
 
 def foreign_owners(account: Account, ids: Sequence[str]) -> dict[str, tuple[str, str]]:
-    """Return account and environment of those ids that are stored for another one."""
+    """Return the account and environment of ids that are stored for another one."""
     rows = WorkflowSession.objects.using(write_alias()).filter(pk__in=ids)
     foreign = rows.exclude(account=account.name, environment=account.environment)
     return {
@@ -200,12 +200,12 @@ def client_ids(account: Account) -> Iterator[str]:
 
 
 def count_present(account: Account) -> int:
-    """Return how many sessions are stored that upstream is believed to hold."""
+    """Return how many stored sessions are not marked as missing."""
     return own_sessions(account).filter(missing_since=None).count()
 
 
 def told_before(account: Account, subjects: Sequence[str]) -> set[str]:
-    """Return those of the subjects that an earlier run has named in its errors."""
+    """Return which of the subjects an earlier run has named in its errors."""
     runs = RefreshRun.objects.using(write_alias()).filter(
         account=account.name, environment=account.environment
     )
@@ -227,7 +227,7 @@ def present_ids(account: Account, size: int) -> Iterator[list[str]]:
 
 def _found_by_id(ids: Iterable[str]) -> WorkflowSessionQuerySet:
     """
-    Return sessions by id, of whatever account.
+    Return sessions by id, of any account.
 
     Without statistics, SQLite takes the index of the account for the better one and reads all of its
     sessions for each page of ids; so the account is compared here.

@@ -12,7 +12,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Final
+from typing import Any, Final
 
 from django.db import DatabaseError, InterfaceError, transaction
 from django.db.models import Exists, OuterRef
@@ -54,6 +54,8 @@ from complycube_sessions.models import (
 from complycube_sessions.models.name_words import name_rotations
 from complycube_sessions.privacy import tombstones
 from complycube_sessions.privacy.digests import CLIENT, SESSION
+from complycube_sessions.reviews import upkeep
+from complycube_sessions.reviews.announce import announce_reopened
 from complycube_sessions.statistics.by_day import mark_changed
 
 logger = logging.getLogger("complycube_sessions.store")
@@ -103,7 +105,7 @@ def store_batch(
     """
     alias = write_alias()
     try:
-        stored, merged = retry_transient(
+        stored, merged, reopened = retry_transient(
             lambda: _write(account, fetched, source, alias), alias=alias
         )
     except (DatabaseError, InterfaceError) as error:
@@ -117,6 +119,7 @@ def store_batch(
         )
         return StoredBatch(failed={fetched[0].session_id: reason})
     send_signals(merged, source, alias, on_signal)
+    announce_reopened(reopened, alias, on_signal)
     return stored
 
 
@@ -187,7 +190,7 @@ def _store_halves(
 
 def _write(
     account: Account, fetched: Sequence[FetchedSession], source: str, alias: str
-) -> tuple[StoredBatch, list[MergedSession]]:
+) -> tuple[StoredBatch, list[MergedSession], list[str]]:
     seen = Observation(source=source, observed_at=timezone.now())
     with transaction.atomic(using=alias, durable=True):
         locked = _lock_rows(account, fetched, alias)
@@ -206,6 +209,7 @@ def _write(
         _write_checks(merged, alias)
         _write_name_words([m for m in merged if "entity_name" in m.changed_fields], alias)
         upsert([change for m in merged for change in m.changes], alias=alias)
+        reopened = _follow_reviews(locked, merged, seen, alias)
         stored.erased = erased.sessions
         stored.failed |= erased.failed
         counted = [m.row for m in merged if m.effect != "unchanged"]
@@ -219,7 +223,24 @@ def _write(
         # What became due since the rows were read was asked for after the fetch began.
         if settled := [f.session_id for f in complete if f.session_id in locked.due]:
             _settle(account, settled, min(f.fetched_at for f in complete), alias)
-    return stored, merged
+    return stored, merged, reopened
+
+
+def _follow_reviews(
+    locked: _Locked, merged: list[MergedSession], seen: Observation, alias: str
+) -> list[str]:
+    """Let reviews follow, and return the ids of those that were opened again."""
+    followed = [
+        upkeep.Followed(
+            session=m.row,
+            checks=m.checks.values(),
+            is_new=m.is_new,
+            needed_review=m.needed_review,
+            told=locked.reviews.get(m.row.pk),
+        )
+        for m in merged
+    ]
+    return upkeep.follow(followed, seen.observed_at, alias)
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,11 +250,13 @@ class _Locked:
 
     Args:
         rows: The sessions with their checks.
+        reviews: What is stored of their reviews.
         due: The sessions of which a refresh was pending when they were locked.
         touches_erased: Whether anything of the batch is an erased person's.
     """
 
     rows: dict[str, MergedSession]
+    reviews: dict[str, dict[str, Any]]
     due: set[str]
     touches_erased: bool
 
@@ -243,7 +266,7 @@ def _lock_rows(account: Account, fetched: Sequence[FetchedSession], alias: str) 
     ids = sorted({f.session_id for f in fetched})
     new = sorted({f.session_id for f in fetched if f.payload is not None})
     # A write comes first: SQLite would refuse a transaction that reads and then finds others writing.
-    # It also shares the gate of the erasures: only a row that is not there yet could escape one.
+    # It also takes the shared lock of the account: only a row that is not there yet could escape an erasure.
     upsert(
         _placeholders(account, new, alias),
         unique=["id"],
@@ -268,14 +291,26 @@ def _lock_rows(account: Account, fetched: Sequence[FetchedSession], alias: str) 
         if answers["is_due"]:
             due_ids.add(row.pk)
     checks: dict[str, dict[str, RelatedCheck]] = {pk: {} for pk in found}
-    for check in read_rows(RelatedCheck.objects.using(alias).filter(session__in=list(found))):
+    # The reviews are read with them, after the lock: what a waiting statement reads beside it is older.
+    related = RelatedCheck.objects.using(alias).filter(session__in=list(found))
+    reviews: dict[str, dict[str, Any]] = {}
+    for check, told in read_annotated_rows(upkeep.with_reviews(related, "session__review")):
         checks[check.session_id][check.check_id] = check
+        if review := upkeep.told_review(told):
+            reviews[check.session_id] = review
     rows = {
-        pk: MergedSession(row=row, checks=checks[pk], is_new=row.fetched_at == _NOT_FETCHED)
+        pk: MergedSession(
+            row=row,
+            checks=checks[pk],
+            is_new=row.fetched_at == _NOT_FETCHED,
+            needed_review=row.needs_review,
+        )
         for pk, row in found.items()
     }
+    bare = [pk for pk, m in rows.items() if not (m.is_new or m.checks)]
+    reviews |= upkeep.told_reviews(bare, alias)
     touches_erased = tombstones.is_erased(erased_answer, account.name, alias)
-    return _Locked(rows, due_ids, touches_erased)
+    return _Locked(rows, reviews, due_ids, touches_erased)
 
 
 def _placeholders(account: Account, ids: Sequence[str], alias: str) -> list[WorkflowSession]:

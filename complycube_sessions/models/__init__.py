@@ -7,16 +7,19 @@ alone. Text that the API left out is ``""``, a time or number is NULL. Models ma
 
 from __future__ import annotations
 
+from complycube_sessions.models.audit import AuditEntry, UpstreamChange
 from complycube_sessions.models.changes import SessionChange
 from complycube_sessions.models.checks import RelatedCheck
 from complycube_sessions.models.evidence import SessionEvidence
 from complycube_sessions.models.privacy import Erasure, ErasureGate, PruneRun
+from complycube_sessions.models.reviews import Review, ReviewEvent, ReviewNote, SavedView
 from complycube_sessions.models.runs import PendingRefresh, RefreshLease, RefreshRun, RequestBudget
 from complycube_sessions.models.sessions import SessionNameWord, WorkflowSession
 from complycube_sessions.models.statistics import ChangedDay, DayFigures
 from complycube_sessions.models.webhooks import WebhookEvent
 
 __all__ = [
+    "AuditEntry",
     "ChangedDay",
     "DayFigures",
     "Erasure",
@@ -27,9 +30,14 @@ __all__ = [
     "RefreshRun",
     "RelatedCheck",
     "RequestBudget",
+    "Review",
+    "ReviewEvent",
+    "ReviewNote",
+    "SavedView",
     "SessionChange",
     "SessionEvidence",
     "SessionNameWord",
+    "UpstreamChange",
     "WebhookEvent",
     "WorkflowSession",
 ]

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 from complycube_sessions.models.open_choices import with_word, words_of
 
 ENDED_STATUSES = ("complete", "abandoned", "cancelled")
+OPEN_REVIEW_STATES = ("open", "assigned", "awaiting_confirmation")
 REFUSALS = ("decline", "rejected", "match_confirmed")
 # What the prefix of a key tells.
 _ENVIRONMENTS: Final = ("", "live", "test")
@@ -135,6 +136,22 @@ class WorkflowSessionQuerySet(models.QuerySet["WorkflowSession"]):
     def needs_review(self) -> WorkflowSessionQuerySet:
         """Return the sessions that wait for a human decision."""
         return self.filter(needs_review=True)
+
+    def open_reviews(self) -> WorkflowSessionQuerySet:
+        """Return the sessions whose review is not decided yet, or whose decision is not confirmed."""
+        return self.filter(review__state__in=OPEN_REVIEW_STATES)
+
+    def unassigned(self) -> WorkflowSessionQuerySet:
+        """Return the sessions whose review is open and nobody's."""
+        return self.filter(review__state="open")
+
+    def assigned_to(self, user: Any) -> WorkflowSessionQuerySet:
+        """Return the sessions whose review a user is working on."""
+        return self.filter(review__state="assigned", review__assignee=user.pk)
+
+    def overdue(self) -> WorkflowSessionQuerySet:
+        """Return the sessions whose review is open for longer than ``COMPLYCUBE_REVIEW_DUE`` allowed."""
+        return self.open_reviews().filter(review__due_at__lt=timezone.now())
 
     def declined(self) -> WorkflowSessionQuerySet:
         """Return the sessions that ended with a final refusal."""

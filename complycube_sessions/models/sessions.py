@@ -86,6 +86,7 @@ class WorkflowSession(models.Model):
             ("export_workflowsession", "Can export workflow sessions"),
             ("view_sensitive_workflowsession", "Can view answers, check results and tasks"),
             ("evidence_workflowsession", "Can export evidence and the vendor's reports"),
+            ("change_upstream_workflowsession", "Can change sessions and checks at ComplyCube"),
         ]
         indexes = [
             models.Index(fields=["created_at", "id"], name="ccs_session_created"),

@@ -1,9 +1,9 @@
 """
-Removing what must not be kept: a person who asks for it, and what has outlived its retention.
+Erasing a person.
 
-An erasure first leaves its hashes, by one short transaction that excludes all writers of its accounts; from
-then on nothing of the person is written. The rows go after that in bounded batches, sessions last, so that
-an erasure that was killed finds the rest when it is run again, and its record tells what it had removed.
+An erasure first stores its tombstones, in one short transaction that locks out all writers of the account;
+from then on nothing about the person is written. The rows are then deleted in bounded batches, sessions last.
+An erasure that was killed therefore finds the rest when it is run again, and its record tells what it removed.
 """
 
 from __future__ import annotations
@@ -81,9 +81,9 @@ def erase_client(
     dry_run: bool = False,
 ) -> Removed:
     """
-    Remove a client from every table, and leave hashes by which nobody brings the client back.
+    Remove a client from every table, and store tombstones so that the client is not stored again.
 
-    It can be run again, and then removes what is there by now. Call it outside of a transaction.
+    It can be run again, and then removes what has been stored since. Call it outside of a transaction.
 
     Args:
         client_id: The vendor's id of the client.
@@ -111,14 +111,16 @@ def erase_client(
             f"Nothing is stored of a client {printable_id(client_id)}; nobody was erased.",
             near=clients_like(client_id, scope),
         )
-    judged = _judge(person, override, dry_run=dry_run)
+    judged = _check_protection(person, override, dry_run=dry_run)
     removal = Removal(dry_run=dry_run)
     while not dry_run:
-        removal.record = _bury(person, judged, actor=actor, reason=reason, override=override)
+        removal.record = _store_tombstones(
+            person, judged, actor=actor, reason=reason, override=override
+        )
         if removal.record is not None:
             break
         person = _gather(scope, client_id)
-        judged = _judge(person, override, dry_run=dry_run)
+        judged = _check_protection(person, override, dry_run=dry_run)
     removal.removed.refuse({i: why for i, why in judged.items() if why})
     for rows in _rows_of(person):
         removal.take(rows)
@@ -161,7 +163,7 @@ def lift_erasure(
 
     def lift() -> int:
         with transaction.atomic(using=alias, durable=True):
-            _own_gates(account or ANY_ACCOUNT, alias)
+            _lock_accounts(account or ANY_ACCOUNT, alias)
             return left.delete()[0]
 
     count = retry_transient(lift, alias=alias)
@@ -185,9 +187,9 @@ def _check_client_id(client_id: str) -> None:
 
 def _gather(scope: str, client_id: str) -> Person:
     """
-    Return all ids that the API has named as the client's, as far as rows tell.
+    Return all ids that the API has named as the client's, according to the stored rows.
 
-    What events name is not the client's for that: an event may say what it likes.
+    An event alone does not prove that an id is the client's.
     """
     spellings = {client_id, *same_client(client_id, scope)}
     person = Person(scope, client_id, spellings)
@@ -204,7 +206,7 @@ def _gather(scope: str, client_id: str) -> Person:
 
 
 def _is_known(person: Person) -> bool:
-    """Return whether there is anything to erase, or an erasure before has left its hash."""
+    """Return whether there is anything to erase, or an earlier erasure has left its tombstone."""
     events = within(person.scope, WebhookEvent)
     named = Q(client_id__in=person.spellings) | Q(resource_id__in=person.spellings)
     if person.sessions or events.filter(named).exists():
@@ -214,8 +216,8 @@ def _is_known(person: Person) -> bool:
     return tombstones.erasure_of(person.scope, person.client_id) is not None
 
 
-def _judge(person: Person, override: str, *, dry_run: bool) -> dict[str, str]:
-    """Return why each session is protected, ``""`` for those that are not; raise without an override."""
+def _check_protection(person: Person, override: str, *, dry_run: bool) -> dict[str, str]:
+    """Return why each session is protected, or ``""``; raise if any is and there is no override."""
     judged = dict.fromkeys(person.sessions, "")
     for some in chunks(sorted(person.sessions), 100):
         judged |= protection(session_rows().filter(pk__in=some).order_by("pk"))
@@ -230,7 +232,7 @@ def _judge(person: Person, override: str, *, dry_run: bool) -> dict[str, str]:
     return judged
 
 
-def _bury(
+def _store_tombstones(
     person: Person, judged: Iterable[str], *, actor: str, reason: str, override: str
 ) -> Erasure | None:
     """
@@ -242,7 +244,7 @@ def _bury(
 
     def write() -> Erasure | None:
         with transaction.atomic(using=alias, durable=True):
-            _own_gates(person.scope, alias)
+            _lock_accounts(person.scope, alias)
             now = _gather(person.scope, person.client_id)
             if not now.sessions <= set(judged):
                 return None
@@ -261,14 +263,14 @@ def _bury(
     return retry_transient(write, alias=alias)
 
 
-def _own_gates(scope: str, alias: str) -> None:
-    """Keep all writers of an account, or of every account, waiting; in one order, so that nobody is stuck."""
+def _lock_accounts(scope: str, alias: str) -> None:
+    """Lock out all writers of an account, or of every account, in one order to avoid deadlocks."""
     for name in sorted(known_accounts()) if scope == ANY_ACCOUNT else [scope]:
         tombstones.lock_exclusive(name, alias)
 
 
 def _rows_of(person: Person) -> Iterator[Rows]:
-    """Yield all rows that name a person but those of the sessions themselves."""
+    """Yield all rows that name the person, except the sessions themselves."""
     events = within(person.scope, WebhookEvent)
     yield events.filter(client_id__in=person.spellings)
     for some in chunks(sorted(person.ids)):

@@ -27,7 +27,7 @@ logger = logging.getLogger("complycube_sessions.privacy")
 
 
 def why_kept(session_id: str, erasure: Erasure) -> str:
-    """Return why a hold or the minimum retention keeps the session, or ``""``; as the erasure was told."""
+    """Return why a hold or the minimum retention keeps the session, or ``""``; an override counts here too."""
     if erasure.override:
         return ""
     rows = WorkflowSession.objects.using(write_alias()).filter(pk=session_id)
@@ -36,7 +36,7 @@ def why_kept(session_id: str, erasure: Erasure) -> str:
 
 
 def moved_reason(why: str) -> str:
-    """Return the named reason why the row stays as it was before the session moved."""
+    """Return the reason why the row stays as it was before the session moved."""
     return (
         f"{ComplyCubeProtectedError.__name__}: it has moved to an erased client and should be removed, but "
         f"was left as it is: {why}"
@@ -45,7 +45,7 @@ def moved_reason(why: str) -> str:
 
 def remove_session(session_id: str, checks: Collection[str]) -> Mapping[str, int]:
     """
-    Remove a session with all that names it, as an erasure does; return the rows by model.
+    Remove a session with all that names it, as an erasure does; return how many rows of each model.
 
     Call it in a transaction.
 

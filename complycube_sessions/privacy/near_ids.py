@@ -1,4 +1,4 @@
-"""Which stored client an id means that is not quite the client's: spaces around it, other case, a session's id."""
+"""Finding the client that was meant by a mistyped id: extra spaces, other case, or the id of a session."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ LETTERS_SHORT: Final = 2
 
 
 def same_client(client_id: str, scope: str) -> set[str]:
-    """Return the stored ids of clients that are this one but for spaces around them."""
+    """Return the stored client ids that differ from this one only by surrounding spaces."""
     return {
         found
         for model in (WorkflowSession, WebhookEvent)
@@ -30,7 +30,7 @@ def same_client(client_id: str, scope: str) -> set[str]:
 
 
 def clients_like(typed: str, scope: str) -> list[str]:
-    """Return up to five stored ids of clients that somebody who typed this may have meant."""
+    """Return up to five stored client ids that may have been meant."""
     bare = _bare(typed)
     if not bare:
         return []
@@ -44,7 +44,7 @@ def clients_like(typed: str, scope: str) -> list[str]:
 
 
 def _of_session(bare: str, scope: str) -> Iterable[str]:
-    """Return the clients of a session or check of which the id was typed."""
+    """Return the clients of the session or check with this id."""
     ids = {bare, bare.lower()}
     checks = RelatedCheck.objects.using(write_alias()).filter(check_id__in=ids)
     sessions = {*ids, *checks.values_list("session_id", flat=True)[:MOST]}
@@ -63,5 +63,5 @@ def _is_near(bare: str, stored: str) -> bool:
 
 
 def _bare(text: str) -> str:
-    """Return an id without what nobody sees: spaces, line ends, characters without a width."""
+    """Return an id without invisible characters: spaces, line ends, zero-width characters."""
     return "".join(c for c in text if c.isprintable() and not c.isspace())

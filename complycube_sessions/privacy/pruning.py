@@ -1,4 +1,4 @@
-"""Applying ``COMPLYCUBE_RETENTION``: what is older than it allows goes, in batches."""
+"""Applying ``COMPLYCUBE_RETENTION``: what is older is removed, in batches."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _RESULTS: Final = "results of checks"
 
 def prune(*, actor: str = COMMAND, override: str = "", dry_run: bool = False) -> Removed:
     """
-    Remove what is older than ``COMPLYCUBE_RETENTION`` allows, in batches; the rest of a killed one is next time's.
+    Remove what is older than ``COMPLYCUBE_RETENTION`` allows, in batches; a killed run is continued by the next.
 
     Where ``COMPLYCUBE_CHECK_RESULTS`` is ``"none"``, the results that are still stored are removed as
     well, however old they are.
@@ -79,7 +79,7 @@ def prune(*, actor: str = COMMAND, override: str = "", dry_run: bool = False) ->
 
 
 def _check_settings() -> None:
-    """Raise for a wrong setting before anything is removed by those that are right."""
+    """Raise for any wrong setting before anything is removed."""
     for name in ("RETENTION", "MINIMUM_RETENTION", "LEGAL_HOLD", "CHECK_RESULTS"):
         getattr(conf, f"COMPLYCUBE_{name}")
 
@@ -150,7 +150,7 @@ def _prune_changes(removal: Removal, override: str) -> None:
 
 
 def _prune_runs(removal: Removal, override: str) -> None:
-    """Remove old runs but the one whose watermark counts, and those that are alive."""
+    """Remove old runs, except the one with the current watermark and those that are still running."""
     before = cutoff("RefreshRun")
     if before is None:
         return
@@ -173,7 +173,7 @@ def _prune_events(removal: Removal, override: str) -> None:
 
 
 def _held(session_ids: Iterable[str], removed: Removed, override: str) -> set[str]:
-    """Return those of the sessions that must be left, and name them; none with an override."""
+    """Return which of the sessions must be kept, and record why; none with an override."""
     reasons: dict[str, str] = {}
     for some in chunks(sorted(session_ids), 100):
         reasons |= protection(session_rows().filter(pk__in=some).order_by("pk"))
@@ -182,7 +182,7 @@ def _held(session_ids: Iterable[str], removed: Removed, override: str) -> set[st
 
 
 def _gone_before_sessions() -> Gone:
-    """Return what has gone by its own age when the sessions go, and with it does not go once more."""
+    """Return what has been removed by its own age already, so that a dry run does not count it twice."""
     gone: dict[Any, Q] = {}
     if (before := cutoff("SessionChange")) is not None:
         gone[SessionChange] = Q(observed_at__lt=before)

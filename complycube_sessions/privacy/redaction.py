@@ -1,4 +1,4 @@
-"""Taking ids out of texts and of errors by id."""
+"""Removing ids from texts and from errors."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _WORD: Final = re.compile(r"[A-Za-z0-9_.~:=+@-]+")
 
 
 def without_ids(errors: Mapping[str, str], ids: frozenset[str]) -> dict[str, str]:
-    """Return errors by id without those of the ids, and with the ids blotted out of the reasons."""
+    """Return errors by id without those of the given ids, which are masked in the other reasons too."""
     return {
         name: redact(text, ids)
         for name, text in errors.items()
@@ -36,7 +36,7 @@ def redact(text: str, ids: frozenset[str]) -> str:
 
 
 def words_of(text: str) -> Iterator[str]:
-    """Yield all that may be an id in a text."""
+    """Yield every word of a text that may be an id."""
     for word in _WORD.findall(text):
         yield word
         if word[-1] in ".:":

@@ -1,7 +1,7 @@
 """
-Taking rows out of the database, or telling exactly what that would take.
+Deleting rows, or counting exactly what that would delete.
 
-What other apps' rows refer to goes as Django would let it go: they go too, are set to NULL, or forbid it.
+Rows of other apps that refer to them are treated as Django would: deleted too, set to NULL, or forbidding it.
 Both ways ask the same collector, so that a dry run counts what the real run removes, and is refused what
 that is refused. Whatever is removed is counted in a record by the transaction that removes it.
 """
@@ -51,7 +51,7 @@ Gone = Mapping[type[models.Model], Q]
 
 
 class ReferencedError(Exception):
-    """Rows of other apps refer to what was to be removed, and forbid it; the message names their models."""
+    """Rows of other apps refer to what was to be removed; the message names their models."""
 
 
 @dataclass(slots=True)
@@ -75,7 +75,7 @@ class Removed:
         return ", ".join(f"{self.rows[name]} {name}" for name in sorted(self.rows)) or "no rows"
 
     def refuse(self, reasons: Mapping[str, str]) -> None:
-        """Note sessions that are protected, each once."""
+        """Record protected sessions, each once."""
         for session_id, reason in reasons.items():
             if session_id not in self.protected:
                 self.protected_count += 1
@@ -83,7 +83,7 @@ class Removed:
                     self.protected[session_id] = reason
 
     def leave(self, subject: str, reason: str) -> None:
-        """Note a row that stays since rows of other apps refer to it."""
+        """Record a row that stays because rows of other apps refer to it."""
         if subject not in self.left:
             self.left_count += 1
             if len(self.left) < MAX_NAMED:
@@ -199,7 +199,7 @@ def delete(rows: Rows) -> Counter[str]:
 
 def count(rows: Rows, *, gone: Gone | None = None) -> Counter[str]:
     """
-    Return what ``delete`` would.
+    Return what ``delete`` would delete.
 
     Args:
         rows: What would be deleted.
@@ -251,7 +251,7 @@ def traces(scope: str, sessions: Collection[str], checks: Collection[str]) -> It
 
 
 def clean_errors(scope: str, ids: frozenset[str], removal: Removal) -> None:
-    """Take ids out of the errors of runs, events and pending work that name them beside others."""
+    """Remove ids from the errors of runs, events and pending work."""
     alias = write_alias()
     runs = within(scope, RefreshRun).filter(error_count__gt=0).only("pk", "errors")
     for run in chain.from_iterable(pages(runs)):
@@ -269,7 +269,7 @@ def clean_errors(scope: str, ids: frozenset[str], removal: Removal) -> None:
 
 
 def forget_evidence(sessions: Collection[str], removal: Removal) -> None:
-    """Take ids out of the records of evidence; the hashes of the files stay, and name nobody."""
+    """Remove ids from the records of evidence; the hashes of the files stay."""
     for some in chunks(sorted(sessions)):
         rows = SessionEvidence.objects.using(write_alias()).filter(session_id__in=some)
 
@@ -317,7 +317,7 @@ def _collect(rows: Rows) -> Collector:
 
 
 def _referring(collector: Collector) -> Iterator[Rows]:
-    """Yield the rows of relations that Django leaves alone, though the database forbids to break them."""
+    """Yield the rows of relations that Django leaves alone, though the database enforces them."""
     for model, targets in _collected(collector):
         relation: Any
         for relation in get_candidate_relations_to_delete(model._meta):
@@ -356,7 +356,7 @@ def _reason(holding: Iterable[type[models.Model]], model: type[models.Model]) ->
 
 
 def why_left(error: ReferencedError | IntegrityError) -> str:
-    """Return the reason; the database's own words may quote a row."""
+    """Return the reason, without the database's own words, which may quote a row."""
     if isinstance(error, ReferencedError):
         return str(error)
     return (

@@ -45,7 +45,7 @@ def expired(before: datetime) -> Q:
 
 def protection(sessions: Iterable[WorkflowSession]) -> dict[str, str]:
     """
-    Return why sessions must not be removed, by id, for those of which that is so.
+    Return why sessions must not be removed, by id, for those that are protected.
 
     A session is younger than the minimum retention by its last change upstream, or where that is not
     known, by when it was first seen. ``COMPLYCUBE_LEGAL_HOLD`` is called once for each session.
@@ -65,7 +65,7 @@ def protection(sessions: Iterable[WorkflowSession]) -> dict[str, str]:
 
 
 def _held(hold: object, session: WorkflowSession) -> str:
-    """Return why a session is held, or ``""``; who cannot be asked holds it."""
+    """Return why a session is on hold, or ``""``; a function that fails counts as a hold."""
     assert callable(hold)  # noqa: S101 - the settings were checked
     try:
         answer = hold(session)

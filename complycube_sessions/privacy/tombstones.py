@@ -1,12 +1,12 @@
 """
-Who was erased and must not come back: keyed hashes of ids, asked for before a request and in the store.
+Tombstones: keyed hashes of the ids of erased persons, looked up before a request and before a write.
 
-An erasure and the writers of its account exclude each other by a gate: writers share it until their
-transaction ends, an erasure has it for itself while it writes the hashes. So whoever writes after an
-erasure sees it, and an erasure sees all that was written before. It is an advisory lock on PostgreSQL, a
-row on MySQL and MariaDB, and the only write lock that there is on SQLite.
+Each account has a lock. Writers hold it in shared mode until their transaction ends, an erasure holds it
+exclusively while it writes the hashes. So a writer sees every erasure before it, and an erasure sees all
+that was written before. It is an advisory lock on PostgreSQL, a row lock on MySQL and MariaDB, and the
+database's write lock on SQLite.
 
-A hash of a session or check rests on what the API said of it, never on the words of an event.
+A session or check is only ever erased because the API named it, never because an event did.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ NONE_ERASED: Final = ErasedIds()
 
 
 def orphaned() -> int:
-    """Return how many hashes no key of the settings can compare any more."""
+    """Return how many hashes were made with a key that is no longer in the settings."""
     known = [key_fingerprint(key) for key in conf.hash_keys]
     return _rows().exclude(key_fingerprint__in=known).count()
 
@@ -72,7 +72,7 @@ def find(
     checks: Iterable[str] = (),
 ) -> ErasedIds:
     """
-    Return those of the ids that were erased; one query where nobody of the account ever was.
+    Return which of the ids were erased; one query where nobody of the account was.
 
     Args:
         account: The name of the account whose erasures count.
@@ -133,7 +133,7 @@ def reason(session_id: str) -> str:
 
 
 def lock_shared(account: str, alias: str) -> None:
-    """Keep erasures of the account waiting until the open transaction ends; others may share it."""
+    """Take the shared lock of an account, which makes erasures wait until the open transaction ends."""
     connection = connections[alias]
     if connection.vendor == "postgresql":
         with connection.cursor() as cursor:
@@ -150,7 +150,7 @@ def lock_shared(account: str, alias: str) -> None:
 
 
 def lock_exclusive(account: str, alias: str) -> None:
-    """Keep all others from the gate until the open transaction ends."""
+    """Take the exclusive lock of an account until the open transaction ends."""
     connection = connections[alias]
     if connection.vendor == "postgresql":
         with connection.cursor() as cursor:
@@ -161,7 +161,7 @@ def lock_exclusive(account: str, alias: str) -> None:
 
 
 def advisory_key(account: str) -> int:
-    """Return the number of the account's gate among PostgreSQL's advisory locks."""
+    """Return the number of the account's advisory lock on PostgreSQL."""
     name = f"complycube_sessions.erasure:{account}"
     return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], signed=True)
 
@@ -198,7 +198,7 @@ def erased_expression(
                 f"(e.kind = %s AND e.digest IN ({', '.join(['%s'] * len(hashes))}))"
             )
             parameters += [kind, *hashes]
-    # The inner query names the gate's row, so it is not read before that row is locked.
+    # The inner query names the lock row, so it is not read before that row is locked.
     return RawSQL(  # noqa: S611 - our own names
         f"(SELECT EXISTS(SELECT 1 FROM {tombstones} e WHERE e.account IN (g.account, '{ANY_ACCOUNT}')"  # noqa: S608 - our own names
         f" AND ({' OR '.join(alternatives)})) FROM {gate} g WHERE g.account = %s LOCK IN SHARE MODE)",
@@ -208,7 +208,7 @@ def erased_expression(
 
 
 def is_erased(answer: object, account: str, alias: str) -> bool:
-    """Return what ``erased_expression`` has answered; NULL is the first writer's on MySQL, who makes the gate."""
+    """Return what ``erased_expression`` has answered; on MySQL, NULL tells the first writer to make the lock row."""
     return bool(answer) if answer is not None else not _make_lock_row(account, alias)
 
 
@@ -223,7 +223,7 @@ def add_tombstones(
     alias: str,
 ) -> Erasure:
     """
-    Leave the hashes of a client and of ids that are the client's; return the row of the client.
+    Store tombstones of a client and of the client's ids; return the row of the client.
 
     Args:
         account: Whose client, or ``ANY_ACCOUNT``.
@@ -272,7 +272,7 @@ def add_tombstones_of_client(
     removed: Mapping[str, int] | None = None,
 ) -> None:
     """
-    Leave the hashes of ids of which the API said that they are an erased client's, by that erasure's word.
+    Store tombstones of ids that the API has named as an erased client's, as part of that erasure.
 
     Args:
         erasure: The row of the client.
@@ -302,7 +302,7 @@ def add_tombstones_of_client(
 
 
 def of_client(account: str | None, client_id: str) -> QuerySet[Erasure]:
-    """Return all that the erasure of a client left in an account, or in any (None)."""
+    """Return the tombstones of a client's erasure in an account, or in any (None)."""
     hashes = list(digests(CLIENT, [client_id]))
     named = Q(kind=CLIENT, digest__in=hashes) | Q(client_digest__in=hashes)
     rows = _rows().filter(named)
@@ -324,7 +324,7 @@ def of_session(account: str | None, session_id: str) -> QuerySet[Erasure]:
 
 
 def redact_erased(account: str, errors: Mapping[str, str]) -> dict[str, str]:
-    """Return errors by id without those of erased ids, and with such ids blotted out of the reasons."""
+    """Return errors by id without those of erased ids, which are masked in the other reasons too."""
     words = {word for pair in errors.items() for text in pair for word in words_of(text)}
     found = find(account, clients=words, sessions=words, checks=words)
     if not found:
@@ -335,14 +335,14 @@ def redact_erased(account: str, errors: Mapping[str, str]) -> dict[str, str]:
 def skip_erased(
     account: str, jobs: Iterable[Value], id_of: Callable[[Value], str]
 ) -> Iterator[Value]:
-    """Yield jobs but those of erased sessions, looking shortly before each is begun."""
+    """Yield the jobs except those of erased sessions, which are looked up just before each begins."""
     for some in chunks(jobs, 50):
         erased = find(account, sessions=map(id_of, some)).sessions
         yield from (job for job in some if id_of(job) not in erased)
 
 
 def _make_lock_row(account: str, alias: str) -> bool:
-    """Make and share the gate on MySQL; True: nobody was before us, so nobody was erased."""
+    """Make and lock the row on MySQL; True: there was none, so nobody was erased."""
     connection = connections[alias]
     table = connection.ops.quote_name(ErasureGate._meta.db_table)
     with connection.cursor() as cursor:

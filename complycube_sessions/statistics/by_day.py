@@ -1,5 +1,5 @@
 """
-The figures of single days: counted once, kept, and counted again when a session of the day was written.
+The figures of single days: counted once, stored, and counted again when a session of the day was written.
 
 The store names the days that it writes to in its own transaction (``ChangedDay``). What is kept of a day
 is used only while no such name stands against it, so that figures and lists agree at every moment; a
@@ -57,7 +57,7 @@ class Template:
         self.lengths += other.lengths
 
     def rank(self, part: int, whole: int) -> timedelta | None:
-        """Return the length at a share of the ranks (nearest rank), or None where none is known."""
+        """Return a percentile by nearest rank, or None without values."""
         if not self.lengths:
             return None
         self.lengths.sort()
@@ -85,7 +85,7 @@ class Day:
 
     @classmethod
     def from_plain(cls, plain: dict[str, Any]) -> Day:
-        """Return the figures of what ``plain`` returned."""
+        """Return the figures from what ``plain`` returned."""
         return cls(
             Counter({tuple(key): count for *key, count in plain["sessions"]}),
             Counter({tuple(key): count for *key, count in plain["checks"]}),
@@ -110,19 +110,19 @@ def day_bounds(first: date | None, last: date | None) -> tuple[datetime | None, 
 
 
 def days_between(first: date, last: date) -> list[date]:
-    """Return all days from one to another, both included."""
+    """Return all days from one to another, inclusive."""
     return [first + timedelta(days=number) for number in range((last - first).days + 1)]
 
 
 def statistics_by_day(first: date, last: date) -> dict[date, Day]:
-    """Return the figures of each day of a period, kept or counted, in the current time zone."""
+    """Return the figures of each day of a period, stored or counted, in the current time zone."""
     found = kept_by_day(first, last)
     missing = [day for day in days_between(first, last) if day not in found]
     return dict(sorted({**found, **count_days(missing, at_once=SHOWN_AT_ONCE)}.items()))
 
 
 def kept_by_day(first: date, last: date) -> dict[date, Day]:
-    """Return the figures of those days of a period that are kept and still true."""
+    """Return the stored figures of a period that are still valid, by day."""
     kept = DayFigures.objects.filter(
         zone=timezone.get_current_timezone_name(), day__gte=first, day__lte=last
     )
@@ -148,7 +148,7 @@ def kept_by_day(first: date, last: date) -> dict[date, Day]:
 
 
 def _remember(mark: str, figures: Day) -> None:
-    """Keep figures in this process by the mark of their counting, so that a page reads few of 90 days again."""
+    """Cache figures in this process by the mark of their counting, so that a page reads few of 90 days again."""
     if not mark:  # kept by a version that gave none
         return
     with _parsed_lock:
@@ -236,7 +236,7 @@ def _sessions_of(
 
 def mark_changed(created: Iterable[datetime | None], *, alias: str) -> None:
     """
-    Name the days of creation whose figures are no longer those of the lists, in one statement.
+    Mark days whose figures have to be counted again, in one statement.
 
     Call it in the transaction that writes, moves or deletes the sessions.
 
@@ -285,7 +285,7 @@ def store_day_statistics() -> int:
 
 
 def _keep(rows: list[DayFigures], names: list[int], first: date, alias: str) -> None:
-    """Write what was counted, unless another process has counted some of it meanwhile."""
+    """Store what was counted, unless another process has stored some of it meanwhile."""
     with transaction.atomic(using=alias, durable=True):
         gone = 0
         for some in chunks(names):
@@ -307,14 +307,14 @@ def _one(name: str, length: timedelta | None) -> Template:
 
 
 def _day_of_check(alias: str | None) -> Any:
-    """Return the day of creation; MySQL and MariaDB know days of UTC only where zones were loaded."""
+    """Return the UTC day of creation; its time on MySQL and MariaDB, which may have no tables of zones."""
     if connections[alias or router.db_for_read(RelatedCheck)].vendor == "mysql":
         return F("session__created_at")
     return TruncDate("session__created_at")
 
 
 def _created_on(days: Sequence[date], path: str = "") -> Q:
-    """Return the condition of being created on one of the days, as few stretches of time."""
+    """Return the condition of being created on one of the days, as few ranges."""
     condition = Q()
     for start, end in _stretches(sorted(days)):
         condition |= Q(**{f"{path}created_at__gte": start, f"{path}created_at__lt": end})
@@ -330,7 +330,7 @@ def _stretches(days: Sequence[date]) -> Iterator[tuple[datetime | None, datetime
 
 
 def _utc_days(day: date) -> set[date]:
-    """Return the days of UTC that a day of the current time zone has a part of."""
+    """Return the UTC days that a day of the current time zone overlaps."""
     start, end = day_bounds(day, day)
     assert start is not None and end is not None  # noqa: S101, PT018 - both were given
     last = (end - timedelta(microseconds=1)).astimezone(UTC).date()

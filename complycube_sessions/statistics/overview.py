@@ -124,13 +124,13 @@ class Period:
 
 
 def period(first: date, last: date) -> Period:
-    """Return all figures of a period, from what is kept of its days where it is."""
+    """Return all figures of a period, from the stored figures of its days where there are any."""
     days = statistics_by_day(first, last)
     return Period(_activity(days), _completions(days), _check_counts(days))
 
 
 def completions(first: date, last: date) -> list[Completion]:
-    """Return the time to complete of sessions created in a period, for the 20 most used templates."""
+    """Return the completion times of sessions created in a period, for the 20 most used templates."""
     return _completions(statistics_by_day(first, last))
 
 
@@ -194,7 +194,7 @@ def _newest_sweeps(accounts: Sequence[str]) -> tuple[list[int], int, int]:
 
 @lru_cache(maxsize=100)
 def _sweeps_statement(accounts: tuple[str, ...], alias: str) -> tuple[str, tuple[Any, ...]]:
-    """Return the query of the newest sweeps; to put it together takes Django many times as long as the database."""
+    """Return the query of the newest sweeps, built once: building it takes many times as long as running it."""
     newest = []
     for account in accounts:
         for mode in RefreshRun.SWEEPING_MODES:

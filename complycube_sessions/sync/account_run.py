@@ -17,12 +17,15 @@ from typing import Final
 from complycube_sessions.api.payloads import SessionSummary
 from complycube_sessions.api.throttle import Throttle
 from complycube_sessions.conf import Account
+from complycube_sessions.db.connections import write_alias
 from complycube_sessions.mirror import queries
 from complycube_sessions.mirror.announce import announce_outcomes
 from complycube_sessions.mirror.environments import refuse_other_environment
 from complycube_sessions.mirror.queries import Newest
 from complycube_sessions.models import RefreshRun
 from complycube_sessions.privacy import retention, tombstones
+from complycube_sessions.reviews.announce import announce_owed
+from complycube_sessions.reviews.upkeep import open_missing
 from complycube_sessions.sync.batch import Batch
 from complycube_sessions.sync.checks import CheckLists
 from complycube_sessions.sync.context import RunContext
@@ -188,6 +191,8 @@ class AccountRun:
     def _process_due_first(self) -> None:
         if not self._options.dry_run:
             announce_outcomes(self.account, on_signal=self._batch.stay_alive)
+            open_missing(self.account.name, write_alias())
+            announce_owed(self.account.name, write_alias(), self._batch.stay_alive)
             self.due.begin()
         elif not self._options.hand_out:
             self.due.plan()

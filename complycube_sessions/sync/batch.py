@@ -38,7 +38,7 @@ class Purpose:
 
 class Batch:
     """
-    Fetched sessions that are not stored yet: few enough to lose, enough to be stored quickly.
+    Fetched sessions that are not stored yet, few enough that a kill loses little.
 
     All of a batch serve the same purpose. The account's lease is renewed while signals are sent.
 
@@ -87,7 +87,7 @@ class Batch:
             self.flush()
 
     def flush_if_old(self) -> None:
-        """Store the batch where its first session has waited for long enough."""
+        """Store the batch once its first session has waited long enough."""
         if self._sessions and time.monotonic() - self._began_at >= BATCH_SECONDS:
             self.flush()
 
@@ -119,7 +119,7 @@ class Batch:
         )
 
     def _count_once(self, session_id: str) -> None:
-        """Let a session of which checks moved count by what becomes of it, and only once."""
+        """Count a session whose checks moved by its outcome, and only once."""
         index = self._context.index
         if session_id in self._counted_now:
             return
@@ -134,6 +134,6 @@ class Batch:
         self._counted_now.add(session_id)
 
     def stay_alive(self) -> None:
-        """Renew the lease; that it is lost, the next tick and the end of the run notice."""
+        """Renew the lease; a lost one is noticed by the next tick and at the end of the run."""
         with suppress(LeaseLostError):
             self._record.tick(self._context.client.requests_sent)

@@ -1,4 +1,4 @@
-"""The list of checks: how it is read, and what of it is stored in sessions that did not move."""
+"""Reading the list of checks, and storing those that moved in sessions that did not."""
 
 from __future__ import annotations
 
@@ -129,7 +129,7 @@ class CheckLists:
         self._fetcher.run_jobs(jobs)
 
     def _may_ask(self, session_id: str) -> bool:
-        """Return whether one more check of a session may cost a request; where not, that is named."""
+        """Return whether one more check of a session may cost a request; record it as a failure where not."""
         number = self._index.count_request(session_id)
         if number == MAX_CHECK_REQUESTS + 1:
             self._context.record.name_error(session_id, too_many_checks(number))

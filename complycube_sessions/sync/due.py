@@ -1,5 +1,5 @@
 """
-What is due: the vendor's events and the sessions that they, a failure or another process made due.
+Processing what is due: the vendor's events, and sessions made due by them, a failure or another process.
 
 A refresh run and the processing of webhooks (``webhooks/processing.py``) both come here. The rows of the inbox
 are in ``webhooks/inbox.py``.
@@ -35,7 +35,7 @@ class DueWork:
     """
     Processes events and sessions that are due.
 
-    An event is processed by a fetch that began after the event was read here, and by no other.
+    An event is only processed by a fetch that began after the event was read.
 
     Args:
         context: The run.
@@ -53,7 +53,7 @@ class DueWork:
         self._newest_event = 0
 
     def begin(self) -> None:
-        """Note which events are there; what comes later is for the next run, or this one might never end."""
+        """Remember the newest event: later ones are for the next run, or this one might never end."""
         if self._context.options.retry_failed:
             inbox.retry_failed_now(self._account)
         self._newest_event = inbox.newest_event(self._account)
@@ -161,7 +161,7 @@ class DueWork:
 
     def _fetch_claimed(self, ids: list[str], source: str, outcomes: dict[str, str | None]) -> None:
         """
-        Fetch and store sessions, and note with their events what became of them.
+        Fetch and store sessions, and record the outcome with their events.
 
         Args:
             ids: The sessions.
@@ -190,7 +190,7 @@ class DueWork:
     def _refuse(
         self, ids: list[str], claimed: ClaimedEvents, outcomes: dict[str, str | None]
     ) -> None:
-        """Sort out the sessions of other accounts and of erased persons; no later try would end otherwise."""
+        """Sort out the sessions of other accounts and of erased persons, which no later try could fetch."""
         for session_id, reason in self._fetcher.refuse_foreign(ids).items():
             outcomes[session_id] = reason
             inbox.abandon(claimed.concerned_by(session_id), reason)
@@ -272,7 +272,7 @@ class DueWork:
 
 
 def _note_outcomes(claimed: ClaimedEvents, outcomes: dict[str, str | None]) -> None:
-    """Note which of the claimed events are processed, and which wait for another try."""
+    """Record which of the claimed events are processed, and which wait for another try."""
     done = {session_id for session_id, reason in outcomes.items() if reason is None}
     inbox.mark_processed(claimed.processed_by(done))
     for session_id, reason in outcomes.items():

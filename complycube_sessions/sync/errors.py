@@ -71,7 +71,7 @@ class FaultPolicy:
             raise error
 
     def count_fault(self, error: ComplyCubeError, asked: str) -> None:
-        """Raise where so many requests in a row got no answer that no other would."""
+        """Raise where so many requests in a row got no answer that the API must be down."""
         if isinstance(error, (ComplyCubeConnectionError, ComplyCubeServerError)):
             self._in_a_row += 1
             if self._in_a_row >= MAX_FAULTS_IN_A_ROW:

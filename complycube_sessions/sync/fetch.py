@@ -61,7 +61,7 @@ class CheckSource:
 
 
 def too_many_checks(number: int) -> str:
-    """Return the named reason of a session of which not every check was asked for."""
+    """Return the reason why not every check of a session was fetched."""
     return (
         f"The session has at least {number} checks that cost a request each; no more than {MAX_CHECK_REQUESTS} "
         "of one session are asked for in a run."
@@ -80,7 +80,7 @@ class Allowance:
         return self._asked <= MAX_CHECK_REQUESTS
 
     def note(self, result: FetchResult) -> None:
-        """Name it as a failure where the bound was reached."""
+        """Record a failure where the bound was reached."""
         if self._asked > MAX_CHECK_REQUESTS:
             result.check_errors[PAST_THE_LIMIT] = too_many_checks(self._asked)
 
@@ -89,7 +89,7 @@ def fetch_session(
     client: ComplyCubeClient, session_id: str, source: CheckSource, known: Mapping[str, KnownCheck]
 ) -> FetchResult:
     """
-    Fetch a session, and of its checks what the list pages do not tell.
+    Fetch a session, and those parts of its checks that the list pages do not tell.
 
     Args:
         client: Sends the requests.
@@ -171,7 +171,7 @@ def list_client_checks(client: ComplyCubeClient, source: CheckSource, client_id:
 
 @contextmanager
 def _tolerated(result: FetchResult, subject: str) -> Iterator[None]:
-    """Note an error that is one check's; let those through that stop a run."""
+    """Record an error of a single check; let errors that stop a run through."""
     try:
         yield
     except (ComplyCubeNotFoundError, ComplyCubeInvalidIdError):

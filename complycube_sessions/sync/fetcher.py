@@ -1,4 +1,4 @@
-"""From ids to answers, and from answers into the batch, among the missing or among the failures."""
+"""Fetching sessions, and handing each answer to the batch, the missing or the failures."""
 
 from __future__ import annotations
 
@@ -122,7 +122,7 @@ class Fetcher:
         self._batch.add(result.session, result.size_bytes, purpose)
 
     def add(self, session: FetchedSession, size_bytes: int = 0, *, requests: int = 1) -> None:
-        """Put into the batch what a list or a request of another part has brought."""
+        """Add to the batch what a list or another request has brought."""
         self._batch.add(session, size_bytes, self._listed, requests=requests)
 
     def flush(self) -> None:
@@ -136,7 +136,7 @@ class Fetcher:
         return bool(missing.marked or missing.alive)
 
     def refuse_foreign(self, ids: list[str]) -> dict[str, str]:
-        """Name the sessions whose rows belong to another account or environment, and why."""
+        """Record sessions whose rows belong to another account or environment as failed."""
         owners = queries.foreign_owners(self._account, ids)
         foreign = {pk: ownership_reason(pk, *owner) for pk, owner in owners.items()}
         for session_id, reason in foreign.items():
@@ -144,7 +144,7 @@ class Fetcher:
         return foreign
 
     def refuse_erased(self, ids: list[str]) -> frozenset[str]:
-        """Name the sessions of erased persons by the hash that is left of them."""
+        """Record the sessions of erased persons by their hashes."""
         erased = tombstones.find(self._account.name, sessions=ids).sessions
         for session_id in sorted(erased):
             reason = f"{ComplyCubeErasedError.__name__}: {tombstones.reason(session_id)}"
@@ -174,7 +174,7 @@ class Fetcher:
             pending.delete_pending(self._account, session_id)
 
     def _result(self, done: FinishedJob[str, FetchResult], purpose: Purpose) -> FetchResult | None:
-        """Return what a job brought, or note its error; raise those that stop the run."""
+        """Return the result of a job, or record its error; raise those that stop the run."""
         try:
             result = done.future.result()
         except ThrottleClosedError:  # the run has been stopped before its request began

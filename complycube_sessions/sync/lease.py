@@ -56,11 +56,11 @@ def take_lease(run: RefreshRun, alias: str) -> None:
 
 
 def renew_lease(run: RefreshRun, alias: str) -> bool:
-    """Keep the lease for longer; return whether the run still holds it."""
+    """Extend the lease; return whether the run still holds it."""
     leases = RefreshLease.objects.using(alias).filter(run=run)
     return bool(leases.update(expires_at=database_now(alias) + LEASE))
 
 
 def release_lease(run: RefreshRun, alias: str) -> None:
-    """Let the next run take the account."""
+    """Release the lease, so that the next run can take it."""
     RefreshLease.objects.using(alias).filter(run=run).update(run=None, expires_at=None)

@@ -38,7 +38,7 @@ class MissingSessions:
         self._proofs = proofs
 
     def confirm(self, reader: ListReader[SessionSummary]) -> None:
-        """Mark what is gone, unless it is more than a list that is right would lack."""
+        """Mark what is gone, unless it is more than the share that needs confirmation."""
         most = int(MAX_SHARE_MISSING * queries.count_present(self._account))
         gone: dict[str, datetime] = {}
         for ids in queries.present_ids(self._account, PAGE_SIZE):
@@ -52,7 +52,7 @@ class MissingSessions:
         self._mark(gone)
 
     def _ask(self, unseen: list[str], gone: dict[str, datetime], most: int) -> bool:
-        """Ask for the sessions and collect those that are gone; return whether that may go on."""
+        """Ask for the sessions and collect those that are gone; return False once they are too many."""
         jobs = self._fetcher.jobs(unseen, self._context.checks_by_client())
         for session_id, result in self._fetcher.results(jobs):
             if result.missing_at is not None:

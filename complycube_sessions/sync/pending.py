@@ -1,8 +1,8 @@
 """
-The sessions that are due: claimed in turn, made due again, later each time, where they failed.
+The sessions that are due: claimed in order, and due again after a growing delay where they failed.
 
 A row is claimed by moving its ``next_try_at`` on, not by a lock: it costs one short transaction, works on every
-database, and the death of a worker delays what it held by a minute or two.
+database, and a worker that dies delays what it held by a minute or two.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def claim_pending(account: Account, *, most: int, reason: str | None = None) -> 
 
 
 def release_pending(account: Account, session_ids: Sequence[str]) -> None:
-    """Let others take sessions that were claimed and not asked for."""
+    """Release sessions that were claimed but not fetched."""
     pending_sessions(account).filter(session_id__in=session_ids).update(next_try_at=timezone.now())
 
 
@@ -61,7 +61,7 @@ def count_pending(account: Account, reason: str) -> int:
 
 def enqueue_sessions(account: Account, session_ids: Iterable[str], reason: str) -> None:
     """
-    Make sessions due for a fetch by whoever claims them first; those that wait are due at once.
+    Make sessions due for a fetch; those that wait for a retry are due at once.
 
     Sessions of erased persons are left out.
     """
@@ -108,7 +108,7 @@ def delete_pending(account: Account, session_id: str) -> None:
 
 
 def postpone(account: str, failed: Mapping[str, str], alias: str) -> None:
-    """Make sessions that failed due again, each later than the time before."""
+    """Make failed sessions due again, each after a longer delay than before."""
     with transaction.atomic(using=alias):
         tombstones.lock_shared(account, alias)
         _postpone_rest(account, tombstones.redact_erased(account, failed), alias)

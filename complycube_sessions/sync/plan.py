@@ -1,4 +1,4 @@
-"""What a page of the session list and the stored states say: which sessions need a request. No I/O is here."""
+"""Which sessions of a list page need a request, from the page and the stored states; pure functions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether the lists told the truth, and the watermark that a run earns by it."""
+"""Whether the lists were complete, and the watermark that follows from it."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ class ListProofs:
         self._note_unproven(CHECK_LIST, newest)
 
     def refute(self, subject: str, reason: str) -> None:
-        """Name why a list, or what follows from it, is not proven."""
+        """Record why a list, or what follows from it, is not proven."""
         self.is_unproven = True
         self._record.name_error(subject, reason)
 

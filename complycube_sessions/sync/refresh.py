@@ -17,7 +17,7 @@ from django.utils import timezone
 from complycube_sessions.api.client import ComplyCubeClient
 from complycube_sessions.api.ids import validate_id
 from complycube_sessions.api.throttle import Patience
-from complycube_sessions.conf import Account, get_account
+from complycube_sessions.conf import Account, conf, get_account
 from complycube_sessions.db.connections import (
     ensure_no_open_transaction,
     is_connected,
@@ -38,6 +38,7 @@ from complycube_sessions.models import RefreshRun, WorkflowSession
 from complycube_sessions.privacy import tombstones
 from complycube_sessions.statistics.by_day import store_day_statistics
 from complycube_sessions.sync.account_run import AccountRun, Progress, RunEnd
+from complycube_sessions.sync.audit import OnError, refresh_audit_log
 from complycube_sessions.sync.errors import RAISED_ERRORS, explain_end
 from complycube_sessions.sync.fetch import fetch_session_with_all_results
 from complycube_sessions.sync.lease import LeaseLostError
@@ -54,9 +55,12 @@ def refresh_session(
     account: str = "default",
     source: str = "refresh",
     patience: Patience | None = None,
+    on_audit_error: OnError | None = None,
 ) -> WorkflowSession:
     """
     Fetch one session with all of its checks, store it and return the stored row.
+
+    With ``COMPLYCUBE_AUDIT_LOGS`` on, the vendor's audit log of it is fetched after that.
 
     Call it outside of a transaction: it sends requests, then stores in a transaction of its own.
 
@@ -66,6 +70,7 @@ def refresh_session(
         source: ``refresh``, ``webhook`` or ``admin``; it stands in the history.
         patience: How long to wait for others' requests, where somebody waits for a page; without end by
             default.
+        on_audit_error: Called where the audit log could not be fetched, which costs the session nothing.
 
     Raises:
         ComplyCubeInvalidIdError: The id cannot be one; nothing was sent.
@@ -78,9 +83,10 @@ def refresh_session(
         ComplyCubeConfigurationError: The account's settings are missing or wrong.
 
     Source:
-        API reference, "Get a workflow session" and "Get a check".
+        API reference, "Get a workflow session", "Get a check" and "Audit logs".
     """
     found, results = get_account(account), wanted_results()
+    with_audit_log = conf.COMPLYCUBE_AUDIT_LOGS
     validate_id(session_id)
     ensure_no_open_transaction()
     ensure_owned(found, session_id)
@@ -103,6 +109,8 @@ def refresh_session(
         raise ComplyCubeErasedError(tombstones.reason(session_id))
     if session_id in stored.failed:
         raise ComplyCubeStorageError(stored.failed[session_id])
+    if with_audit_log:
+        refresh_audit_log(found, session_id, patience=patience, on_error=on_audit_error)
     if result.check_errors:
         check_id, reason = next(iter(result.check_errors.items()))
         raise ComplyCubeError(

@@ -35,7 +35,7 @@ _FALSE: Final = Q(watermark__gt=F("finished_at"))
 
 class RunRecord:
     """
-    A ``RefreshRun`` that moves while it runs.
+    The ``RefreshRun`` row of a run, updated while it runs.
 
     Args:
         account: The account that is refreshed.
@@ -90,7 +90,7 @@ class RunRecord:
             self._save(_SAVED)
 
     def expect(self, sessions: int) -> None:
-        """Note how many sessions a list promises."""
+        """Record how many sessions a list promises."""
         self.expected = max(self.expected, sessions)
 
     def add(
@@ -131,7 +131,7 @@ class RunRecord:
         outcomes: dict[str, str | None] | None = None,
     ) -> None:
         """
-        Name a session that failed.
+        Record a failed session.
 
         Args:
             session_id: The session, or a word for what failed in its place.
@@ -152,7 +152,7 @@ class RunRecord:
             self._retry[session_id] = reason
 
     def name_error(self, subject: str, reason: str) -> None:
-        """Name an error that concerns no session of its own."""
+        """Record an error that concerns no single session."""
         logger.info(
             "%s: %s", subject, reason, extra={"account": self.run.account, "session_id": subject}
         )
@@ -176,7 +176,7 @@ class RunRecord:
         self.run.marked_missing.extend(session_ids[:room])
 
     def write_retries(self) -> None:
-        """Make the sessions that failed due again, each later than the time before."""
+        """Make failed sessions due again, each after a longer delay than before."""
         failed, self._retry = self._retry, {}
         if failed and self._write:
             retry_transient(
@@ -184,7 +184,7 @@ class RunRecord:
             )
 
     def finish(self, state: str, requests: int, watermark: datetime | None = None) -> RefreshRun:
-        """Record the end of the run and give the lease back; a lost lease earns no watermark."""
+        """Record the end of the run and release the lease; a run that lost its lease gets no watermark."""
         self.run.requests = requests
         self.run.finished_at = timezone.now()
         self.run.state = state
@@ -260,7 +260,7 @@ def last_watermark(account: Account) -> datetime | None:
 
 
 def forget_false_watermarks(account: Account) -> None:
-    """Forget those that a wrong clock made, once a run has read the whole lists."""
+    """Remove watermarks that a wrong clock made, once a run has read the whole lists."""
     _earners(account).filter(_FALSE).update(watermark=None)
 
 

@@ -79,7 +79,7 @@ class SeenIndex:
         return row is not None and row[0] >= since
 
     def note_counted(self, session_ids: Iterable[str]) -> None:
-        """Note sessions that the run counts by what becomes of them, not as unchanged."""
+        """Mark sessions that the run counts by their outcome, not as unchanged."""
         with self._lock:
             self._database.executemany(
                 "INSERT OR IGNORE INTO counted VALUES (?)", [[one] for one in session_ids]
@@ -96,7 +96,7 @@ class SeenIndex:
             return int(self._database.execute(query, [session_id]).fetchone()[0])
 
     def is_counted(self, session_id: str) -> bool:
-        """Return whether a session was noted so."""
+        """Return whether a session was marked so."""
         with self._lock:
             query = "SELECT 1 FROM counted WHERE id = ?"
             return self._database.execute(query, [session_id]).fetchone() is not None

@@ -142,7 +142,7 @@ class SerialWorker:
     def each(
         self, jobs: Iterable[tuple[Key, Callable[[], Value]]]
     ) -> Iterator[FinishedJob[Key, Value]]:
-        """Run each job when the one before it was taken."""
+        """Run each job when the result of the one before was taken."""
         for key, job in jobs:
             future: Future[Value] = Future()
             try:

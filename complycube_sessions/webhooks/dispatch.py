@@ -1,4 +1,4 @@
-"""Who processes the inbox soon: the project's task engine, or a thread of this process."""
+"""Starting the processing of the inbox: by the project's task engine, or by a thread of this process."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def process_soon(account: str, event: int | None = None) -> bool:
     Have a stored event processed, or all that is due of an account, once the open transaction is committed.
 
     Returns:
-        Whether somebody does it. If not, the next refresh run or ``process_webhook_events`` will.
+        Whether it was started. If not, the next refresh run or ``process_webhook_events`` does it.
     """
     try:
         mode = conf.COMPLYCUBE_WEBHOOK_PROCESSING

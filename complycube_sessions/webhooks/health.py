@@ -1,4 +1,4 @@
-"""Whether the vendor still sends events: a webhook that failed ten times is disabled without a word."""
+"""Whether the vendor still sends events: a webhook that failed ten times is disabled without notice."""
 
 from __future__ import annotations
 
@@ -88,6 +88,6 @@ def _was_told(changed_at: datetime, last_event: datetime | None, now: datetime) 
 
 
 def _last_event(account: str) -> Subquery:
-    """Return when the newest event of an account came, by the key, which is an index."""
+    """Return when the newest event of an account came, by its primary key."""
     events = WebhookEvent.objects.filter(account=account).order_by("-pk")
     return Subquery(events.values("received_at")[:1])

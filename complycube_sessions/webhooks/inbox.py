@@ -1,7 +1,7 @@
 """
-The rows of the inbox: claiming events in turn, and noting what became of them.
+The rows of the inbox: claiming events in order, and recording their outcome.
 
-Events are claimed as sessions that are due are: see ``sync/pending.py``.
+Events are claimed in the same way as sessions that are due: see ``sync/pending.py``.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ class ClaimedEvents:
     sessions_of: dict[int, set[str]]
 
     def processed_by(self, session_ids: Collection[str]) -> list[int]:
-        """Return the events of which every session is among those."""
+        """Return the events whose sessions are all among the given ones."""
         return [pk for pk, sessions in self.sessions_of.items() if sessions <= set(session_ids)]
 
     def concerned_by(self, session_id: str) -> list[int]:
@@ -176,7 +176,7 @@ def enqueue_client_sessions(
     account: Account, client_id: str, events: Sequence[int], also: Iterable[str] = ()
 ) -> int:
     """
-    Make all sessions of a client due, and finish the events that asked for it, both or neither.
+    Make all sessions of a client due and finish the events that asked for it, in one transaction.
 
     Args:
         account: Whose sessions.
@@ -204,7 +204,7 @@ def claim_for_sessions(account: Account, session_ids: Sequence[str]) -> ClaimedE
     """
     Return all open events of sessions that are about to be fetched, taken so that no other fetches them.
 
-    What arrives after this call is not in it, and so not processed by the fetch that follows.
+    An event that arrives later is not included, and not processed by the fetch that follows.
     """
     concerned: dict[str, set[str]] = {session_id: {session_id} for session_id in session_ids}
     named = _checks_of_sessions(session_ids)
@@ -225,9 +225,9 @@ def delete_events_of_erased_client(
     account: Account, client_id: str, check_id: str, events: Iterable[int]
 ) -> None:
     """
-    Remove events of a check that is an erased client's by the word of the API, and know it from now on.
+    Remove events of a check that the API says is an erased client's, and store its tombstone.
 
-    Where an event alone says whose the check is, ``delete_events`` is enough: it may say what it likes.
+    Where only an event says whose the check is, use ``delete_events``: it proves nothing.
     """
     alias = write_alias()
 
@@ -243,7 +243,7 @@ def delete_events_of_erased_client(
 
 
 def mark_processed(events: Iterable[int]) -> None:
-    """Note that events are processed."""
+    """Mark events as processed."""
     _update(events, processed_at=timezone.now(), next_try_at=None, error="")
 
 
@@ -253,12 +253,12 @@ def delete_events(events: Iterable[int]) -> None:
 
 
 def abandon(events: Iterable[int], reason: str) -> None:
-    """Note that events will not be tried again; the reason stays with them."""
+    """Mark events as not to be tried again, with the reason."""
     _update(events, processed_at=timezone.now(), next_try_at=None, error=reason)
 
 
 def record_failure(events: Iterable[int], reason: str) -> None:
-    """Let events wait for another try, later each time, and give those up that had ten."""
+    """Schedule another try after a growing delay, and give up after ten."""
     now = timezone.now()
     attempts: dict[int, list[int]] = {}
     for pk, tried in _events(events).values_list("pk", "attempts"):
@@ -271,7 +271,7 @@ def record_failure(events: Iterable[int], reason: str) -> None:
 
 
 def defer(events: Iterable[int], reason: str) -> None:
-    """Let events wait a little for what is no fault of theirs: a refused key, a used-up quota."""
+    """Postpone events that failed for a general reason: a refused key, a used-up quota."""
     # It names the session that met the fault, which may be another's than the events'.
     account = _events(events).values_list("account", flat=True).first()
     reason = tombstones.redact_erased(account or "", {"": reason})[""]
@@ -279,19 +279,19 @@ def defer(events: Iterable[int], reason: str) -> None:
 
 
 def release(events: Iterable[int]) -> None:
-    """Let others take events that were claimed and not looked at."""
+    """Release events that were claimed but not looked at."""
     _events(events).update(next_try_at=None)
 
 
 def process_again(events: QuerySet[WebhookEvent]) -> int:
-    """Make events due at once, whatever became of them before; return how many."""
+    """Make events due at once, even those that were processed; return how many."""
     return events.using(write_alias()).update(
         processed_at=None, next_try_at=None, attempts=0, error=""
     )
 
 
 def _reset_events(account: Account) -> int:
-    """Make events due that wait for a time that no right clock has set; return how many."""
+    """Make events due that wait for a time that a wrong clock has set; return how many."""
     wrong = _open_events(account.name).filter(clocks.waits_too_long(timezone.now()))
     pks = list(wrong.values_list("pk", flat=True))
     return tell_reset(account, "event", _events(pks).update(next_try_at=None) if pks else 0)

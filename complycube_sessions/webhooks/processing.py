@@ -1,5 +1,5 @@
 """
-Processing the inbox: what the vendor's events ask for is fetched, each session once for all its events.
+Processing the inbox: each session is fetched once for all its events.
 
 How events are claimed is in ``webhooks/inbox.py``. How what is due is fetched is in ``sync/due.py``, by which a
 refresh run processes the inbox too.
@@ -33,7 +33,7 @@ CHUNK_SIZE: Final = 100
 @dataclass(frozen=True, slots=True)
 class Processed:
     """
-    What one call has done, and how many events it left.
+    What one call has done, and how many events are left.
 
     ``errors`` has a reason for each session that failed; ``waiting`` counts the events that are not
     processed, due or not.
@@ -74,7 +74,7 @@ def process_webhook_event(event: int) -> Processed:
     """
     Process one stored event, with all others of the same session.
 
-    An event that is processed, waits for a later try or is in the hands of another costs one query.
+    An event that is processed, waits for a later try or is claimed by another worker costs one query.
 
     Args:
         event: The primary key of a ``WebhookEvent``.
@@ -122,10 +122,10 @@ def process_chunk(account: str = "default") -> Processed:
 
 def hand_out(account: str, session_ids: Iterable[str]) -> int:
     """
-    Make sessions due for whoever works next: a worker by ``process_chunk``, or else the next refresh run.
+    Make sessions due for workers that call ``process_chunk``, or else for the next refresh run.
 
     Returns:
-        How many calls of ``process_chunk`` all sessions need that are handed out.
+        How many calls of ``process_chunk`` are needed for all sessions that are handed out.
 
     Raises:
         ComplyCubeConfigurationError: The account's settings are missing or wrong.
@@ -135,7 +135,7 @@ def hand_out(account: str, session_ids: Iterable[str]) -> int:
 
 
 def count_chunks(account: str = "default") -> int:
-    """Return how many calls of ``process_chunk`` the sessions need that are handed out."""
+    """Return how many calls of ``process_chunk`` are needed for the sessions that are handed out."""
     return -(-pending.count_pending(get_account(account), pending.REASON_CHUNK) // CHUNK_SIZE)
 
 
@@ -150,7 +150,7 @@ def process_here(account: str) -> None:
 
 
 class Background:
-    """A thread that lives while there is something to do, and closes its connections when it ends."""
+    """A thread that runs while there is something to do, and closes its connections when it ends."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()

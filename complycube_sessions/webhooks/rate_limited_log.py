@@ -1,4 +1,4 @@
-"""A log for what strangers, or a broker that is away, may cause a thousand times a second."""
+"""A log for events that strangers, or a broker that is down, may cause a thousand times a second."""
 
 from __future__ import annotations
 

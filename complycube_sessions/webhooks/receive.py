@@ -1,5 +1,5 @@
 """
-Events that the vendor sends: bytes and a header in, a small frozen value out.
+Receiving events: bytes and a header in, a small frozen value out.
 
 Believe nobody: the signature is compared over the raw bytes before one of them is read as JSON, and of
 what they say only ids, words and a time are kept. The truth is fetched.
@@ -39,7 +39,7 @@ CLIENT_DELETED: Final = "client.deleted"
 
 @dataclass(frozen=True, slots=True)
 class EventPayload:
-    """One event: what happened to which resource, and nothing of the person."""
+    """One event: what happened to which resource, without personal data."""
 
     id: str
     type: str

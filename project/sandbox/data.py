@@ -116,6 +116,12 @@ def pending_checks(session: Body, now: datetime) -> list[tuple[Body, str]]:
     ]
 
 
+def assurance(session: Body, checks: list[Body], outcome: str, at: datetime) -> list[Body]:
+    """Return how the policies of a session are met under an outcome that it was given later."""
+    workflow = BY_ID.get(session.get("workflowTemplateId", ""))
+    return _assurance(workflow, checks, outcome, at) if workflow else []
+
+
 def iso(moment: datetime) -> str:
     """Return a time as the API writes it, in UTC with milliseconds and ``Z``."""
     return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
@@ -340,7 +346,7 @@ def _tasks(
         check = made.get(kind)
         task = {
             "id": _task_id(kind),
-            "name": kind.replace("_", " ").capitalize(),
+            "name": kind.replace("_", " ").capitalize().replace("Ssn", "SSN").replace("Eid", "eID"),
             "type": kind,
             "status": check["status"] if check else "pending",
         }

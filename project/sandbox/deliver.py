@@ -14,11 +14,13 @@ import requests
 SIGNATURE_HEADER = "ComplyCube-Signature"
 # The vendor waits so long for an answer.
 TIMEOUT_SECONDS = 15
+FAMILY_OF_SESSIONS = "workflow.session."
 
 
 def build_event(event_type: str, payload: dict[str, Any]) -> dict[str, Any]:
     """Return an event with an id of its own."""
-    resource_type = "check" if event_type.startswith("check.") else "workflowSession"
+    of_session = event_type.startswith(FAMILY_OF_SESSIONS)
+    resource_type = "workflowSession" if of_session else event_type.partition(".")[0]
     return {
         "id": uuid.uuid4().hex[:24],
         "type": event_type,

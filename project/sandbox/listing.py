@@ -41,6 +41,18 @@ CHECK_FILTERS: Final = {
     "liveVideoId": "live_video_id",
     "result.outcome": "outcome",
 }
+CLIENT_FILTERS: Final = {"type": "type", "email": "email"}
+WEBHOOK_FILTERS: Final = {"url": "url", "enabled": "enabled"}
+AUDIT_FILTERS: Final = {
+    "memberId": "member_id",
+    "resourceType": "resource_type",
+    "resourceId": "resource_id",
+    "clientId": "client_id",
+    "trigger": "trigger",
+    "action": "action",
+}
+# As JSON writes them; the vendor's Python package sends ``True``, and finds nothing.
+BOOLEANS: Final = {"true": True, "false": False}
 
 
 class PagingError(ValueError):
@@ -109,15 +121,18 @@ def _conditions(query: QueryDict, filters: Mapping[str, str]) -> dict[str, objec
             if moment is None:
                 return None
             conditions[WINDOWS[name]] = moment
-        elif name == "workflowVersion" and name in filters:
-            if not re.fullmatch(r"[0-9]{1,9}", value):
-                return None
-            conditions[filters[name]] = int(value)
-        elif name in filters:
-            conditions[filters[name]] = value
+        elif name in filters and (typed := _typed(name, value)) is not None:
+            conditions[filters[name]] = typed
         else:
             return None
     return conditions
+
+
+def _typed(name: str, value: str) -> object:
+    """Return the value of a filter as its column has it, or None where it can be none."""
+    if name == "workflowVersion":
+        return int(value) if re.fullmatch(r"[0-9]{1,9}", value) else None
+    return BOOLEANS.get(value) if name == "enabled" else value
 
 
 def _parse_time(text: str) -> datetime | None:

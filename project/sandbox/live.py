@@ -19,8 +19,10 @@ from django.db import connections, transaction
 from django.utils import timezone
 
 from project.sandbox.data import Body, generate, iso
-from project.sandbox.deliver import build_event, deliver
-from project.sandbox.models import SandboxCheck, SandboxSession
+from project.sandbox.deliver import deliver
+from project.sandbox.events import check_event, session_event
+from project.sandbox.models import SandboxCheck, SandboxClient, SandboxSession
+from project.sandbox.people import client_of
 
 WALKERS: Final = 3
 STEP_SECONDS: Final = 2.0
@@ -105,7 +107,7 @@ def walk() -> Iterator[list[Event]]:
     done = [{**check, "createdAt": began, "updatedAt": now} for check in checks]
     times = {"createdAt": started["createdAt"], "completedAt": now}
     told = _store({**session, **times, "tasks": _bare(session["tasks"])}, done)
-    yield [*map(_of_check, done), told]
+    yield [*(check_event("check.completed", check) for check in done), told]
 
 
 def _story() -> tuple[Body, list[Body]]:
@@ -124,16 +126,8 @@ def _store(session: Body, checks: list[Body]) -> Event:
     """Let the sandbox serve this from now on, and return the event that says so."""
     session = {**session, "updatedAt": iso(timezone.now())}
     with transaction.atomic():
+        SandboxClient.from_body(client_of(session)).save()
         SandboxSession.from_body(session).save()
         for check in checks:
             SandboxCheck.from_body(check).save()
-    name = {"complete": "completed"}.get(session["status"], session["status"])
-    payload = {"id": session["id"], "status": session["status"]}
-    return build_event(f"workflow.session.{name}", payload)
-
-
-def _of_check(check: Body) -> Event:
-    payload = {k: check[k] for k in ("id", "status", "createdAt", "updatedAt")}
-    if "result" in check:
-        payload["outcome"] = check["result"]["outcome"]
-    return build_event("check.completed", payload)
+    return session_event(session)

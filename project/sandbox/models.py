@@ -1,7 +1,7 @@
 """
 The state of the sandbox, in the database so that several processes serve the same.
 
-Each row keeps the two JSON texts that the API sends for it, beside the columns that lists are
+Each row keeps the JSON texts that the API sends for it, beside the columns that lists are
 filtered and sorted by, so that no answer has to parse or build JSON.
 """
 
@@ -119,6 +119,109 @@ class SandboxCheck(models.Model):
             updated_at=datetime.fromisoformat(body["updatedAt"]),
             item=to_json(item),
             body=to_json(body),
+        )
+
+
+class SandboxClient(models.Model):
+    """A client as the sandbox serves it."""
+
+    id = models.CharField(primary_key=True, max_length=64)
+    type = models.CharField(max_length=32)
+    email = models.CharField(max_length=255)
+    created_at = models.DateTimeField()
+    updated_at = models.DateTimeField()
+    item = models.TextField()
+
+    class Meta:
+        default_permissions = ()
+        indexes = [models.Index(fields=["created_at", "id"], name="sandbox_client_created")]
+
+    def __str__(self) -> str:
+        return self.pk
+
+    @classmethod
+    def from_body(cls, body: Mapping[str, Any]) -> Self:
+        """Return an unsaved row for a client as GET by id shows it."""
+        return cls(
+            id=body["id"],
+            type=body["type"],
+            email=body["email"],
+            created_at=datetime.fromisoformat(body["createdAt"]),
+            updated_at=datetime.fromisoformat(body["updatedAt"]),
+            item=to_json(body),
+        )
+
+
+class SandboxWebhook(models.Model):
+    """A webhook as the sandbox serves it; its secret is told once, when it is made."""
+
+    id = models.CharField(primary_key=True, max_length=64)
+    url = models.CharField(max_length=1000)
+    enabled = models.BooleanField()
+    events = models.JSONField()
+    secret = models.CharField(max_length=64)
+    created_at = models.DateTimeField()
+    updated_at = models.DateTimeField()
+    item = models.TextField()
+
+    class Meta:
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return self.pk
+
+    @classmethod
+    def from_body(cls, body: Mapping[str, Any], secret: str) -> Self:
+        """Return an unsaved row for a webhook as GET by id shows it."""
+        return cls(
+            id=body["id"],
+            url=body["url"],
+            enabled=body["enabled"],
+            events=body["events"],
+            secret=secret,
+            created_at=datetime.fromisoformat(body["createdAt"]),
+            updated_at=datetime.fromisoformat(body["updatedAt"]),
+            item=to_json(body),
+        )
+
+
+class SandboxAuditLog(models.Model):
+    """One entry of the audit log as the sandbox serves it."""
+
+    id = models.CharField(primary_key=True, max_length=64)
+    member_id = models.CharField(max_length=64)
+    resource_type = models.CharField(max_length=64)
+    resource_id = models.CharField(max_length=64, db_index=True)
+    client_id = models.CharField(max_length=64, db_index=True)
+    trigger = models.CharField(max_length=64)
+    action = models.CharField(max_length=64)
+    created_at = models.DateTimeField()
+    # An entry never changes; the lists know the filter all the same.
+    updated_at = models.DateTimeField()
+    item = models.TextField()
+
+    class Meta:
+        default_permissions = ()
+        indexes = [models.Index(fields=["created_at", "id"], name="sandbox_audit_created")]
+
+    def __str__(self) -> str:
+        return self.pk
+
+    @classmethod
+    def from_body(cls, body: Mapping[str, Any]) -> Self:
+        """Return an unsaved row for an entry as the API shows it."""
+        at = datetime.fromisoformat(body["createdAt"])
+        return cls(
+            id=body["id"],
+            member_id=body.get("memberId", ""),
+            resource_type=body["resourceType"],
+            resource_id=body["resourceId"],
+            client_id=body.get("clientId", ""),
+            trigger=body["trigger"],
+            action=body["action"],
+            created_at=at,
+            updated_at=at,
+            item=to_json(body),
         )
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import random
-from typing import Final
+from collections.abc import Mapping
+from typing import Any, Final
 
 # Given names, family names, and whether the family name comes first.
 SCRIPTS: Final[tuple[tuple[str, str, bool], ...]] = (
@@ -70,3 +71,23 @@ def entity_name(rng: random.Random, number: int) -> str:
     if rng.random() < 0.15:
         parts.insert(1, rng.choice(given.split()))
     return " ".join(parts).replace("_", " ")
+
+
+def client_of(session: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the client of a session as GET by id shows it."""
+    client_id, name = session["clientId"], session["entityName"]
+    first, _, last = name.partition(" ")
+    born = int(client_id[:6], 16)
+    return {
+        "id": client_id,
+        "type": "person",
+        "entityName": name,
+        "email": f"{client_id}@example.org",
+        "personDetails": {
+            "firstName": first,
+            "lastName": last or first,
+            "dob": f"{1950 + born % 55}-{1 + born % 12:02d}-{1 + born % 28:02d}",
+        },
+        "createdAt": session["createdAt"],
+        "updatedAt": session["createdAt"],
+    }

@@ -1,4 +1,4 @@
-"""A report of a session as a small PDF of plain lines, in place of the vendor's designed one."""
+"""A report of a session, client or check as a small PDF of plain lines, in place of the vendor's designed one."""
 
 from __future__ import annotations
 
@@ -8,17 +8,26 @@ LINES_PER_PAGE: Final = 48
 LINE_LENGTH: Final = 90
 
 
-def report_pdf(session: dict[str, Any], checks: list[dict[str, Any]]) -> bytes:
-    """Return the report of a session with its checks."""
+def report_pdf(
+    subject: dict[str, Any], checks: list[dict[str, Any]], what: str = "workflow session"
+) -> bytes:
+    """
+    Return a report.
+
+    Args:
+        subject: The session, client or check, as the API shows it.
+        checks: Of the subject.
+        what: The kind of thing that it is about, for the heading.
+    """
     lines = [
-        "ComplyCube sandbox: workflow session report",
+        f"ComplyCube sandbox: {what} report",
         "All persons and results are invented.",
         "",
         *[
-            f"{label}: {session.get(key, '')}"
+            f"{label}: {subject[key]}"
             for label, key in (
                 ("Name", "entityName"),
-                ("Session", "id"),
+                ("Id", "id"),
                 ("Client", "clientId"),
                 ("Workflow", "workflowTemplateName"),
                 ("Status", "status"),
@@ -26,6 +35,7 @@ def report_pdf(session: dict[str, Any], checks: list[dict[str, Any]]) -> bytes:
                 ("Created", "createdAt"),
                 ("Completed", "completedAt"),
             )
+            if key in subject
         ],
         "",
         "Checks",

@@ -179,6 +179,10 @@ def test_check__hint_to_refresh_for_those_who_may(sign_in: SignIn) -> None:
     """Only who may refresh is told that a refresh would fetch the breakdown."""
     check = make_check(make_session(), result={})
     rights = ["view_relatedcheck", "view_workflowsession", "view_sensitive_workflowsession"]
+    failed = make_check(make_session(), status="failed", outcome="", result={})
+    address = reverse("admin:complycube_sessions_relatedcheck_change", args=[failed.pk])
+    html = sign_in(*rights, "refresh_workflowsession").get(address).content.decode()
+    assert "A refresh of the session fetches it" not in html
     for more, told in ([], False), (["refresh_workflowsession"], True):
         address = reverse("admin:complycube_sessions_relatedcheck_change", args=[check.pk])
         html = sign_in(*rights, *more).get(address).content.decode()

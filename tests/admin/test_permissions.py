@@ -38,6 +38,7 @@ RUNS = ("operator", "superuser")
 REFRESH = ("lead", "operator", "superuser")
 EXPORT = ("lead", "superuser")
 EVIDENCE = ("lead", "superuser")
+LEAD = ("lead", "superuser")
 NOBODY: tuple[str, ...] = ()
 ALLOWED = {200, 302}
 
@@ -77,12 +78,30 @@ MATRIX: list[tuple[str, str, str, tuple[str, ...]]] = [
         )
     ],
     ("workflowsession", "overview", "get", SESSIONS),
+    ("workflowsession", "next", "get", SESSIONS),
+    ("workflowsession", "previous", "get", SESSIONS),
     ("workflowsession", "refresh", "post", REFRESH),
     ("workflowsession", "fetch", "get", REFRESH),
     ("workflowsession", "fetch", "post", REFRESH),
     ("workflowsession", "export", "post", EXPORT),
     ("workflowsession", "evidence", "post", EVIDENCE),
     ("workflowsession", "report", "post", EVIDENCE),
+    ("workflowsession", "upstream", "get", LEAD),
+    ("workflowsession", "upstream", "post", LEAD),
+    ("workflowsession", "take-next", "post", SESSIONS),
+    *[
+        ("workflowsession", f"review:{do}", "post", SESSIONS)
+        for do in ("take", "release", "note", "decide")
+    ],
+    *[
+        ("workflowsession", f"review:{do}", "post", LEAD)
+        for do in ("assign", "confirm", "send_back")
+    ],
+    ("workflowsession", "review:nonsense", "post", NOBODY),
+    ("workflowsession", "assign", "get", LEAD),
+    ("workflowsession", "reviews", "get", SESSIONS),
+    ("workflowsession", "views", "get", SESSIONS),
+    ("workflowsession", "views", "post", SESSIONS),
 ]
 
 
@@ -143,11 +162,22 @@ def _vendor_is_down(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def ask(client: Client, model: str, page: str, method: str, row: Any) -> HttpResponseBase:
-    needs_row = page in {"change", "history", "delete", "refresh", "evidence", "report"}
+    page, _colon, do = page.partition(":")
+    without_row = {
+        "changelist",
+        "add",
+        "overview",
+        "fetch",
+        "export",
+        "reviews",
+        "take-next",
+        "views",
+    }
+    needs_row = page not in without_row
     address = reverse(
         f"admin:complycube_sessions_{model}_{page}", args=[row.pk] if needs_row else []
     )
-    data = {"session_id": "5eb-unknown", "account": "default", "post": "yes"}
+    data = {"session_id": "5eb-unknown", "account": "default", "post": "yes", "do": do}
     response: HttpResponseBase = getattr(client, method)(
         address, data if method == "post" else None
     )
@@ -251,7 +281,7 @@ def test_other_lists__have_no_action(
     assert 'name="action"' not in client.get(address).content.decode()
 
 
-@pytest.mark.parametrize("page", ["refresh", "export", "evidence", "report"])
+@pytest.mark.parametrize("page", ["refresh", "export", "evidence", "report", "review", "take-next"])
 def test_get__changes_nothing(
     rows: dict[str, Any], as_person: Callable[[str], Client], page: str
 ) -> None:
@@ -264,7 +294,17 @@ def test_post_without_token__403(rows: dict[str, Any], as_person: Callable[[str]
     """A refresh, a fetch and every export need the token against forged requests."""
     client = as_person("superuser")
     client.handler.enforce_csrf_checks = True
-    for page in ("refresh", "fetch", "export", "evidence", "report"):
+    for page in (
+        "refresh",
+        "fetch",
+        "export",
+        "evidence",
+        "report",
+        "upstream",
+        "review:take",
+        "take-next",
+        "views",
+    ):
         row = rows["workflowsession"]
         assert ask(client, "workflowsession", page, "post", row).status_code == 403
 
@@ -319,7 +359,9 @@ def _run() -> RefreshRun:
 
 @pytest.mark.django_db
 @pytest.mark.parametrize("superuser", [False, True])
-@pytest.mark.parametrize("page", ["change", "history", "delete", "refresh", "evidence", "report"])
+@pytest.mark.parametrize(
+    "page", ["change", "history", "delete", "refresh", "evidence", "report", "upstream"]
+)
 @pytest.mark.parametrize("key", ["a\0b", "9" * 40])
 def test_pages__ids_that_no_row_can_have(page: str, key: str, *, superuser: bool) -> None:
     """An id with a NUL, or of any length, is one that is not there; without rights it is refused."""

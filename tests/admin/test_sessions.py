@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+from html import unescape
 
 import pytest
 from django.test import Client
@@ -9,7 +10,7 @@ from django.urls import reverse
 from complycube_sessions.admin.base import ReadOnlyAdmin
 from complycube_sessions.models import WorkflowSession
 from tests.admin.builders import NOON, make_check, make_session
-from tests.admin.conftest import SignIn
+from tests.admin.conftest import VIEWS, SignIn
 
 LIST = "admin:complycube_sessions_workflowsession_changelist"
 PAGE = "admin:complycube_sessions_workflowsession_change"
@@ -222,6 +223,36 @@ def test_page__title_of_the_tab(viewer: Client) -> None:
     """Tabs are told apart by the id of the session."""
     session = make_session()
     assert f"<title>Session {session.pk}" in page(viewer, session)
+
+
+def test_page__leads_back_to_the_same_list(sign_in: SignIn) -> None:
+    """From a session one goes back to the filters and the page that it was opened from, after an action too."""
+    session = make_session(outcome="attention", needs_review=True)
+    make_session(outcome="attention", needs_review=True)
+    client = sign_in(*VIEWS, "refresh_workflowsession")
+    html = client.get(f"{reverse(LIST)}?review=yes&outcome=attention").content.decode()
+    address = next(
+        unescape(link) for link in re.findall(r'href="([^"]+)"', html) if session.pk in link
+    )
+    html = client.get(address).content.decode()
+    back = f"{reverse(LIST)}?review=yes&amp;outcome=attention"
+    assert html.count(f'href="{back}"') == 2  # in the trail of pages, and above the name
+    assert "Back to the queue" in html
+    action = unescape(next(re.finditer(r'action="([^"]+/refresh/[^"]*)"', html))[1])
+    response = client.post(action)
+    assert response.status_code == 302
+    assert f'href="{back}"' in client.get(response["Location"]).content.decode()
+    assert "Back to the" not in page(client, session)
+
+
+@pytest.mark.parametrize("state", ["x" * 2_000, "//evil.example", "a=\0", "&" * 800, "%", "a=%ff"])
+def test_page__a_state_that_no_list_has(viewer: Client, state: str) -> None:
+    """Whatever stands in the address, the way back leads to the list of this site."""
+    session = make_session()
+    response = viewer.get(reverse(PAGE, args=[session.pk]), {"_changelist_filters": state})
+    assert response.status_code == 200
+    back = response.context["back_url"]
+    assert back == reverse(LIST) or back.startswith(f"{reverse(LIST)}?")
 
 
 def test_queue__first_reason(reviewer: Client, viewer: Client) -> None:

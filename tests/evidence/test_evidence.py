@@ -111,7 +111,7 @@ def test_page__policies_in_words() -> None:
     text = text_of(page_of(session))
     assert "FATF i Not met" in text
     assert "ComplyCube does not document this word" in text
-    assert "score 7" in text
+    assert "Score 7 of 100" in text
 
 
 def test_json__holds_everything() -> None:

@@ -305,13 +305,34 @@ def test_screening__lists_without_matches() -> None:
     found = screening(
         watchlist={"sanctionsLists": "attention", "terror": "attention"},
         adverseMedia={"regulatory": "not_processed", "socialLabour": "not_processed"},
+        otherLists={"taxCrime": "not_processed", "corruption": "clear"},
     )
     assert texts("standard_screening_check", "attention", found) == [
         "Possible matches: Sanctions lists, Terrorism",
-        "Not part of this screening: Adverse media",
+        "Not part of this screening: Adverse media, Tax crime",
     ]
     assert texts("standard_screening_check", "clear", screening()) == []
-    assert "Not screened: Adverse media" in texts("extensive_screening_check", "attention", found)
+    assert "Not screened: Adverse media, Tax crime" in texts(
+        "extensive_screening_check", "attention", found
+    )
+
+
+@pytest.mark.parametrize(
+    "word", ["CLEAR", "Clear", "clear!", "ok", "approved", True, 1, 0.5, " clear", "cl\u200bear"]
+)
+def test_unknown__never_good(word: Any) -> None:
+    """Whatever stands as an outcome and is not the known word is not taken for it, and is told."""
+    (text,) = texts("document_check", "attention", {"contentAnalysis": {"outcome": word}})
+    assert text.startswith("Content: “")
+    assert text.endswith("a word that ComplyCube does not document")
+
+
+@pytest.mark.parametrize("nothing", [None, "", [], {}])
+def test_unknown__a_missing_outcome_is_told(nothing: Any) -> None:
+    """An outcome that is empty is not clear either."""
+    assert texts("document_check", "attention", {"contentAnalysis": {"outcome": nothing}}) == [
+        "Content: no outcome"
+    ]
 
 
 def test_clear__a_breakdown_that_disagrees_is_told() -> None:

@@ -6,15 +6,17 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from django.contrib.auth import get_user_model
 from django.db import connections
 from django.test import Client
 
-from complycube_sessions.models import WorkflowSession
-from complycube_sessions.services import refresh_session, refresh_sessions
+from complycube_sessions.models import Review, WorkflowSession
+from complycube_sessions.services import decide_review, refresh_session, refresh_sessions
 from complycube_sessions.webhooks.processing import process_webhook_events
 from tests.fake_api import FakeAPI
 from tests.webhook_requests import event, post
 
+LIST = "/admin/complycube_sessions/workflowsession/"
 pytestmark = pytest.mark.django_db(transaction=True, databases="__all__")
 
 
@@ -47,3 +49,25 @@ def test_routed__tables() -> None:
     assert tables["default"] == set()
     assert WorkflowSession._meta.db_table in tables["kyc"]
     assert "auth_user" not in connections["kyc"].introspection.table_names()
+
+
+def test_routed__reviews_of_people_in_another_database(client: Client, api: FakeAPI) -> None:
+    """People of the default database work on reviews of the second one, and may be deleted."""
+    ids = [api.add_session(number, outcome="attention") for number in range(2)]
+    refresh_sessions()
+    boss = get_user_model().objects.create_superuser("lead", password="x")
+    client.force_login(boss)
+    for view in ("unassigned", "open", "decided"):
+        assert client.get(LIST, {"case": view}).status_code == 200
+    assert client.post(f"{LIST}take-next/").status_code == 302
+    review = Review.objects.get(state="assigned")
+    assert review.assignee_id == boss.pk
+    assert b"lead" in client.get(LIST, {"case": "open"}).content
+    assert client.get(f"{LIST}{review.pk}/change/").status_code == 200
+    assert client.get(f"{LIST}reviews/").status_code == 200
+    decide_review(next(pk for pk in ids if pk != review.pk), boss, "approved")
+
+    boss.delete()
+
+    assert not Review.objects.exclude(assignee=None, decided_by=None).exists()
+    assert set(Review.objects.values_list("state", flat=True)) == {"open", "decided"}

@@ -31,6 +31,7 @@ def test_permissions__as_documented() -> None:
         "export_workflowsession",
         "view_sensitive_workflowsession",
         "evidence_workflowsession",
+        "change_upstream_workflowsession",
     }
 
 

@@ -113,7 +113,7 @@ def test_erase__output(person: Person) -> None:
     """The command says how many rows of which model are gone."""
     said = run(ERASE, person.client_id)
     assert said.out == (
-        "Erased. Removed: 1 PendingRefresh, 1 RefreshRun.errors, 6 RelatedCheck, 2 SessionChange, "
+        "Erased. Removed: 1 PendingRefresh, 1 RefreshRun.errors, 6 RelatedCheck, 2 Review, 2 ReviewEvent, 2 SessionChange, "
         "1 SessionEvidence.session_id, 4 SessionNameWord, 5 WebhookEvent, 2 WorkflowSession, "
         "3 admin.LogEntry.\n"
         "Keyed hashes are kept, so that nothing about this client is stored again.\n"

@@ -65,7 +65,7 @@ def test_prune__removes_what_has_outlived_its_retention(api: FakeAPI, retention:
 
     assert (said.code, said.err) == (0, "")
     assert said.out == (
-        "Removed: 1 PendingRefresh, 3 RelatedCheck, 1 SessionChange, 2 SessionNameWord, "
+        "Removed: 1 PendingRefresh, 3 RelatedCheck, 1 Review, 1 ReviewEvent, 1 SessionChange, 2 SessionNameWord, "
         "1 WebhookEvent, 1 WorkflowSession, 3 admin.LogEntry.\n"
     )
     assert WorkflowSession.objects.get() == young

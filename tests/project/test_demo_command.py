@@ -39,8 +39,10 @@ print(*reviewer.groups.values_list("name", flat=True))
 print(User.objects.get(username="admin").is_superuser)
 """
 REVIEWER = (
-    "True False complycube_sessions.view_relatedcheck complycube_sessions.view_sensitive_workflowsession "
-    "complycube_sessions.view_sessionchange complycube_sessions.view_workflowsession"
+    "True False complycube_sessions.change_upstream_workflowsession complycube_sessions.view_relatedcheck "
+    "complycube_sessions.view_review "
+    "complycube_sessions.view_sensitive_workflowsession complycube_sessions.view_sessionchange "
+    "complycube_sessions.view_workflowsession complycube_sessions.work_review"
 )
 LOGIN = """
 import json, os
@@ -51,7 +53,9 @@ print(*(authenticate(username=name, password=password) for name, password in att
 
 
 def passwords(output: str) -> dict[str, str]:
-    return dict(re.findall(r"^  (admin|reviewer) +password (\S+)$", output, re.MULTILINE))
+    return dict(
+        re.findall(r"^  (admin|reviewer|lead|operator) +password (\S+)$", output, re.MULTILINE)
+    )
 
 
 @dataclass(frozen=True)
@@ -121,12 +125,19 @@ def test_demo__stores_every_sandbox_session(demo: Demo) -> None:
 
 
 def test_demo__prints_where_to_look(demo: Demo) -> None:
-    """The address of the list and both users stand at the end, and the key nowhere."""
+    """The address of the list and all users stand at the end, and the key nowhere."""
     path = "/admin/complycube_sessions/workflowsession/"
     assert re.search(rf"http://127\.0\.0\.1:\d+{path}", demo.first_output)
     assert f"{demo.url}{path}" in demo.second_output
-    assert set(passwords(demo.first_output)) == {"admin", "reviewer"}
+    assert set(passwords(demo.first_output)) == {"admin", "reviewer", "lead", "operator"}
     assert API_KEY not in demo.first_output + demo.second_output
+
+
+def test_demo__hears_of_what_is_changed_in_the_sandbox(demo: Demo) -> None:
+    """The site's receiver is the webhook of the sandbox, wherever the last demo was served."""
+    script = "from project.sandbox.models import SandboxWebhook as W; print(*W.objects.values_list('url'))"
+    url = f"{demo.url}/complycube/webhook/default/"
+    assert run_script(demo.folder, script) == f"('{url}',)\n"
 
 
 def test_demo__second_run_prints_new_working_passwords(demo: Demo) -> None:
@@ -134,7 +145,9 @@ def test_demo__second_run_prints_new_working_passwords(demo: Demo) -> None:
     first, second = passwords(demo.first_output), passwords(demo.second_output)
     assert not set(first.values()) & set(second.values())
     attempts = json.dumps([*first.items(), *second.items()])
-    assert run_script(demo.folder, LOGIN, ATTEMPTS=attempts) == "None None admin reviewer\n"
+    assert run_script(demo.folder, LOGIN, ATTEMPTS=attempts) == (
+        f"{'None ' * 4}admin reviewer lead operator\n"
+    )
 
 
 def test_demo__serves_until_interrupted(demo: Demo) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from io import StringIO
 from typing import Any
 
@@ -12,7 +13,9 @@ from pytest_django import Settings
 from requests import PreparedRequest
 
 from complycube_sessions.models import WebhookEvent
-from project.sandbox.models import SandboxSession
+from project.sandbox import samples
+from project.sandbox.loading import load
+from project.sandbox.models import SandboxCheck, SandboxClient, SandboxSession
 from tests.builders import vendor_example
 from tests.fake_api import KEY
 from tests.webhook_requests import SECRET
@@ -53,6 +56,48 @@ def test_send_test_webhook__signs_and_sends() -> None:
     assert send(repeat=2) == f"workflow.session.updated of {row.pk}: answered 200.\n" * 2
     event = WebhookEvent.objects.get()
     assert (event.type, event.resource_id) == ("workflow.session.updated", row.pk)
+
+
+@pytest.mark.parametrize("event_type", samples.TYPES)
+def test_send_test_webhook__each_type(event_type: str) -> None:
+    """Each type tells what the vendor tells with it: a check's id and outcome, and never a session's."""
+    load()
+    event = samples.sample_event(event_type)
+    payload = event["payload"]
+    family, _, state = event_type.partition(".")
+    if family == "check":
+        check = SandboxCheck.objects.get(pk=payload["id"])
+        assert event["resourceType"] == "check"
+        assert payload["status"] == check.status
+        assert payload.get("outcome", "") == check.outcome
+        assert (check.status == "complete") == ("outcome" in payload)
+        words = state.split(".")
+        assert check.outcome == words[1] if len(words) > 1 else True
+    elif family == "workflow":
+        session = SandboxSession.objects.get(pk=payload["id"])
+        assert event["resourceType"] == "workflowSession"
+        assert (payload["status"], payload.get("outcome", "")) == (session.status, session.outcome)
+    elif family == "client":
+        assert SandboxClient.objects.filter(pk=payload["id"]).exists()
+        assert (set(payload) == {"id"}) == (state == "deleted")
+    else:
+        assert event["resourceType"] == family
+        assert set(payload) == {"id"}
+
+
+def test_send_test_webhook__check_of_a_session() -> None:
+    """With a session, the event is one of its checks."""
+    load()
+    session = SandboxSession.objects.filter(status="complete", outcome="attention")[0]
+    wanted = {check["checkId"] for check in json.loads(session.body)["allRelatedChecks"]}
+    out = send(session.pk, event_type="check.completed")
+    assert WebhookEvent.objects.get().resource_id in wanted
+    assert out.startswith("check.completed of ")
+    assert WebhookEvent.objects.get().outcome
+    with pytest.raises(CommandError, match=r"of the session .* could have the event check.failed"):
+        send(session.pk, event_type="check.failed")
+    with pytest.raises(CommandError, match="Known are"):
+        send(event_type="check.nonsense")
 
 
 def test_send_test_webhook__refused(settings: Settings) -> None:

@@ -8,7 +8,7 @@ from tests.settings import DATABASES, SECRET_KEY, TIME_ZONE, USE_TZ
 
 __all__ = ["DATABASES", "SECRET_KEY", "TIME_ZONE", "USE_TZ"]
 # No more than the command needs: the tests start a hundred of them.
-INSTALLED_APPS = ["complycube_sessions"]
+INSTALLED_APPS = ["django.contrib.auth", "django.contrib.contenttypes", "complycube_sessions"]
 COMPLYCUBE_ACCOUNTS = {
     "default": {
         "API_KEY": "test_dummy-key-of-the-tests",

@@ -8,7 +8,7 @@ from django.contrib.auth.models import Group, Permission
 from django.core.management.base import BaseCommand, CommandError
 
 VIEW: Final = ("view_workflowsession", "view_relatedcheck", "view_sessionchange")
-REVIEWER: Final = (*VIEW, "view_sensitive_workflowsession")
+REVIEWER: Final = (*VIEW, "view_sensitive_workflowsession", "view_review", "work_review")
 GROUPS: Final = {
     "Compliance reviewer": REVIEWER,
     "Compliance lead": (
@@ -16,6 +16,9 @@ GROUPS: Final = {
         "refresh_workflowsession",
         "export_workflowsession",
         "evidence_workflowsession",
+        "change_upstream_workflowsession",
+        "assign_review",
+        "confirm_review",
     ),
     "Operator": (
         "view_refreshrun",

@@ -66,3 +66,28 @@ window.addEventListener("beforeprint", () => {
 window.addEventListener("afterprint", () => {
     for (const part of folded) part.open = false;
 });
+/* Keys for those who work reviews off; `?` shows them. What they do, links and buttons do as well. */
+const keys = document.querySelector("[data-ccs-keys]");
+const rowLinks = [...document.querySelectorAll("#result_list tbody th a")];
+function step(by) {
+    const place = rowLinks.indexOf(document.activeElement);
+    rowLinks[Math.max(0, Math.min(rowLinks.length - 1, place + by))]?.focus();
+}
+function press(key) {
+    const target = document.querySelector(`[data-ccs-key="${key}"]`);
+    if (!target) return false;
+    const fold = target.closest("details");
+    if (fold) fold.open = true;
+    if (key === "t") target.click();
+    else target.focus();
+    return true;
+}
+document.addEventListener("keydown", (event) => {
+    const isTyping = event.target.closest("input, textarea, select, dialog, [contenteditable]");
+    if (!keys || isTyping || event.ctrlKey || event.metaKey || event.altKey) return;
+    if (event.key === "?") keys.showModal();
+    else if (event.key === "j" && rowLinks.length) step(1);
+    else if (event.key === "k" && rowLinks.length) step(-1);
+    else if (!["t", "n", "d"].includes(event.key) || !press(event.key)) return;
+    event.preventDefault();
+});

@@ -55,6 +55,7 @@ class Command(BaseCommand):
                 server = DemoServer(port, live_seconds=live_seconds)
                 passwords = self._prepare()
                 with server, _noted(port):
+                    _register_receiver(server.url)
                     self._refresh(port, stay_up=not no_serve)
                     self._show(server.url, passwords, live_minutes if is_live else 0, not no_serve)
                     if not no_serve:
@@ -143,13 +144,27 @@ def _live(url: str, seconds: float) -> Iterator[None]:
     # A model of an app that is installed only where there is a sandbox.
     from project.sandbox.live import LiveSandbox
 
-    receiver = reverse("complycube_sessions:webhook", args=["default"])
-    live = LiveSandbox(f"{url}{receiver}", secrets[0], seconds=seconds)
+    live = LiveSandbox(_receiver(url), secrets[0], seconds=seconds)
     live.start()
     try:
         yield
     finally:
         live.stop()
+
+
+def _register_receiver(url: str) -> None:
+    """Let the sandbox tell the site of what is changed in it by its API."""
+    secrets = webhook_secrets("default")
+    if not _has_sandbox() or not secrets:
+        return
+    # A model of an app that is installed only where there is a sandbox.
+    from project.sandbox.loading import register_receiver
+
+    register_receiver(_receiver(url), secrets[0])
+
+
+def _receiver(url: str) -> str:
+    return url + reverse("complycube_sessions:webhook", args=["default"])
 
 
 def _default_port() -> int:

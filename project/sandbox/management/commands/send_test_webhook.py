@@ -8,16 +8,21 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.urls import reverse
 
 from complycube_sessions.conf import webhook_secrets
-from project.sandbox.deliver import build_event, deliver
-from project.sandbox.models import SandboxSession
+from project.sandbox.deliver import deliver
+from project.sandbox.samples import NoSampleError, sample_event
 
 
 class Command(BaseCommand):
-    help = "Sign an event of a sandbox session and send it to the receiver of a running demo site."
+    help = (
+        "Sign an event as the vendor would send it of something in the sandbox, and send it to the "
+        "receiver of a running demo site."
+    )
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(
-            "session_id", nargs="?", help="a sandbox session; the newest by default"
+            "session_id",
+            nargs="?",
+            help="a sandbox session; by default the newest one of which there is such an event",
         )
         parser.add_argument(
             "--type", dest="event_type", default="workflow.session.updated", help="the event's type"
@@ -34,16 +39,15 @@ class Command(BaseCommand):
         repeat: int,
         **options: Any,
     ) -> None:
-        rows = SandboxSession.objects.order_by("-created_at", "-pk")
-        found = rows.filter(pk=session_id).first() if session_id else rows.first()
-        if found is None:
-            raise CommandError("The sandbox has no such session. Load it with load_sandbox.")
+        try:
+            event = sample_event(event_type, session_id or "")
+        except NoSampleError as error:
+            raise CommandError(str(error)) from None
         secrets = webhook_secrets("default")
         if not secrets:
             raise CommandError("Set COMPLYCUBE_WEBHOOK_SECRET.")
         path = reverse("complycube_sessions:webhook", args=["default"])
         target = url or f"http://127.0.0.1:{getattr(settings, 'DEMO_PORT', 8000)}{path}"
-        event = build_event(event_type, {"id": found.pk, "status": found.status})
         for _ in range(repeat):
             try:
                 status = deliver(target, secrets[0], event)
@@ -52,6 +56,6 @@ class Command(BaseCommand):
                     f"{target} does not answer ({error.__class__.__name__}). Start the site with: "
                     "make demo"
                 ) from None
-            self.stdout.write(f"{event['type']} of {found.pk}: answered {status}.")
+            self.stdout.write(f"{event['type']} of {event['payload']['id']}: answered {status}.")
             if status // 100 != 2:
                 raise CommandError("The receiver refused the event.")

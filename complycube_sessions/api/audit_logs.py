@@ -1,0 +1,97 @@
+"""The vendor's audit log: a page of JSON in, frozen dataclasses out, as tolerant as ``payloads``."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from complycube_sessions.api.cutting import without_oversized_text
+from complycube_sessions.api.ids import ID_LENGTH
+from complycube_sessions.api.payloads import WORD_LENGTH, ListPage, envelope, readable_items
+from complycube_sessions.api.storable_json import clean_json
+from complycube_sessions.api.values import as_list, key_text, known_time, vendor_clock
+from complycube_sessions.exceptions import ComplyCubeScrubberError
+
+# The differences of one entry may hold whole results.
+MAX_DIFF_CHARACTERS: Final = 64_000
+
+
+@dataclass(frozen=True, slots=True)
+class AuditPayload:
+    """One entry; ``member_id`` is ``""`` for what came by the API key."""
+
+    id: str
+    resource_type: str
+    resource_id: str
+    member_id: str
+    action: str
+    trigger: str
+    diff: list[Any]
+    created_at: datetime | None
+
+
+def parse_audit_page(
+    data: Any,
+    *,
+    resource_type: str,
+    resource_id: str,
+    answered_at: datetime | None = None,
+    scrub: Callable[[dict[str, Any], str], Any] = lambda item, entry_id: item,
+) -> ListPage[AuditPayload]:
+    """
+    Return one page of ``GET /auditLogs``; what cannot be read of it is named, and costs nothing else.
+
+    Args:
+        data: The JSON of the answer.
+        resource_type: What was asked for; an entry about something else is not read.
+        resource_id: Its id.
+        answered_at: The vendor's clock; times more than a day ahead of it count as unknown.
+        scrub: Given each entry and its id; returns what is kept of it.
+
+    Raises:
+        ComplyCubePayloadError: The body is not the documented envelope.
+
+    Source:
+        API reference, "Audit logs".
+    """
+    clock = vendor_clock(answered_at)
+    items, unreadable = readable_items(data)
+    entries = []
+    for entry_id, item in items:
+        try:
+            told = clean_json(scrub(item, entry_id))
+        except ComplyCubeScrubberError as error:
+            unreadable[entry_id] = str(error)
+            continue
+        # A filter that the API does not understand would bring the entries of others.
+        if key_text(told.get("resourceId", resource_id), ID_LENGTH) != resource_id:
+            unreadable[entry_id] = "The entry is about something else than was asked for."
+            continue
+        entries.append(
+            AuditPayload(
+                id=entry_id,
+                resource_type=resource_type,
+                resource_id=resource_id,
+                member_id=key_text(told.get("memberId"), ID_LENGTH),
+                action=key_text(told.get("action"), WORD_LENGTH),
+                trigger=key_text(told.get("trigger"), WORD_LENGTH),
+                diff=_bounded(as_list(told.get("diff"))),
+                created_at=known_time(told.get("createdAt"), clock),
+            )
+        )
+    return ListPage(tuple(entries), **envelope(data), unreadable=unreadable)
+
+
+def _bounded(diff: list[Any]) -> list[Any]:
+    """Return differences without files and oversized text, as many as fit, with a mark for the rest."""
+    kept: list[Any] = []
+    size = 0
+    for number, item in enumerate(without_oversized_text(diff)):
+        size += len(json.dumps(item))
+        if size > MAX_DIFF_CHARACTERS:
+            return [*kept, f"[cut: {len(diff) - number} more]"]
+        kept.append(item)
+    return kept

@@ -1,0 +1,383 @@
+"""
+The changes that can be asked of the vendor, each sent at most once.
+
+Where the answer to a request is lost, the request is not repeated: a second one may do what a person has not
+decided. What was asked about is fetched instead, and what is seen there is told.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, Final
+
+from django.db import DatabaseError, InterfaceError, transaction
+from django.utils import timezone
+
+from complycube_sessions.api.client import ComplyCubeClient
+from complycube_sessions.api.ids import validate_id
+from complycube_sessions.api.throttle import Patience
+from complycube_sessions.conf import Account, conf, get_account
+from complycube_sessions.db.connections import (
+    ensure_no_open_transaction,
+    retry_transient,
+    write_alias,
+)
+from complycube_sessions.exceptions import (
+    ComplyCubeAPIError,
+    ComplyCubeChangeUnderWayError,
+    ComplyCubeConnectionError,
+    ComplyCubeErasedError,
+    ComplyCubeError,
+    ComplyCubeInvalidChangeError,
+    ComplyCubeLostAnswerError,
+    ComplyCubeServerError,
+    ComplyCubeStorageError,
+    ComplyCubeUpstreamOffError,
+)
+from complycube_sessions.mirror.environments import refuse_other_environment
+from complycube_sessions.models import RelatedCheck, UpstreamChange, WorkflowSession
+from complycube_sessions.privacy import tombstones
+from complycube_sessions.sync.refresh import ensure_owned, refresh_session
+from complycube_sessions.sync.request_budget import shared_throttle
+from complycube_sessions.upstream.guards import ensure_allowed
+from complycube_sessions.upstream.requested import (
+    CheckState,
+    RequestedChange,
+    check_shows,
+    ensure_valid,
+    session_shows,
+)
+
+logger = logging.getLogger("complycube_sessions.upstream")
+
+PROJECT: Final = "project"
+Action = UpstreamChange.Action
+State = UpstreamChange.State
+# For so long nobody sends a change again of which it is not known what became: a double click, or a process
+# that was killed in between.
+UNDER_WAY: Final = timedelta(minutes=5)
+# The change may be done, though nothing says so.
+LOST: Final = (ComplyCubeConnectionError, ComplyCubeServerError)
+# The vendor refuses what it was asked about, so that the copy here is not up to date.
+OUTDATED: Final = frozenset({400, 404, 409, 422})
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeResult:
+    """
+    A change that was done.
+
+    ``answer_was_lost`` tells that this is known from the object alone. ``session`` is the stored row, fetched
+    after the change, or None where that failed for the reason ``refresh_error``.
+    """
+
+    change: RequestedChange
+    answer_was_lost: bool
+    session: WorkflowSession | None
+    refresh_error: ComplyCubeError | None = None
+
+
+def validate_check(
+    session_id: str,
+    check_id: str,
+    outcome: str,
+    match_id: str = "",
+    comment: str = "",
+    user: Any = None,
+    account: str = "default",
+    *,
+    patience: Patience | None = None,
+) -> ChangeResult:
+    """
+    Give a check, or one match of a screening, the outcome that a person decided on.
+
+    Needs ``COMPLYCUBE_ALLOW_UPSTREAM_CHANGES = True``. Call it outside of a transaction. The request is sent
+    once; the session is fetched and stored afterwards.
+
+    Args:
+        session_id: The session of the check; fetched first where it is not stored.
+        check_id: One of its checks.
+        outcome: ``confirmed``, ``rejected`` or ``attention``. Of a screening's match, ``confirmed`` is a hit; of
+            any other check it is good news.
+        match_id: Which match of a screening; ``""`` for any other check.
+        comment: For the vendor's record, up to 4,000 characters. It is not stored here.
+        user: Who decided, a user of the project; None for a decision of the project's code.
+        account: A name of ``COMPLYCUBE_ACCOUNTS``.
+        patience: How long to wait for others' requests; without end by default.
+
+    Raises:
+        ComplyCubeUpstreamOffError: The settings do not allow it; nothing was sent.
+        ComplyCubeInvalidChangeError: It cannot be asked for so; nothing was sent.
+        ComplyCubeChangeUnderWayError: The same was sent a moment ago; nothing was sent.
+        ComplyCubeLostAnswerError: The answer was lost, and the check does not show the change, or does not tell.
+        ComplyCubeAPIError: The API refused it (401, 402, 403, 404, 409, 422, 429 and others); it was not done.
+        ComplyCubeError: Any other error of ``exceptions.py``, or of a guard; nothing was sent.
+        ComplyCubeConfigurationError: The account's settings are missing or wrong.
+
+    Source:
+        API reference, "Validate check outcome".
+    """
+    change = RequestedChange(Action.VALIDATE, session_id, check_id, match_id, outcome)
+    found = _ready(change, account, patience)
+    check = _stored_check(change)
+    ensure_valid(change, comment, check.type)
+    before = CheckState(check.outcome, check.result, check.updated_at)
+
+    def send(client: ComplyCubeClient) -> None:
+        client.validate_check(check_id, outcome, match_id=match_id, comment=comment)
+
+    def look(client: ComplyCubeClient) -> bool | None:
+        now = client.get_check(check_id).value
+        return check_shows(change, before, CheckState(now.outcome, now.result, now.updated_at))
+
+    return _Sending(change, found, user, patience).run(send, look)
+
+
+def complete_session(
+    session_id: str,
+    user: Any = None,
+    account: str = "default",
+    *,
+    patience: Patience | None = None,
+) -> ChangeResult:
+    """
+    Tell the vendor that the client of a session is done, which starts its checks.
+
+    Arguments, errors and what happens afterwards are those of ``validate_check``.
+
+    Source:
+        API reference, "Complete a workflow session".
+    """
+    change = RequestedChange(Action.COMPLETE, session_id)
+    found = _ready(change, account, patience)
+    return _Sending(change, found, user, patience).run(
+        lambda client: client.complete_session(session_id), _look_at_session(change)
+    )
+
+
+def cancel_session(
+    session_id: str,
+    user: Any = None,
+    account: str = "default",
+    *,
+    patience: Patience | None = None,
+) -> ChangeResult:
+    """
+    Cancel a session, which the vendor allows only while it is ``started``.
+
+    Arguments, errors and what happens afterwards are those of ``validate_check``.
+
+    Source:
+        API reference, "Cancel a workflow session".
+    """
+    change = RequestedChange(Action.CANCEL, session_id)
+    found = _ready(change, account, patience)
+    return _Sending(change, found, user, patience).run(
+        lambda client: client.cancel_session(session_id), _look_at_session(change)
+    )
+
+
+def actor_of(user: Any) -> str:
+    """Return what the database keeps of who asked: an id, and no name."""
+    return PROJECT if user is None else f"user:{user.pk}"
+
+
+class _Sending:
+    """
+    One change on its way, from its record to the session that is fetched after it.
+
+    Args:
+        change: What is asked for.
+        account: Whose key.
+        user: Who asks, or None.
+        patience: How long to wait for others' requests.
+    """
+
+    def __init__(
+        self, change: RequestedChange, account: Account, user: Any, patience: Patience | None
+    ) -> None:
+        self._change, self._account, self._patience = change, account, patience
+        self._user = user
+
+    def run(
+        self,
+        send: Callable[[ComplyCubeClient], None],
+        look: Callable[[ComplyCubeClient], bool | None],
+    ) -> ChangeResult:
+        """
+        Send the change once and return that it was done.
+
+        Args:
+            send: Sends the request.
+            look: Fetches what was asked about, and returns whether the change is seen there.
+        """
+        ensure_allowed(self._change, self._user)
+        record = _write_record(self._change, actor_of(self._user))
+        throttle = shared_throttle(self._account, self._patience)
+        client = ComplyCubeClient(self._account, throttle)
+        try:
+            was_lost = self._send(client, record, send, look)
+        except ComplyCubeLostAnswerError:
+            self._refresh()
+            raise
+        except ComplyCubeAPIError as error:
+            if error.status_code in OUTDATED:
+                self._refresh()
+            raise
+        finally:
+            throttle.close()
+            client.close()
+        session, refresh_error = self._refresh()
+        return ChangeResult(self._change, was_lost, session, refresh_error)
+
+    def _send(
+        self,
+        client: ComplyCubeClient,
+        record: UpstreamChange,
+        send: Callable[[ComplyCubeClient], None],
+        look: Callable[[ComplyCubeClient], bool | None],
+    ) -> bool:
+        """Send the change, note what became of it, and return whether its answer was lost."""
+        try:
+            send(client)
+        except LOST as error:
+            reason = str(error)
+        except ComplyCubeError as error:
+            self._note(record, State.NOT_DONE, str(error))
+            raise
+        else:
+            self._note(record, State.DONE, "")
+            return False
+        try:
+            is_done = look(client)
+        except ComplyCubeError as error:
+            is_done, reason = None, f"{reason} {error}"
+        states = {True: State.DONE, False: State.NOT_DONE, None: State.UNKNOWN}
+        self._note(record, states[is_done], reason)
+        if is_done:
+            return True
+        seen = "does not show it" if is_done is False else "does not tell whether it was done"
+        raise ComplyCubeLostAnswerError(
+            f"The answer to the {self._change} was lost, and it was not sent again: ComplyCube {seen}. {reason}",
+            is_done=is_done,
+        )
+
+    def _note(self, record: UpstreamChange, state: UpstreamChange.State, reason: str) -> None:
+        alias = write_alias()
+        rows = UpstreamChange.objects.using(alias).filter(pk=record.pk)
+        try:
+            retry_transient(lambda: rows.update(state=state), alias=alias)
+        except (DatabaseError, InterfaceError) as error:
+            # The change is what it is: nobody may be told to try again for that.
+            logger.warning("The record of it stays %r (%s).", State.SENT, type(error).__name__)
+        level = logging.INFO if state == State.DONE else logging.WARNING
+        logger.log(
+            level,
+            "%s by %s: %s. %s",
+            self._change,
+            record.actor,
+            state.value,
+            reason,
+            extra={"account": self._account.name, "state": state.value},
+        )
+
+    def _refresh(self) -> tuple[WorkflowSession | None, ComplyCubeError | None]:
+        """Fetch and store the session; that this fails changes nothing of what was done."""
+        try:
+            session = refresh_session(
+                self._change.session_id,
+                account=self._account.name,
+                source="admin" if self._user is not None else "refresh",
+                patience=self._patience,
+            )
+        except ComplyCubeError as error:
+            return None, error
+        except (DatabaseError, InterfaceError) as error:
+            return None, ComplyCubeStorageError(
+                f"{self._change.session_id}: the database refused it ({type(error).__name__})."
+            )
+        return session, None
+
+
+def _ready(change: RequestedChange, account: str, patience: Patience | None) -> Account:
+    """Return the account of a change that may be asked for, with its session stored."""
+    if not conf.COMPLYCUBE_ALLOW_UPSTREAM_CHANGES:
+        raise ComplyCubeUpstreamOffError(
+            "Nothing is changed at ComplyCube from here. Set COMPLYCUBE_ALLOW_UPSTREAM_CHANGES = True to "
+            "allow it."
+        )
+    found = get_account(account)
+    for given in (change.session_id, change.check_id, change.match_id):
+        if given:
+            validate_id(given)
+    ensure_no_open_transaction()
+    ensure_owned(found, change.session_id)
+    refuse_other_environment(found)
+    tombstones.ensure_not_erased(found.name, change.session_id)
+    rows = WorkflowSession.objects.using(write_alias())
+    if not rows.filter(pk=change.session_id).exists():
+        refresh_session(change.session_id, account=account, patience=patience)
+    return found
+
+
+def _stored_check(change: RequestedChange) -> RelatedCheck:
+    rows = RelatedCheck.objects.using(write_alias()).filter(session=change.session_id)
+    check = rows.filter(check_id=change.check_id).first() if change.check_id else None
+    if check is None:
+        raise ComplyCubeInvalidChangeError(
+            f"The session {change.session_id} has no check {change.check_id or 'without an id'}."
+        )
+    return check
+
+
+def _write_record(change: RequestedChange, actor: str) -> UpstreamChange:
+    """Note that a change is about to be sent, unless its session was erased meanwhile."""
+    alias = write_alias()
+
+    def write() -> UpstreamChange | None:
+        with transaction.atomic(using=alias):
+            sessions = WorkflowSession.objects.using(alias).select_for_update().only("pk")
+            session = sessions.filter(pk=change.session_id).first()
+            if session is None:
+                return None
+            _refuse_second(change, alias)
+            return UpstreamChange.objects.using(alias).create(
+                session=session,
+                action=change.action,
+                check_id=change.check_id,
+                match_id=change.match_id,
+                outcome=change.outcome,
+                actor=actor,
+            )
+
+    record = retry_transient(write, alias=alias)
+    if record is None:
+        raise ComplyCubeErasedError(tombstones.reason(change.session_id))
+    return record
+
+
+def _refuse_second(change: RequestedChange, alias: str) -> None:
+    """Raise where the same change was sent a moment ago; the session's row is locked."""
+    now = timezone.now()
+    same = UpstreamChange.objects.using(alias).filter(
+        session=change.session_id,
+        action=change.action,
+        check_id=change.check_id,
+        match_id=change.match_id,
+        state=State.SENT,
+    )
+    if same.filter(requested_at__gt=now - UNDER_WAY, requested_at__lte=now).exists():
+        raise ComplyCubeChangeUnderWayError(
+            f"The {change.action} of {change.check_id or change.session_id} was sent a moment ago; it is not "
+            "known yet what became of it."
+        )
+
+
+def _look_at_session(change: RequestedChange) -> Callable[[ComplyCubeClient], bool | None]:
+    def look(client: ComplyCubeClient) -> bool | None:
+        return session_shows(change.action, client.get_session(change.session_id).value.status)
+
+    return look

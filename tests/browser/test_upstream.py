@@ -1,0 +1,86 @@
+"""A decision at the vendor, from the page of a check to the timeline of its session."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from django.utils import timezone
+from pytest_django import Settings
+
+from complycube_sessions.models import AuditEntry, RelatedCheck, UpstreamChange
+from complycube_sessions.services import refresh_session
+from tests.admin.builders import make_staff
+from tests.browser.conftest import NARROW, WIDE, OpenPage
+from tests.fake_api import FakeAPI
+
+pytestmark = pytest.mark.browser
+LEAD = (
+    "view_workflowsession",
+    "view_relatedcheck",
+    "view_sessionchange",
+    "view_sensitive_workflowsession",
+    "change_upstream_workflowsession",
+)
+RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
+
+
+def store(api: FakeAPI) -> RelatedCheck:
+    """Store a session whose screening has a match of a long, hostile name."""
+    session_id = api.add_session(1, outcome="attention")
+    screening = api.sessions[session_id]["allRelatedChecks"][2]["checkId"]
+    api.touch_check(screening, "attention")
+    api.checks[screening]["result"]["breakdown"]["matches"] = [
+        {"id": "m1", "name": "<img src=x onerror=alert(1)>" + "W" * 300, "validation": "pending"}
+    ]
+    refresh_session(session_id)
+    AuditEntry.objects.create(
+        session_id=session_id,
+        entry_id="a1",
+        resource_type="check",
+        resource_id=screening,
+        member_id="m" * 100,
+        trigger="validateCheck",
+        diff=[{"path": ["x"], "new": "W" * 300}],
+        fetched_at=timezone.now(),
+    )
+    return RelatedCheck.objects.get(check_id=screening)
+
+
+def faults(page: Any, engine: Any) -> list[str]:
+    """Return what the engine finds on a page with all of it unfolded, and whether it scrolls sideways."""
+    page.evaluate("document.querySelectorAll('.ccs details').forEach((d) => { d.open = true; })")
+    options = {"runOnly": {"type": "tag", "values": RULES}, "resultTypes": ["violations"]}
+    found = [
+        f"{violation['id']}: {violation['nodes'][0]['html'][:200]}"
+        for violation in engine.run(page, options=options).response["violations"]
+    ]
+    width = page.evaluate("document.documentElement.scrollWidth")
+    return found + (["too wide"] if width > page.viewport_size["width"] else [])
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("size", [WIDE, NARROW], ids=["wide", "narrow"])
+def test_decision__from_the_check_to_the_timeline(
+    open_page: OpenPage, api: FakeAPI, settings: Settings, theme: str, size: dict[str, int]
+) -> None:
+    """A match is dismissed on a page that says what will happen; each page on the way satisfies axe."""
+    axe_module = pytest.importorskip("axe_playwright_python.sync_playwright")
+    engine = axe_module.Axe()
+    settings.COMPLYCUBE_ALLOW_UPSTREAM_CHANGES = True
+    check = store(api)
+    page = open_page(theme=theme, size=size, user=make_staff(*LEAD))
+    page.goto(f"/admin/complycube_sessions/relatedcheck/{check.pk}/change/")
+    assert faults(page, engine) == []
+    page.get_by_role("link", name="Decide on a match at ComplyCube").click()
+    assert page.get_by_role("heading", name="What will happen").is_visible()
+    assert faults(page, engine) == []
+    page.get_by_label("Rejected: somebody else").check()
+    page.get_by_label("Comment").fill("Another date of birth.")
+    page.get_by_role("button", name="Send the decision").click()
+    assert page.get_by_text("ComplyCube has done it.").is_visible()
+    assert page.get_by_text("Decision sent to ComplyCube").first.is_visible()
+    assert faults(page, engine) == []
+    assert UpstreamChange.objects.get().state == "done"
+    check.refresh_from_db()
+    assert check.outcome == "clear"
