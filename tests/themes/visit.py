@@ -46,6 +46,7 @@ CONTROLS: Final = """
   const kinds = "a[href], button, input:not([type=hidden]), select:not(.select2-hidden-accessible), summary, .select2-selection";
   const controls = [...document.querySelectorAll(`${place} :is(${kinds})`)].filter((c) => !c.matches(".ccs-skip"));
   for (const control of controls) {
+    if (control.closest("dialog:not([open])")) continue;
     if (!control.checkVisibility()) {
       const above = control.matches("summary") ? control.parentElement.parentElement : control;
       if (!above.closest("details:not([open])")) problems.push(["not shown", told(control)]);
