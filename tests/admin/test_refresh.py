@@ -259,10 +259,10 @@ def test_selection__handed_over_inside_a_transaction(
     monkeypatch.setattr(refresh_admin, "MAX_SELECTED", 1)
     seen: list[tuple[bool, int]] = []
 
-    def enqueue(account: str) -> None:
+    def enqueue(name: str, account: str) -> None:
         seen.append((connection.in_atomic_block, PendingRefresh.objects.count()))
 
-    monkeypatch.setattr(tasks, "_enqueue_chunk", enqueue)
+    monkeypatch.setattr(tasks, "enqueue", enqueue)
     ids = [make_session().pk for _ in range(2)]
     client = sign_in(*VIEWS, "refresh_workflowsession")
     settings.MIDDLEWARE = [*settings.MIDDLEWARE, "tests.middleware.open_transactions"]
