@@ -19,6 +19,7 @@ from itertools import chain, islice
 from typing import Any, Final
 
 from django.db import models, transaction
+from django.db.models import Exists, OuterRef
 from django.utils import timezone, translation
 
 from complycube_sessions import __version__
@@ -28,7 +29,7 @@ from complycube_sessions.evidence.decisions import decisions
 from complycube_sessions.evidence.html import render_page
 from complycube_sessions.evidence.reviews import review_of
 from complycube_sessions.findings.reasons import reasons
-from complycube_sessions.models import RelatedCheck, SessionEvidence, WorkflowSession
+from complycube_sessions.models import RelatedCheck, Review, SessionEvidence, WorkflowSession
 from complycube_sessions.models.audit import has_decisions
 from complycube_sessions.privacy import tombstones
 
@@ -214,7 +215,8 @@ def _read(session_id: str, content: Content, alias: str) -> dict[str, Any]:
     with transaction.atomic(using=alias):
         # The store locks the row before it writes checks or changes.
         rows = WorkflowSession.objects.using(alias).select_for_update()
-        rows = rows.annotate(has_decisions=has_decisions())
+        reviews = Review.objects.filter(session=OuterRef("pk"))
+        rows = rows.annotate(has_decisions=has_decisions(), has_review=Exists(reviews))
         if not content.sensitive:
             rows = rows.defer(*_SENSITIVE_FIELDS)
         session = rows.get(pk=session_id)
@@ -224,9 +226,7 @@ def _read(session_id: str, content: Content, alias: str) -> dict[str, Any]:
         if content.history and session.has_decisions:  # type: ignore[attr-defined] # annotated above
             decided, without = decisions(session, sensitive=content.sensitive, as_text=_text)
             more_left_out += without
-        review, reviews_left_out = review_of(session, _values)
-        if review and not content.reviews:
-            review, reviews_left_out = None, [{"what": "review", "why": "permission"}]
+        review, reviews_left_out = _review(session, content)
     document = {
         "format": FORMAT,
         "format_version": FORMAT_VERSION,
@@ -294,6 +294,16 @@ def _history(
         return kept, []
     more = session.changes.count() - len(kept)
     return kept, [{"what": "history", "why": "size", "count": more}]
+
+
+def _review(
+    session: WorkflowSession, content: Content
+) -> tuple[dict[str, Any] | None, list[dict[str, Any]]]:
+    if not session.has_review:  # type: ignore[attr-defined] # annotated where it is read
+        return None, []
+    if not content.reviews:
+        return None, [{"what": "review", "why": "permission"}]
+    return review_of(session, _values)
 
 
 def _timeline(

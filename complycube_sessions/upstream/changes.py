@@ -151,11 +151,8 @@ def complete_session(
     Source:
         API reference, "Complete a workflow session".
     """
-    change = RequestedChange(Action.COMPLETE, session_id)
-    found = _ready(change, account, patience)
-    return _Sending(change, found, user, patience).run(
-        lambda client: client.complete_session(session_id), _look_at_session(change)
-    )
+    send = ComplyCubeClient.complete_session
+    return _change_session(Action.COMPLETE, send, session_id, user, account, patience)
 
 
 def cancel_session(
@@ -173,11 +170,8 @@ def cancel_session(
     Source:
         API reference, "Cancel a workflow session".
     """
-    change = RequestedChange(Action.CANCEL, session_id)
-    found = _ready(change, account, patience)
-    return _Sending(change, found, user, patience).run(
-        lambda client: client.cancel_session(session_id), _look_at_session(change)
-    )
+    send = ComplyCubeClient.cancel_session
+    return _change_session(Action.CANCEL, send, session_id, user, account, patience)
 
 
 def actor_of(user: Any) -> str:
@@ -376,8 +370,21 @@ def _refuse_second(change: RequestedChange, alias: str) -> None:
         )
 
 
-def _look_at_session(change: RequestedChange) -> Callable[[ComplyCubeClient], bool | None]:
-    def look(client: ComplyCubeClient) -> bool | None:
-        return session_shows(change.action, client.get_session(change.session_id).value.status)
+def _change_session(
+    action: UpstreamChange.Action,
+    send: Callable[[ComplyCubeClient, str], None],
+    session_id: str,
+    user: Any,
+    account: str,
+    patience: Patience | None,
+) -> ChangeResult:
+    """Ask for a change of the session itself, which its status shows."""
+    change = RequestedChange(action, session_id)
+    found = _ready(change, account, patience)
 
-    return look
+    def look(client: ComplyCubeClient) -> bool | None:
+        return session_shows(action, client.get_session(session_id).value.status)
+
+    return _Sending(change, found, user, patience).run(
+        lambda client: send(client, session_id), look
+    )

@@ -403,7 +403,7 @@ def test_export__queries_do_not_grow(django_assert_max_num_queries: Any) -> None
         SessionChange.objects.create(
             session=session, field="outcome", observed_at=NOON, source="refresh"
         )
-    with django_assert_max_num_queries(12):
+    with django_assert_max_num_queries(11):
         export_evidence(session.pk)
 
 

@@ -177,7 +177,7 @@ def test_store_queries__constant(change: Change) -> None:
     warm = FakeAPI()
     warm.add_session(999)
     store(warm, FETCHED_AT)  # the very first batch of an account makes its lock row on MariaDB
-    for size in (20, 60):
+    for size in (20, 300):
         WorkflowSession.objects.all().delete()
         api = FakeAPI()
         ids = [api.add_session(number) for number in range(size)]

@@ -343,8 +343,8 @@ def test_prune__bounded(retention: None) -> None:
         return peak
 
     peak_of(10)
-    small = peak_of(500)
-    assert peak_of(2000) <= 1.25 * small
+    small = peak_of(1000)
+    assert peak_of(4000) <= 1.25 * small
 
 
 def test_prune__wrong_setting(settings: Settings) -> None:
