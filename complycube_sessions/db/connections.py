@@ -14,6 +14,8 @@ from typing import Any, Final, TypeVar
 from django.apps import apps
 from django.db import DatabaseError, InterfaceError, connections, router, transaction
 
+from complycube_sessions.db.schemas import current_schemas
+
 TRIES: Final = 8
 FIRST_WAIT_SECONDS: Final = 0.02
 # PostgreSQL: deadlock, serialization failure, lock not available. MySQL: lock wait timeout, deadlock.
@@ -30,6 +32,11 @@ View = TypeVar("View", bound=Callable[..., Any])
 def write_alias() -> str:
     """Return the database that holds the mirrored rows, by the project's routers."""
     return router.db_for_write(apps.get_model("complycube_sessions", "WorkflowSession"))
+
+
+def budget_alias() -> str:
+    """Return the database that holds the budgets of the keys, by the project's routers."""
+    return router.db_for_write(apps.get_model("complycube_sessions", "RequestBudget"))
 
 
 def outside_transactions(view: View) -> View:
@@ -62,16 +69,19 @@ def beside_transactions(work: Callable[[], Result], *, alias: str) -> Result:
     Return what ``work`` returns, outside of a transaction that is open here.
 
     A middleware of the host may have opened one around the request. Then the work is done in a thread, whose
-    connections are its own. Two cases are left inside of it: SQLite, where the open transaction would keep
+    connections are its own, in the schemas of this one's. Two cases are left inside of it: SQLite, where the open transaction would keep
     such a connection from writing, and a transaction inside of a test's, where all is undone in the end.
     """
     is_tested = any(map(_is_of_a_test_case, _open_blocks(alias)))
     if is_durable(alias) or is_tested or connections[alias].vendor == "sqlite":
         return work()
 
+    schemas = current_schemas()
+
     def work_and_close() -> Result:
         try:
-            return work()
+            with schemas.in_use():
+                return work()
         finally:
             connections.close_all()
 

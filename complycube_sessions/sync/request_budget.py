@@ -14,7 +14,7 @@ from complycube_sessions.api.http import LONGEST_BACKOFF_SECONDS
 from complycube_sessions.api.throttle import SECONDS_AHEAD, NoSlotYetError, Patience, Throttle
 from complycube_sessions.conf import Account
 from complycube_sessions.db import clocks
-from complycube_sessions.db.connections import database_now, retry_transient, write_alias
+from complycube_sessions.db.connections import budget_alias, database_now, retry_transient
 from complycube_sessions.models import RequestBudget
 
 # No slot is reserved further ahead than the longest pause lasts, so none that is can be waited for longer.
@@ -40,7 +40,7 @@ class DatabaseSlots:
             "complycube_sessions.budget", api_key, algorithm="sha256"
         ).hexdigest()
         del api_key  # an error page would show it, should the router below fail
-        self._alias = write_alias()
+        self._alias = budget_alias()
         self._end: datetime | None = None
         self._interval = timedelta()
 
@@ -124,7 +124,7 @@ def shared_throttle(account: Account, patience: Patience | None = None) -> Throt
 
 def has_room(account: Account) -> bool:
     """Return whether nobody has reserved the key's next slots, so that a request need not wait."""
-    alias = write_alias()
+    alias = budget_alias()
     digest = DatabaseSlots(account.api_key).digest
     rows = RequestBudget.objects.using(alias).filter(pk=digest)
     next_slot_at = rows.values_list("next_slot_at", flat=True).first()

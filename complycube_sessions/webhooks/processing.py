@@ -17,6 +17,7 @@ from django.db import DatabaseError, InterfaceError, connections, transaction
 
 from complycube_sessions.conf import Account, get_account
 from complycube_sessions.db.connections import ensure_no_open_transaction, write_alias
+from complycube_sessions.db.schemas import Schemas, current_schemas
 from complycube_sessions.exceptions import ComplyCubeConfigurationError, ComplyCubeError
 from complycube_sessions.models import RefreshRun, WebhookEvent
 from complycube_sessions.sync import pending
@@ -143,10 +144,11 @@ def process_here(account: str) -> None:
     """
     Let this process handle the inbox in the background, once the open transaction is committed.
 
-    One thread serves all accounts, sends one request at a time, without retries, and only while nobody
+    One thread serves all accounts, each in the schemas of the thread that asks, sends one request at a time, without retries, and only while nobody
     else needs the key's budget. What it leaves, the next refresh run or ``process_webhook_events`` takes.
     """
-    transaction.on_commit(lambda: _background.wake(account), using=write_alias())
+    schemas = current_schemas()
+    transaction.on_commit(lambda: _background.wake(account, schemas), using=write_alias())
 
 
 class Background:
@@ -154,13 +156,13 @@ class Background:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._wanted: set[str] = set()
+        self._wanted: set[tuple[str, Schemas]] = set()
         self._thread: threading.Thread | None = None
 
-    def wake(self, account: str) -> None:
-        """Make sure that a thread looks at the account's inbox after this call."""
+    def wake(self, account: str, schemas: Schemas = Schemas()) -> None:  # noqa: B008 - never changes
+        """Make sure that a thread looks at the account's inbox, in these schemas, after this call."""
         with self._lock:
-            self._wanted.add(account)
+            self._wanted.add((account, schemas))
             if self._thread is None:
                 self._thread = threading.Thread(
                     target=self._work, name="complycube-inbox", daemon=True
@@ -176,12 +178,14 @@ class Background:
 
     def _work(self) -> None:
         try:
-            while (account := self._next()) is not None:
-                work_in_background(account)
+            while (wanted := self._next()) is not None:
+                account, schemas = wanted
+                with schemas.in_use():
+                    work_in_background(account)
         finally:
             connections.close_all()
 
-    def _next(self) -> str | None:
+    def _next(self) -> tuple[str, Schemas] | None:
         with self._lock:
             if self._wanted:
                 return self._wanted.pop()
