@@ -6,6 +6,7 @@ import re
 
 import pytest
 
+from tests.docs.pages import host_module
 from tests.fake_api import KEY, FakeAPI, served
 from tests.installed_wheel.conftest import MakeHost
 from tests.installed_wheel.host import Browser, Host
@@ -19,37 +20,8 @@ AUTHENTICATION_BACKENDS = [
 ]
 IMPORT_EXPORT_EXPORT_PERMISSION_CODE = "export"
 """
-# As docs/installing.md has both.
-ADMIN = """
-from complycube_sessions.admin import WorkflowSessionAdmin
-from complycube_sessions.models import WorkflowSession
-from django.contrib import admin
-from import_export.admin import ExportMixin
-from import_export.resources import ModelResource
-
-class SessionResource(ModelResource):
-    class Meta:
-        model = WorkflowSession
-        fields = ["id", "client_id", "status", "outcome"]
-
-class SessionAdmin(ExportMixin, WorkflowSessionAdmin):
-    resource_classes = [SessionResource]
-
-admin.site.unregister(WorkflowSession)
-admin.site.register(WorkflowSession, SessionAdmin)
-"""
-RECEIVERS = """
-from django.db.models.signals import post_delete
-from django.dispatch import receiver
-
-@receiver(post_delete, sender="complycube_sessions.WorkflowSession")
-def forget_permissions(instance, **kwargs):
-    from guardian.models import GroupObjectPermission, UserObjectPermission
-
-    for model in (UserObjectPermission, GroupObjectPermission):
-        rows = model.objects.filter(content_type__app_label="complycube_sessions")
-        rows.filter(object_pk=instance.pk).delete()
-"""
+ADMIN = host_module("people/admin.py, with django-import-export")
+RECEIVERS = host_module("people/receivers.py, with django-guardian")
 APPS = """
 from django.apps import AppConfig
 

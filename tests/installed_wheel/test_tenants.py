@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 import pytest
 import requests
 
+from tests.docs.pages import host_module
 from tests.fake_api import KEY, FakeAPI, served
 from tests.installed_wheel.conftest import MakeHost
 from tests.installed_wheel.host import Host
@@ -19,26 +20,19 @@ pytestmark = pytest.mark.hosts
 SECONDS = 30
 TENANTS = ("one", "two")
 SETTINGS = """
-SHARED_APPS = ["django_tenants", "customers", *INSTALLED_APPS, "complycube_sessions"]
-TENANT_APPS = [*INSTALLED_APPS, "complycube_sessions"]
-INSTALLED_APPS = SHARED_APPS
+SHARED_APPS = ["django_tenants", "customers", *INSTALLED_APPS]
+TENANT_APPS = [*INSTALLED_APPS]
+INSTALLED_APPS = [*SHARED_APPS]
 TENANT_MODEL, TENANT_DOMAIN_MODEL = "customers.Customer", "customers.Domain"
 MIDDLEWARE = ["django_tenants.middleware.main.TenantMainMiddleware", *MIDDLEWARE]
-DATABASE_ROUTERS = ["host.routers.BudgetRouter", "django_tenants.routers.TenantSyncRouter"]
-DATABASES = {
-    "default": SERVER | {"ENGINE": "django_tenants.postgresql_backend"},
-    "budget": SERVER | {"ENGINE": "django.db.backends.postgresql"},
-}
+DATABASES = {"default": SERVER | {"ENGINE": "django_tenants.postgresql_backend"}}
+DATABASE_ROUTERS = ["django_tenants.routers.TenantSyncRouter"]
 ALLOWED_HOSTS = ["*"]
 """
-# As docs/installing.md has it.
-ROUTER = """
-class BudgetRouter:
-    def db_for_read(self, model, **hints):
-        return "budget" if model._meta.label_lower == "complycube_sessions.requestbudget" else None
-
-    db_for_write = db_for_read
-"""
+DOCUMENTED = {
+    "host/settings.py": host_module("settings.py, with django-tenants"),
+    "shop/routers.py": host_module("shop/routers.py, with django-tenants"),
+}
 CUSTOMERS = """
 from django.db import models
 from django_tenants.models import DomainMixin, TenantMixin
@@ -87,7 +81,8 @@ def host(make_host: MakeHost, postgres: str) -> Host:
         "NAME": parts.path.removeprefix("/"),
     }
     made.add("host/settings.py", f"\nSERVER = {server!r}{SETTINGS}")
-    made.add("host/routers.py", ROUTER)
+    for path, text in DOCUMENTED.items():
+        made.add(path, text)
     made.add("host/urls.py", URLS)
     made.add("customers/__init__.py", "")
     made.add("customers/models.py", CUSTOMERS)
@@ -132,6 +127,8 @@ def test_host__tenants(host: Host) -> None:
                 assert send(url, tenant, session_id) == 200, host.log()
             found = processed(host)
             assert "The inbox waits" not in host.log()
+        host.manage("tenant_command", "refresh_workflow_sessions", "--schema=one")
+    assert set(host.ask(LOOK)["one"]["sessions"]) == set(api.sessions)
     for tenant, session_id in sessions.items():
         assert found[tenant] == {"sessions": [session_id], "waiting": 0, "budgets": 0}
     assert found["public"] == {"sessions": [], "waiting": 0, "budgets": 1}
