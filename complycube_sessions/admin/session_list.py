@@ -18,6 +18,7 @@ from complycube_sessions.admin import display, filters
 from complycube_sessions.admin.base import allowed
 from complycube_sessions.admin.check_reasons import ListedCheck, first_reasons
 from complycube_sessions.admin.paging import BoundedChangeList
+from complycube_sessions.admin.queue import is_queue, list_order
 from complycube_sessions.admin.review_list import attach_reviews, case_view
 from complycube_sessions.models import RelatedCheck, WorkflowSession
 from complycube_sessions.models.open_choices import NO_WORD, OTHER_WORDS
@@ -42,9 +43,6 @@ LIST_FIELDS: Final = (
     "missing_since",
     "needs_review",
 )
-ORDER: Final = ("-created_at",)
-# The queue of those that wait for a review: who has waited longest comes first.
-QUEUE_ORDER: Final = ("created_at",)
 CHECK_FIELDS: Final = ("session_id", "pk", "type", "status", "outcome")
 
 
@@ -116,25 +114,6 @@ class SessionChangeList(BoundedChangeList):
         if self.case:
             attach_reviews(sessions, self.root_queryset.db)
         return sessions
-
-
-def is_queue(request: HttpRequest) -> bool:
-    """Return whether the list is asked for as the queue of open work."""
-    return request.GET.get("review") == filters.YES
-
-
-def list_order(request: HttpRequest) -> Sequence[str]:
-    """Return the order of the list that is asked for."""
-    if view := case_view(request):
-        return view.order
-    return QUEUE_ORDER if is_queue(request) else ORDER
-
-
-def list_title(request: HttpRequest) -> str:
-    """Return what the list is called that is asked for."""
-    if view := case_view(request):
-        return _("Reviews: %(view)s") % {"view": view.label}
-    return _("Needs review, oldest first") if is_queue(request) else _("Workflow sessions")
 
 
 def outcome_with_flags(session: WorkflowSession) -> SafeString:

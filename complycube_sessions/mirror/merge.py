@@ -6,7 +6,7 @@ Older never wins, unchanged content is left alone, and every change of meaning i
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from datetime import datetime, timedelta
 from typing import Any, Final, Literal
@@ -15,7 +15,7 @@ from complycube_sessions.api.payloads import CheckPayload, SessionPayload
 from complycube_sessions.db.bulk import build_row
 from complycube_sessions.db.clocks import is_believable
 from complycube_sessions.models import RelatedCheck, SessionChange, WorkflowSession
-from complycube_sessions.models.session_queries import REFUSALS
+from complycube_sessions.reviews.needs_review import needs_review
 
 SESSION_CONTENT: Final = tuple(
     f.name for f in fields(SessionPayload) if f.name not in {"id", "related_checks"}
@@ -145,20 +145,6 @@ def is_of_the_future(updated_at: datetime, fetched_at: datetime) -> bool:
     return updated_at > fetched_at + CLOCKS_DIFFER
 
 
-def needs_review(session: WorkflowSession, checks: Iterable[RelatedCheck]) -> bool:
-    """
-    Return whether a human has to look at a session.
-
-    True for a complete session whose outcome is neither clear nor a final refusal, and for a clear one
-    with a check that is not clear and was updated after the session completed, or may have been.
-    """
-    if session.status != WorkflowSession.Status.COMPLETE or session.outcome in REFUSALS:
-        return False
-    if session.outcome != WorkflowSession.Outcome.CLEAR:
-        return True
-    return any(_is_reopened(check, session.completed_at) for check in checks)
-
-
 def merge(merged: MergedSession, fetched: FetchedSession, seen: Observation) -> None:
     """Apply one fetched answer to the rows in place and note what changed."""
     if fetched.payload is not None:
@@ -171,14 +157,6 @@ def merge(merged: MergedSession, fetched: FetchedSession, seen: Observation) -> 
     if review != merged.row.needs_review:
         merged.row.needs_review = review
         merged.moved = True
-
-
-def _is_reopened(check: RelatedCheck, completed_at: datetime | None) -> bool:
-    if check.fetched_at is None or check.missing_since is not None:
-        return False
-    if check.outcome == RelatedCheck.Outcome.CLEAR:
-        return False
-    return completed_at is None or check.updated_at is None or check.updated_at > completed_at
 
 
 def _merge_session(

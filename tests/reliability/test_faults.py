@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import responses
 
-from complycube_sessions.api import http
+from complycube_sessions.api import retries
 from complycube_sessions.exceptions import (
     ComplyCubeAuthenticationError,
     ComplyCubePaymentError,
@@ -204,7 +204,7 @@ def test_faults__header_of_an_answer(
     is_lasting: bool,
 ) -> None:
     """A header that breaks one answer costs one try, or the record where it stays, and no other record."""
-    monkeypatch.setattr(http, "FIRST_BACKOFF_SECONDS", 0.01)
+    monkeypatch.setattr(retries, "FIRST_BACKOFF_SECONDS", 0.01)
     ids = [api.add_session(number, checks=0) for number in range(6)]
     broken = 200, {"Content-Length": length}, json.dumps(api.sessions[ids[1]]).encode()
     api.faults[f"/workflowSessions/{ids[1]}"] = lambda count: (

@@ -13,7 +13,7 @@ from django.utils import timezone
 from pytest_django import Settings
 
 from complycube_sessions.api import throttle
-from complycube_sessions.api.http import LONGEST_BACKOFF_SECONDS
+from complycube_sessions.api.retries import LONGEST_BACKOFF_SECONDS
 from complycube_sessions.api.throttle import NoSlotYetError, Patience, Throttle
 from complycube_sessions.db import clocks
 from complycube_sessions.evidence.vendor_report import open_session_report
