@@ -18,7 +18,7 @@ from django.db import DatabaseError, InterfaceError, transaction
 from django.db.models import Exists, OuterRef
 from django.utils import timezone
 
-from complycube_sessions import signals
+from complycube_sessions import signals, tracing
 from complycube_sessions.conf import Account
 from complycube_sessions.db.bulk import (
     build_row,
@@ -105,9 +105,13 @@ def store_batch(
     """
     alias = write_alias()
     try:
-        stored, merged, reopened = retry_transient(
-            lambda: _write(account, fetched, source, alias), alias=alias
-        )
+        with tracing.span(
+            "complycube.store",
+            {"complycube.account": account.name, "complycube.sessions": len(fetched)},
+        ):
+            stored, merged, reopened = retry_transient(
+                lambda: _write(account, fetched, source, alias), alias=alias
+            )
     except (DatabaseError, InterfaceError) as error:
         if is_transient(error) or not is_connected(alias):
             raise

@@ -31,9 +31,7 @@ from tests.fake_api import KEY, FakeAPI
 pytestmark = pytest.mark.django_db
 
 
-def ran(
-    state: str = "succeeded", *, hours_ago: float = 1, mode: str = "incremental"
-) -> RefreshRun:
+def ran(state: str = "succeeded", *, hours_ago: float = 1, mode: str = "incremental") -> RefreshRun:
     ended = timezone.now() - timedelta(hours=hours_ago)
     return RefreshRun.objects.create(
         account="default",
