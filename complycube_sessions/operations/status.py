@@ -32,9 +32,14 @@ DAY: Final = timedelta(days=1)
 
 @dataclass(frozen=True, slots=True)
 class AccountStatus:
-    """What was read of an account, and what is wrong with it, worst first."""
+    """
+    What was read of an account, and what is wrong with it, worst first.
 
-    facts: Facts
+    ``facts`` is None where its settings are wrong, as nothing is read then.
+    """
+
+    account: str
+    facts: Facts | None
     problems: tuple[Problem, ...]
 
     @property
@@ -94,7 +99,9 @@ def read_status(accounts: Sequence[str] | None = None) -> Status:
         name = type(error.__cause__ or error).__name__
         text = f"The database cannot be read ({name}): is it up, and is `migrate` done?"
         return Status(now, (Problem("database", text),))
-    good = [AccountStatus(found, problems_of(found, now, interval)) for found in facts]
+    good = [
+        AccountStatus(found.account, found, problems_of(found, now, interval)) for found in facts
+    ]
     return Status(now, (), (*unusable, *good))
 
 
@@ -137,7 +144,7 @@ def _sort_accounts(names: Sequence[str]) -> tuple[list[Account], list[AccountSta
             refuse_other_environment(account)
         except ComplyCubeConfigurationError as error:
             problem = Problem("settings", str(error))
-            unusable.append(AccountStatus(Facts(name), (problem,)))
+            unusable.append(AccountStatus(name, None, (problem,)))
         else:
             usable.append(account)
     return usable, unusable

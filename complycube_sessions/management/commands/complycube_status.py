@@ -39,10 +39,10 @@ class Command(BaseCommand):
 def _lines(status: Status) -> list[str]:
     lines = [_line(problem) for problem in status.problems]
     for one in status.accounts:
-        kind = f" ({one.facts.environment})" if one.facts.environment else ""
-        lines.append(f"{one.facts.account}{kind}: {one.state.name.lower()}")
+        kind = f" ({one.facts.environment})" if one.facts and one.facts.environment else ""
+        lines.append(f"{one.account}{kind}: {one.state.name.lower()}")
         lines += [f"  {_line(problem)}" for problem in one.problems]
-        if one.facts.requests_per_second:  # else there is no account to tell of
+        if one.facts is not None:
             lines += [f"  {told}" for told in _told(one.facts, status.read_at)]
     return lines
 
@@ -84,7 +84,7 @@ def _since(time: datetime | None) -> str:
 
 
 def _summary(status: Status) -> str:
-    bad = [one.facts.account for one in status.accounts if one.state]
+    bad = [one.account for one in status.accounts if one.state]
     word = "is broken" if status.state == State.BROKEN else "needs attention"
     return f"The mirror {word}{': ' + ', '.join(bad) if bad else ''}."
 
@@ -103,12 +103,17 @@ def _problems(problems: tuple[Problem, ...]) -> list[dict[str, str]]:
 
 
 def _account(one: AccountStatus) -> dict[str, Any]:
-    facts = one.facts
-    return {
-        "account": facts.account,
-        "environment": facts.environment,
+    told = {
+        "account": one.account,
         "state": one.state.name.lower(),
         "problems": _problems(one.problems),
+    }
+    return told | _facts(one.facts) if one.facts else told
+
+
+def _facts(facts: Facts) -> dict[str, Any]:
+    return {
+        "environment": facts.environment,
         "last_run": _run(facts.last_run),
         "last_success_at": _time(facts.last_success_at),
         "watermark": _time(facts.watermark),
