@@ -8,7 +8,6 @@ one waits and compares its answer with what the other has written. Whoever was e
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -57,8 +56,6 @@ from complycube_sessions.privacy.digests import CLIENT, SESSION
 from complycube_sessions.reviews import upkeep
 from complycube_sessions.reviews.announce import announce_reopened
 from complycube_sessions.statistics.by_day import mark_changed
-
-logger = logging.getLogger("complycube_sessions.store")
 
 # The mark of a row that this transaction inserted; it never leaves the transaction.
 _NOT_FETCHED: Final = datetime(1970, 1, 1, tzinfo=UTC)
