@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from django.db import close_old_connections
+from django.db import connections
 from health_check import HealthCheck
 from health_check.exceptions import ServiceUnavailable, ServiceWarning
 
@@ -40,16 +40,23 @@ class MirrorHealth(HealthCheck):
             ServiceWarning: The mirror needs attention, and the check is to fail for it.
             ServiceUnavailable: The mirror is broken.
         """
-        close_old_connections()
+        _close_old_connections()
         try:
             status = read_status([self.account] if self.account else None)
         finally:
             # Nobody else ends those of a thread of the event loop.
-            close_old_connections()
+            _close_old_connections()
         if status.state == State.BROKEN:
             raise ServiceUnavailable(_texts(status))
         if status.state >= State[self.fails_from.upper()]:
             raise ServiceWarning(_texts(status))
+
+
+def _close_old_connections() -> None:
+    """Do what Django does around a request, but leave a transaction alone that is open around the call."""
+    for connection in connections.all(initialized_only=True):
+        if not connection.in_atomic_block:
+            connection.close_if_unusable_or_obsolete()
 
 
 def _texts(status: Status) -> str:
