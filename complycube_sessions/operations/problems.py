@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from enum import IntEnum
 from typing import Final
 
@@ -177,4 +177,4 @@ _RULES: Final[Mapping[str, Callable[[Facts, datetime, timedelta], str]]] = {
 
 def shown(time: datetime) -> str:
     """Return a time as operators read it in a log."""
-    return f"{time:%Y-%m-%d %H:%M} UTC"
+    return f"{time.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
