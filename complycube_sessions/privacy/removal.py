@@ -37,6 +37,7 @@ from complycube_sessions.models import (
     SessionEvidence,
     WebhookEvent,
     WorkflowSession,
+    allow_mirror_writes,
 )
 from complycube_sessions.privacy import tombstones
 from complycube_sessions.privacy.redaction import redact, without_ids
@@ -184,7 +185,7 @@ def delete(rows: Rows) -> Counter[str]:
         collector = _collect(rows)
         referring = list(_referring(collector))
         try:
-            with transaction.atomic(using=alias):
+            with transaction.atomic(using=alias), allow_mirror_writes():
                 _, by_label = collector.delete()
         except IntegrityError:
             _refuse(referring, rows.model)

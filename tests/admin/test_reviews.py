@@ -28,6 +28,7 @@ from complycube_sessions.services import (
 )
 from tests.admin.builders import make_check, make_session, make_staff
 from tests.admin.conftest import SENSITIVE, VIEWS
+from tests.builders import by_hand
 from tests.reviews.builders import make_user, session_id, store
 
 pytestmark = pytest.mark.django_db
@@ -203,7 +204,8 @@ def test_panel__hostile_text(ada: Desk, settings: Any) -> None:
     add_review_note(session.pk, ada.user, evil)
     decide_review(session.pk, ada.user, "declined", evil)
     assign_review(session.pk, ada.user, ada.user)
-    check.delete()
+    with by_hand():
+        check.delete()
     html = ada.page(session.pk)
     assert evil not in html
     assert html.count("&lt;img src=x") >= 4
@@ -367,9 +369,10 @@ def test_figures__of_case_work(ada: Desk, settings: Any) -> None:
     Review.objects.update(due_at=now + timedelta(days=1))
     Review.objects.filter(pk=session_id(3)).update(due_at=now)
     for number, hours in ((4, 1), (5, 2), (6, 30)):
-        WorkflowSession.objects.filter(pk=session_id(number)).update(
-            completed_at=now - timedelta(hours=hours)
-        )
+        with by_hand():
+            WorkflowSession.objects.filter(pk=session_id(number)).update(
+                completed_at=now - timedelta(hours=hours)
+            )
         decide_review(session_id(number), ada.user, "declined" if number == 4 else "approved")
     confirm_review(session_id(4), make_user(), True)
     url = reverse("admin:complycube_sessions_workflowsession_reviews")

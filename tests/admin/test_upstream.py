@@ -26,6 +26,7 @@ from complycube_sessions.models import (
 from complycube_sessions.services import refresh_session
 from complycube_sessions.upstream import guards
 from tests.admin.conftest import SENSITIVE, VIEWS, SignIn
+from tests.builders import by_hand
 from tests.fake_api import KEY, FakeAPI, Reply
 
 pytestmark = pytest.mark.django_db
@@ -172,7 +173,8 @@ def test_links__only_where_something_can_be_done(
     blind = sign_in(*VIEWS, UPSTREAM)
     assert links(blind, check_page(document))
     assert not links(blind, check_page(screening))
-    RelatedCheck.objects.update(status="pending")
+    with by_hand():
+        RelatedCheck.objects.update(status="pending")
     assert not any(links(lead, url) for url in pages[1:])
     settings.COMPLYCUBE_ALLOW_UPSTREAM_CHANGES = False
     assert not any(links(lead, url) for url in pages)
@@ -331,17 +333,18 @@ def test_session__that_is_not_there(lead: Client) -> None:
 def test_timeline__audit_log(reviewer: Client, viewer: Client, api: FakeAPI, review: str) -> None:
     """The vendor's log is in the timeline; what differs only for who may see results, escaped."""
     check = checks_of(api, review)[0]
-    AuditEntry.objects.create(
-        session_id=review,
-        entry_id="a1",
-        resource_type="check",
-        resource_id=check,
-        member_id="member1",
-        trigger="validateCheck",
-        action="update",
-        diff=[{"path": ["name"], "new": "<script>alert(2)</script>"}],
-        fetched_at=timezone.now(),
-    )
+    with by_hand():
+        AuditEntry.objects.create(
+            session_id=review,
+            entry_id="a1",
+            resource_type="check",
+            resource_id=check,
+            member_id="member1",
+            trigger="validateCheck",
+            action="update",
+            diff=[{"path": ["name"], "new": "<script>alert(2)</script>"}],
+            fetched_at=timezone.now(),
+        )
     text = reviewer.get(page_of(review)).content.decode()
     assert "by team member member1" in text
     assert "validate check" in text

@@ -12,6 +12,7 @@ from complycube_sessions.models import AuditEntry, RelatedCheck, UpstreamChange
 from complycube_sessions.services import refresh_session
 from tests.admin.builders import make_staff
 from tests.browser.conftest import NARROW, WIDE, OpenPage
+from tests.builders import by_hand
 from tests.fake_api import FakeAPI
 
 pytestmark = pytest.mark.browser
@@ -34,16 +35,17 @@ def store(api: FakeAPI) -> RelatedCheck:
         {"id": "m1", "name": "<img src=x onerror=alert(1)>" + "W" * 300, "validation": "pending"}
     ]
     refresh_session(session_id)
-    AuditEntry.objects.create(
-        session_id=session_id,
-        entry_id="a1",
-        resource_type="check",
-        resource_id=screening,
-        member_id="m" * 100,
-        trigger="validateCheck",
-        diff=[{"path": ["x"], "new": "W" * 300}],
-        fetched_at=timezone.now(),
-    )
+    with by_hand():
+        AuditEntry.objects.create(
+            session_id=session_id,
+            entry_id="a1",
+            resource_type="check",
+            resource_id=screening,
+            member_id="m" * 100,
+            trigger="validateCheck",
+            diff=[{"path": ["x"], "new": "W" * 300}],
+            fetched_at=timezone.now(),
+        )
     return RelatedCheck.objects.get(check_id=screening)
 
 

@@ -18,6 +18,7 @@ from django.utils import timezone
 from complycube_sessions.models import RefreshRun, SessionChange, WebhookEvent
 from tests.admin.builders import make_check, make_session, make_staff
 from tests.browser.conftest import NARROW, WIDE, OpenPage, chromium, open_page
+from tests.builders import by_hand
 from tests.themes import settings
 
 __all__ = ["chromium", "open_page"]
@@ -129,15 +130,16 @@ def pages(transactional_db: None) -> dict[str, str]:
         check = make_check(
             session, type="extensive_screening_check", outcome="attention", result=SCREENED
         )
-    change = SessionChange.objects.create(
-        session=session,
-        check_id=check.check_id,
-        field="outcome",
-        old="clear",
-        new="attention",
-        observed_at=now,
-        source="refresh",
-    )
+    with by_hand():
+        change = SessionChange.objects.create(
+            session=session,
+            check_id=check.check_id,
+            field="outcome",
+            old="clear",
+            new="attention",
+            observed_at=now,
+            source="refresh",
+        )
     run = RefreshRun.objects.create(account="default", mode="incremental", state="succeeded")
     event = WebhookEvent.objects.create(
         account="default", event_id="e1", type="workflow.session.completed", resource_id=session.pk,
