@@ -14,6 +14,7 @@ from django.db import connection, models
 from django.db.models import signals as django_signals
 from simple_history import register
 
+from complycube_sessions.exceptions import MirrorWriteError
 from complycube_sessions.models import RelatedCheck, WorkflowSession
 from complycube_sessions.services import erase_client, refresh_sessions
 from complycube_sessions.signals import session_changed, session_outcome_changed
@@ -47,15 +48,19 @@ def use_bridge(name: str, **names: Any) -> None:
 
 
 def test_post_save__never_comes(api: FakeAPI) -> None:
-    """Django's signals of saving are silent when rows are stored and changed; those of deletion are not."""
+    """Django's signals of saving are silent when rows are stored and changed; those of deletion are not, and open no door."""
     saved: list[Any] = []
     deleted: list[Any] = []
     for model in (WorkflowSession, RelatedCheck):
         for signal in OF_SAVING:
             signal.connect(lambda instance, **kwargs: saved.append(instance), model, weak=False)
-    django_signals.post_delete.connect(
-        lambda instance, **kwargs: deleted.append(instance.pk), WorkflowSession, weak=False
-    )
+
+    def hear(instance: WorkflowSession, **kwargs: Any) -> None:
+        with pytest.raises(MirrorWriteError):
+            WorkflowSession.objects.update(outcome="clear")
+        deleted.append(instance.pk)
+
+    django_signals.post_delete.connect(hear, WorkflowSession)
     session_id = api.add_session(1)
     refresh_sessions()
     api.touch(session_id, outcome="attention")

@@ -37,7 +37,6 @@ from complycube_sessions.models import (
     SessionEvidence,
     WebhookEvent,
     WorkflowSession,
-    allow_mirror_writes,
 )
 from complycube_sessions.privacy import tombstones
 from complycube_sessions.privacy.redaction import redact, without_ids
@@ -185,7 +184,7 @@ def delete(rows: Rows) -> Counter[str]:
         collector = _collect(rows)
         referring = list(_referring(collector))
         try:
-            with transaction.atomic(using=alias), allow_mirror_writes():
+            with transaction.atomic(using=alias):
                 _, by_label = collector.delete()
         except IntegrityError:
             _refuse(referring, rows.model)
@@ -311,7 +310,8 @@ def _collect(rows: Rows) -> Collector:
     if not (pre_delete.has_listeners(rows.model) or post_delete.has_listeners(rows.model)):
         rows = rows.only("pk")  # nobody looks at the rest, which may be large
     try:
-        collector.collect(rows.order_by())
+        # A plain queryset: the rows may be mirrored ones, and receivers of a host stay refused.
+        collector.collect(QuerySet(rows.model, rows.query.chain(), rows.db).order_by())
     except (ProtectedError, RestrictedError) as error:
         raise ReferencedError(_reason({type(row) for row in error.args[1]}, rows.model)) from None
     return collector
