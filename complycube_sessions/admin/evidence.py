@@ -33,7 +33,7 @@ from complycube_sessions.admin.base import (
     allowed,
     tells_database_faults,
 )
-from complycube_sessions.admin.reasons import ERRORS, reason
+from complycube_sessions.admin.error_messages import ERRORS, error_message
 from complycube_sessions.admin.review_list import may_see
 from complycube_sessions.api.report import Report
 from complycube_sessions.db.connections import (
@@ -171,7 +171,7 @@ def report_reason(error: Exception) -> str:
     for kind, text in _REPORT_REASONS:
         if isinstance(error, kind):
             return str(text)
-    return reason(error)
+    return error_message(error)
 
 
 def evidence_line(session_id: str) -> SafeString | str:

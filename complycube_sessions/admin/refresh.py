@@ -25,7 +25,7 @@ from complycube_sessions.admin.base import (
     ReadOnlyAdmin,
     tells_database_faults,
 )
-from complycube_sessions.admin.reasons import ERRORS, reason
+from complycube_sessions.admin.error_messages import ERRORS, error_message
 from complycube_sessions.api.throttle import Patience
 from complycube_sessions.conf import account_names
 from complycube_sessions.db.connections import (
@@ -109,7 +109,7 @@ def _hand_over(request: HttpRequest, chosen: list[tuple[str, str]]) -> None:
             # A worker may look before a middleware's transaction ends.
             is_taken = beside_transactions(hand_over, alias=write_alias())
         except ComplyCubeConfigurationError as error:
-            messages.error(request, f"{account}: {reason(error)}")
+            messages.error(request, f"{account}: {error_message(error)}")
             continue
         log_each(request, ids, "Handed over for a refresh from ComplyCube.")
         count = {"count": len(ids)}
@@ -137,7 +137,7 @@ def _refresh_now(request: HttpRequest, chosen: list[tuple[str, str]]) -> None:
         if error is None:
             refreshed += 1
             continue
-        messages.error(request, f"{session_id}: {reason(error)}")
+        messages.error(request, f"{session_id}: {error_message(error)}")
         if isinstance(error, _STOPS):
             left = len(chosen) - refreshed - 1
             if left:
@@ -176,7 +176,7 @@ def refresh_view(page: ReadOnlyAdmin, request: HttpRequest, object_id: str) -> H
         messages.success(request, _("The session is up to date."))
         tell_audit_errors(request, audit_errors)
     else:
-        messages.error(request, reason(error))
+        messages.error(request, error_message(error))
     return HttpResponseRedirect(after_action(page, request, session_id))
 
 
@@ -201,7 +201,7 @@ def fetch_view(page: ReadOnlyAdmin, request: HttpRequest) -> HttpResponse:
             messages.success(request, _("Session %(id)s is stored.") % {"id": session_id})
             tell_audit_errors(request, audit_errors)
             return HttpResponseRedirect(after_action(page, request, session_id))
-        form.add_error("session_id", reason(error))
+        form.add_error("session_id", error_message(error))
     context = {
         "title": _("Fetch a session by id"),
         "crumb": _("Fetch a session by id"),
@@ -217,7 +217,9 @@ def tell_audit_errors(request: HttpRequest, errors: list[ComplyCubeError]) -> No
         if isinstance(error, ComplyCubePermissionError):
             why = _("The API key or the plan has no access to audit logs (403).")
         else:
-            why = reason(error, unknown=_("ComplyCube's answer could not be read as a whole."))
+            why = error_message(
+                error, unknown=_("ComplyCube's answer could not be read as a whole.")
+            )
         messages.warning(
             request, _("The audit log could not be fetched: %(reason)s") % {"reason": why}
         )

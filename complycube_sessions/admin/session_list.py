@@ -18,6 +18,7 @@ from complycube_sessions.admin import display, filters
 from complycube_sessions.admin.base import allowed
 from complycube_sessions.admin.check_reasons import ListedCheck, first_reasons
 from complycube_sessions.admin.paging import BoundedChangeList
+from complycube_sessions.admin.queue import is_queue, list_order
 from complycube_sessions.admin.review_list import attach_reviews, case_view
 from complycube_sessions.models import RelatedCheck, WorkflowSession
 from complycube_sessions.models.open_choices import NO_WORD, OTHER_WORDS
@@ -42,9 +43,6 @@ LIST_FIELDS: Final = (
     "missing_since",
     "needs_review",
 )
-ORDER: Final = ("-created_at",)
-# The queue of those that wait for a review: who has waited longest comes first.
-QUEUE_ORDER: Final = ("created_at",)
 CHECK_FIELDS: Final = ("session_id", "pk", "type", "status", "outcome")
 
 
@@ -104,37 +102,18 @@ class SessionChangeList(BoundedChangeList):
         """Return the sessions, each with what its checks are marked by: a page has hundreds of checks."""
         sessions: list[Any] = super().rows(keys)
         checks = RelatedCheck.objects.using(self.root_queryset.db)
-        told: dict[str, list[ListedCheck]] = {}
+        checks_of: dict[str, list[ListedCheck]] = {}
         of_the_page = checks.filter(session__in=keys).order_by("position", "id")
         for session_id, *words in of_the_page.values_list(*CHECK_FIELDS):
-            told.setdefault(session_id, []).append(ListedCheck(*words))
-        why = first_reasons(checks, told, sensitive=self.sensitive) if self.is_queue else {}
+            checks_of.setdefault(session_id, []).append(ListedCheck(*words))
+        why = first_reasons(checks, checks_of, sensitive=self.sensitive) if self.is_queue else {}
         for session in sessions:
-            listed = told.get(session.pk, [])
+            listed = checks_of.get(session.pk, [])
             session.check_words = [CheckWords(c.type, c.status, c.outcome) for c in listed]
             session.first_reason = why.get(session.pk, display.DASH)
         if self.case:
             attach_reviews(sessions, self.root_queryset.db)
         return sessions
-
-
-def is_queue(request: HttpRequest) -> bool:
-    """Return whether the list is asked for as the queue of open work."""
-    return request.GET.get("review") == filters.YES
-
-
-def list_order(request: HttpRequest) -> Sequence[str]:
-    """Return the order of the list that is asked for."""
-    if view := case_view(request):
-        return view.order
-    return QUEUE_ORDER if is_queue(request) else ORDER
-
-
-def list_title(request: HttpRequest) -> str:
-    """Return what the list is called that is asked for."""
-    if view := case_view(request):
-        return _("Reviews: %(view)s") % {"view": view.label}
-    return _("Needs review, oldest first") if is_queue(request) else _("Workflow sessions")
 
 
 def outcome_with_flags(session: WorkflowSession) -> SafeString:
@@ -164,9 +143,9 @@ def check_marks(checks: Sequence[CheckWords]) -> SafeString | str:
 
 
 @lru_cache(maxsize=1_000)
-def _marks(told: tuple[CheckWords, ...], language: str | None) -> SafeString:
+def _marks(checks_of: tuple[CheckWords, ...], language: str | None) -> SafeString:
     """Return the marks of checks by type, status and outcome; most sessions of a page share theirs."""
-    marks = [_mark(*words, language) for words in told]
+    marks = [_mark(*words, language) for words in checks_of]
     shown = sorted(marks, key=lambda mark: mark[0])[:MARKS_SHOWN]
     rest = len(marks) - len(shown)
     more = ""

@@ -28,6 +28,7 @@ from complycube_sessions.admin.export import export_view, xlsx_is_there
 from complycube_sessions.admin.freshness import freshness_line
 from complycube_sessions.admin.neighbours import next_view, previous_view
 from complycube_sessions.admin.overview import overview_view
+from complycube_sessions.admin.queue import LIST_ORDER, is_queue, list_order, list_title
 from complycube_sessions.admin.refresh import fetch_view, refresh_selected, refresh_view
 from complycube_sessions.admin.review_actions import (
     assign_selected,
@@ -47,12 +48,8 @@ from complycube_sessions.admin.review_list import (
 from complycube_sessions.admin.review_panel import review_panel
 from complycube_sessions.admin.saved_views import views_view
 from complycube_sessions.admin.session_list import (
-    ORDER,
     SessionChangeList,
     check_marks,
-    is_queue,
-    list_order,
-    list_title,
     outcome_with_flags,
     workflow_text,
 )
@@ -102,7 +99,7 @@ class WorkflowSessionAdmin(ReadOnlyAdmin):
         filters.EnvironmentListFilter,
         filters.AccountListFilter,
     ]
-    ordering = ORDER
+    ordering = LIST_ORDER
     change_list_template = "complycube_sessions/session_list.html"
     search_fields = ["id"]  # Django shows the box only with one; the search itself is below
     search_help_text = gettext_lazy(

@@ -35,7 +35,7 @@ from complycube_sessions.admin.base import (
     allowed,
     tells_database_faults,
 )
-from complycube_sessions.admin.reasons import ERRORS, reason
+from complycube_sessions.admin.error_messages import ERRORS, error_message
 from complycube_sessions.admin.tree import tree
 from complycube_sessions.api.throttle import Patience
 from complycube_sessions.conf import conf
@@ -298,7 +298,7 @@ def _tell_done(request: HttpRequest, result: ChangeResult) -> None:
         messages.success(request, _("ComplyCube has done it."))
     if result.refresh_error is not None:
         text = _("The copy here is not up to date yet: %(reason)s")
-        messages.warning(request, text % {"reason": reason(result.refresh_error)})
+        messages.warning(request, text % {"reason": error_message(result.refresh_error)})
 
 
 def _is_unknown(error: Exception) -> bool:

@@ -7,7 +7,7 @@ from typing import Any, Final
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from complycube_sessions.admin.reasons import reason
+from complycube_sessions.admin.error_messages import error_message
 from complycube_sessions.exceptions import (
     ComplyCubeAPIError,
     ComplyCubeAuthenticationError,
@@ -123,8 +123,8 @@ def refusal(error: Exception) -> str:
             "look at its state."
         )
         return text % {"status": error.status_code}
-    known = reason(error, unknown="")
+    known = error_message(error, unknown="")
     if known or not isinstance(error, ComplyCubeError):
-        return known or reason(error)
+        return known or error_message(error)
     # Of a rule of this site: it names ids alone.
     return _("Nothing was changed: %(reason)s") % {"reason": error}

@@ -14,7 +14,7 @@ from typing import Any, Final
 from urllib.parse import quote, urlencode
 
 from complycube_sessions.api.audit_logs import AuditPayload, parse_audit_page
-from complycube_sessions.api.http import FAULTS_OF_A_MOMENT, Answer, HTTPClient
+from complycube_sessions.api.http import Answer, HTTPClient
 from complycube_sessions.api.ids import validate_id
 from complycube_sessions.api.payloads import (
     CheckPayload,
@@ -27,6 +27,7 @@ from complycube_sessions.api.payloads import (
     parse_session_page,
 )
 from complycube_sessions.api.report import ReportUrl
+from complycube_sessions.api.retries import TRANSIENT_ERRORS
 from complycube_sessions.api.scrubbing import AUDIT_ENTRY, CHECK, SESSION, scrubbed
 from complycube_sessions.conf import conf
 from complycube_sessions.exceptions import ComplyCubePayloadError, ComplyCubeScrubberError
@@ -35,7 +36,7 @@ logger = logging.getLogger("complycube_sessions.api")
 
 PAGE_SIZE: Final = 1000
 # A record that cannot be read costs itself; a page costs a thousand, and is worth another request.
-FAULTS_OF_A_PAGE: Final = (*FAULTS_OF_A_MOMENT, ComplyCubePayloadError)
+PAGE_ERRORS: Final = (*TRANSIENT_ERRORS, ComplyCubePayloadError)
 
 
 class ComplyCubeClient(HTTPClient):
@@ -108,7 +109,7 @@ class ComplyCubeClient(HTTPClient):
             _list_path("/workflowSessions", page, filters),
             subject=f"page {page} of the list of sessions",
             parse=lambda data, at: parse_session_page(data, answered_at=at),
-            retried=FAULTS_OF_A_PAGE,
+            retried=PAGE_ERRORS,
         )
 
     def list_checks(
@@ -137,7 +138,7 @@ class ComplyCubeClient(HTTPClient):
             _list_path("/checks", page, filters),
             subject=f"page {page} of the list of checks",
             parse=lambda data, at: parse_check_page(data, answered_at=at, scrub=scrub),
-            retried=FAULTS_OF_A_PAGE,
+            retried=PAGE_ERRORS,
         )
         if faults:  # status and outcome, which no scrubber changes, must not wait for its repair
             logger.warning(

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import logging
-import random
 import statistics
 import threading
 import time
@@ -31,33 +30,22 @@ from complycube_sessions.api.errors import (
     parse_http_date,
     without_key,
 )
+from complycube_sessions.api.retries import TRANSIENT_ERRORS, Retries
 from complycube_sessions.api.sealing import sealed
 from complycube_sessions.api.storable_json import load_json
 from complycube_sessions.api.throttle import Throttle
 from complycube_sessions.api.transport import READ_BYTES, USER_AGENT, BoundedAdapter, pieces
 from complycube_sessions.conf import Account
 from complycube_sessions.exceptions import (
-    ComplyCubeConnectionError,
     ComplyCubeError,
     ComplyCubePayloadError,
     ComplyCubeRateLimitError,
-    ComplyCubeServerError,
 )
 
 logger = logging.getLogger("complycube_sessions.api")
 
 MAX_BODY_BYTES: Final = 16 * 1024 * 1024
-FIRST_BACKOFF_SECONDS: Final = 1.0
-MAX_BACKOFF_SECONDS: Final = 60.0
-# With the jitter that comes on top of what a `Retry-After` asks for.
-LONGEST_BACKOFF_SECONDS: Final = 1.1 * MAX_BACKOFF_SECONDS
 LATENCIES: Final = 9
-
-FAULTS_OF_A_MOMENT: Final = (
-    ComplyCubeConnectionError,
-    ComplyCubeRateLimitError,
-    ComplyCubeServerError,
-)
 
 Value = TypeVar("Value")
 
@@ -87,10 +75,7 @@ class _Session(requests.Session):
 
 class HTTPClient:
     """
-    Sends requests, and repeats those that change nothing.
-
-    429, 5xx and broken connections are raised only after ``max_retries`` tries with exponential backoff
-    and full jitter.
+    Sends requests, and repeats those that change nothing as ``Retries`` says.
 
     Args:
         account: Key, address and limits.
@@ -107,7 +92,7 @@ class HTTPClient:
     ) -> None:
         self._account = account
         self.throttle = throttle or Throttle(account.requests_per_second)
-        self._backoff = backoff
+        self._retries = Retries(account, self.throttle, backoff)
         self._local = threading.local()
         self._sessions: list[requests.Session] = []
         self._lock = threading.Lock()
@@ -115,8 +100,10 @@ class HTTPClient:
         self._latencies: deque[float] = deque(maxlen=LATENCIES)
         # 403 stops a run only when nothing else was ever answered.
         self.answered_other_than_403 = False
-        # Set by whoever has no more use for answers: no request is repeated from then on.
-        self.gives_up = False
+
+    def give_up(self) -> None:
+        """Repeat no request from now on: nobody has a use for its answer."""
+        self._retries.give_up()
 
     @property
     def latency_seconds(self) -> float:
@@ -137,7 +124,7 @@ class HTTPClient:
         *,
         subject: str,
         parse: Callable[[Any, datetime | None], Value],
-        retried: tuple[type[ComplyCubeError], ...] = FAULTS_OF_A_MOMENT,
+        retried: tuple[type[ComplyCubeError], ...] = TRANSIENT_ERRORS,
     ) -> Answer[Value]:
         """
         Return what an address answers.
@@ -148,16 +135,7 @@ class HTTPClient:
             parse: Given the JSON of the answer and the vendor's time.
             retried: The errors after which it is asked again.
         """
-        attempt = 0
-        while True:
-            try:
-                return self._send_once(path, subject, parse)
-            except retried as error:
-                if self.gives_up or attempt >= self._account.max_retries:
-                    raise
-                if not self._waits_after(error, attempt):
-                    raise
-                attempt += 1
+        return self._retries.run(lambda: self._send_once(path, subject, parse), retried)
 
     def post(self, path: str, *, subject: str, body: Mapping[str, str]) -> None:
         """
@@ -177,30 +155,8 @@ class HTTPClient:
         try:
             self._send_once(path, subject, lambda data, at: None, change=body)
         except ComplyCubeRateLimitError as error:
-            self.throttle.pause(backoff_seconds(error, 0))
+            self._retries.pause_all(error)
             raise
-
-    def _waits_after(self, error: ComplyCubeError, attempt: int) -> bool:
-        """Wait before the next try; return whether there is the patience for it."""
-        seconds = backoff_seconds(error, attempt)
-        if isinstance(error, ComplyCubeRateLimitError):
-            self.throttle.pause(seconds)
-        if not self.throttle.patience.lasts(seconds):
-            return False
-        logger.info(
-            "%s; trying again in %.1f s.",
-            error,
-            seconds,
-            extra={
-                "account": self._account.name,
-                "status_code": getattr(error, "status_code", None),
-                "wait_seconds": seconds,
-            },
-        )
-        if not isinstance(error, ComplyCubeRateLimitError):
-            self.throttle.patience.spend(seconds)
-            self._backoff(seconds)
-        return True
 
     def _send_once(
         self,
@@ -286,20 +242,6 @@ class HTTPClient:
         with self._lock:
             self._latencies.append(seconds)
             self.answered_other_than_403 |= status != 403
-
-
-def backoff_seconds(error: ComplyCubeError, attempt: int) -> float:
-    """
-    Return how long to wait before the next try.
-
-    Args:
-        error: What the last try ended in; its ``Retry-After`` is honoured up to a minute.
-        attempt: 0 after the first try.
-    """
-    most = min(MAX_BACKOFF_SECONDS, FIRST_BACKOFF_SECONDS * 2**attempt)
-    jittered = random.uniform(0, most)  # noqa: S311 - spreads load, guards nothing
-    asked = getattr(error, "retry_after_seconds", None)
-    return jittered if asked is None else min(asked, MAX_BACKOFF_SECONDS) + jittered / 10
 
 
 def _read(response: requests.Response, subject: str) -> bytes:

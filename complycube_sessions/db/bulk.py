@@ -1,118 +1,29 @@
 """
-Statements over many rows at once: reading, inserting or updating, updating.
+Statements over many rows at once: inserting or updating, inserting what is missing, updating.
 
 Django's ``bulk_create`` with the history and the guard measured 5.9 (first run) and 3.7 times (update) one
-``update_or_create`` a row on SQLite and 13.6 and 7.5 times on PostgreSQL; these statements 15.2 and 9.9, and
-29.6 and 17.4 times (``benchmarks/storing.py``). So the SQL is the app's own, one dialect a function.
+``update_or_create`` a row on SQLite and 13.6 and 7.5 times on PostgreSQL; these statements 14.5 and 13.2, and
+18.3 and 16.3 times (``benchmarks/storing.py``). So the SQL is the app's own, one dialect a function.
 """
 
 from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
-from functools import partial
 from itertools import chain
-from typing import Any, Final, TypeAlias, TypeVar
+from typing import Any, Final
 
-from django.core.exceptions import EmptyResultSet
 from django.db import connections, models
-from django.db.models import QuerySet
-from django.db.models.base import ModelState
-from django.utils import timezone
 
 from complycube_sessions.db.batches import chunks
+from complycube_sessions.db.rows import AnyField, Row, StoredJSON, build_row, decode
 
 _PLAIN: Final = frozenset({str, int, bool, type(None)})
 _DONE: Final = (models.JSONField, models.DateTimeField)
 _decode: Final = json.JSONDecoder().raw_decode
 _EMPTY_JSON: Final[dict[Any, str]] = {list: "[]", dict: "{}"}
-
-AnyField: TypeAlias = "models.Field[Any, Any]"
-Row = TypeVar("Row", bound=models.Model)
-
-
-def read_rows(rows: QuerySet[Row]) -> Iterator[Row]:
-    """
-    Yield the rows of a queryset without the signals of a new instance.
-
-    Those, the constructor and Django's converters of each value cost several times what the row costs.
-
-    Args:
-        rows: Of a model whose columns are text, whole numbers, booleans, times and JSON.
-    """
-    return (row for row, _ in read_annotated_rows(rows))
-
-
-def read_annotated_rows(rows: QuerySet[Row]) -> Iterator[tuple[Row, dict[str, Any]]]:
-    """Yield the rows as ``read_rows`` does, each with its annotations as the driver returns them."""
-    fields = rows.model._meta.concrete_fields
-    attnames = [field.attname for field in fields]
-    annotations = list(rows.query.annotations)
-    connection = connections[rows.db]
-    readers = [(attnames.index(name), read) for name, read in _readers(fields, connection)]
-    try:
-        sql, parameters = (
-            rows.values_list(*attnames, *annotations).query.get_compiler(rows.db).as_sql()
-        )
-    except EmptyResultSet:
-        return
-    with connection.cursor() as cursor:
-        cursor.execute(sql, parameters)
-        found = cursor.fetchall()
-    for found_values in found:
-        values = list(found_values)
-        for place, read in readers:
-            if values[place] is not None:
-                values[place] = read(values[place])
-        told = dict(zip(annotations, values[len(attnames) :], strict=True)) if annotations else {}
-        yield build_row(rows.model, dict(zip(attnames, values, strict=False)), rows.db), told
-
-
-def _readers(
-    fields: Iterable[AnyField], connection: Any
-) -> Iterator[tuple[str, Callable[[Any], Any]]]:
-    """Yield the converters of the columns whose values the driver does not return as they are."""
-    is_typed = connection.vendor == "postgresql"
-    zone = connection.timezone
-    aware = _as_utc if zone is UTC else partial(timezone.make_aware, timezone=zone)
-    for field in fields:
-        if isinstance(field, models.JSONField):
-            yield field.attname, _read_json
-        elif isinstance(field, models.DateTimeField) and not is_typed and zone is not None:
-            yield field.attname, aware
-        elif isinstance(field, models.BooleanField) and not is_typed:
-            yield field.attname, bool
-
-
-def _read_json(text: str) -> Any:
-    """Return the value of JSON that Django wrote; many a column holds an empty list or object."""
-    return [] if text == "[]" else {} if text == "{}" else _decode(text)[0]
-
-
-def _as_utc(naive: datetime) -> datetime:
-    return naive.replace(tzinfo=UTC)
-
-
-def build_row(
-    model: type[Row],
-    columns: dict[str, Any],
-    alias: str | None = None,
-) -> Row:
-    """
-    Return an instance without calling its constructor, which costs several times as much.
-
-    Args:
-        model: Its model.
-        columns: The values of all of its columns; the instance keeps this dictionary.
-        alias: The database that it was read from; None for a row that is yet to be inserted.
-    """
-    row = model.__new__(model)
-    row.__dict__ = columns
-    row._state = ModelState()
-    row._state.adding, row._state.db = alias is None, alias
-    return row
 
 
 def upsert(
@@ -163,6 +74,48 @@ def upsert(
         for part in _parts(rows, len(fields), connection):
             values = tuple(chain.from_iterable(_prepared(part, fields, connection)))
             cursor.execute(insert + _values_list(part, fields) + conflict, values)
+
+
+def insert_missing(row: models.Model, keys: Sequence[str], *, alias: str, shares: int) -> None:
+    """
+    Insert a copy of a row under each primary key that is not there yet, in one statement.
+
+    Args:
+        row: What all of them have in common, which is sent once where the database lets it.
+        keys: The primary keys, which are text.
+        alias: The database. On MySQL and MariaDB the rows that exist are locked.
+        shares: An advisory lock of PostgreSQL that the same statement shares; nothing elsewhere.
+    """
+    if not keys:
+        return
+    connection = connections[alias]
+    meta = row._meta
+    if connection.vendor not in {"sqlite", "postgresql"}:
+        common, name = vars(row), meta.pk.attname
+        copies = [build_row(type(row), {**common, name: key}, alias) for key in keys]
+        upsert(copies, unique=[meta.pk.name], alias=alias)
+        return
+    quote = connection.ops.quote_name
+    table, key_column = quote(meta.db_table), quote(str(meta.pk.column))
+    fields = [field for field in meta.concrete_fields if not field.primary_key]
+    columns = [quote(str(field.column)) for field in fields]
+    if connection.vendor == "sqlite":
+        values = ", ".join(["%s"] * len(fields))
+        source = f"SELECT value, {values} FROM json_each(%s) WHERE true"  # noqa: S608 - our own names
+        parameters: tuple[Any, ...] = (
+            *next(_prepared([row], fields, connection)),
+            json.dumps(keys),
+        )
+    else:
+        values = ", ".join(f"common.{column}" for column in columns)
+        source = (
+            f"SELECT key, {values} FROM json_array_elements_text(%s::json) key,"  # noqa: S608 - our own names
+            f" json_populate_record(NULL::{table}, %s::json) common, pg_advisory_xact_lock_shared(%s)"
+        )
+        parameters = (json.dumps(keys), _as_json([row], fields)[1:-1], shares)
+    insert = f"INSERT INTO {table} ({key_column}, {', '.join(columns)}) {source}"
+    with connection.cursor() as cursor:
+        cursor.execute(insert + _on_conflict(connection.vendor, [key_column], []), parameters)
 
 
 def update_rows(
@@ -235,8 +188,12 @@ def _as_json(rows: Sequence[models.Model], fields: Sequence[AnyField]) -> str:
     values = (vars(row) for row in rows)
     return json.dumps(
         [{column: row[attname] for column, attname in names} for row in values],
-        default=lambda day_or_time: day_or_time.isoformat(),
+        default=_as_plain_json,
     )
+
+
+def _as_plain_json(value: Any) -> Any:
+    return decode(value.text) if isinstance(value, StoredJSON) else value.isoformat()
 
 
 def _prepared(
@@ -273,6 +230,8 @@ def _prepared_json(value: Any, field: models.JSONField[Any, Any], connection: An
     """Return JSON for the driver; many a field of a row is empty, and that costs as much as any value."""
     if value is None:
         return None
+    if isinstance(value, StoredJSON):
+        return value.text
     if value or type(value) not in _EMPTY_JSON:
         return connection.ops.adapt_json_value(value, field.encoder)
     return _EMPTY_JSON[type(value)]

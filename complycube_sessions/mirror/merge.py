@@ -6,16 +6,17 @@ Older never wins, unchanged content is left alone, and every change of meaning i
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from datetime import datetime, timedelta
+from operator import attrgetter
 from typing import Any, Final, Literal
 
 from complycube_sessions.api.payloads import CheckPayload, SessionPayload
-from complycube_sessions.db.bulk import build_row
 from complycube_sessions.db.clocks import is_believable
+from complycube_sessions.db.rows import decode_stored, new_row
 from complycube_sessions.models import RelatedCheck, SessionChange, WorkflowSession
-from complycube_sessions.models.session_queries import REFUSALS
+from complycube_sessions.reviews.needs_review import needs_review
 
 SESSION_CONTENT: Final = tuple(
     f.name for f in fields(SessionPayload) if f.name not in {"id", "related_checks"}
@@ -23,9 +24,12 @@ SESSION_CONTENT: Final = tuple(
 FOLLOWED: Final = (SessionChange.Field.STATUS.value, SessionChange.Field.OUTCOME.value)
 # The vendor's clock and ours; more is a wrong clock, or a wrong time.
 CLOCKS_DIFFER: Final = timedelta(minutes=5)
-CHECK_CONTENT: Final = ("status", "outcome", "created_at", "updated_at")
-CHECK_DETAILS: Final = ("document_id", "monitored", "raw")
-_CHECK_DEFAULTS: Final = {f.attname: f.get_default() for f in RelatedCheck._meta.concrete_fields}
+CHECK_CONTENT: Final = (
+    *("status", "outcome", "created_at", "updated_at"),
+    *("document_id", "monitored", "raw"),
+)
+_session_content: Final = attrgetter(*SESSION_CONTENT)
+_check_content: Final = attrgetter(*CHECK_CONTENT)
 
 Effect = Literal["created", "updated", "unchanged"]
 
@@ -69,18 +73,17 @@ class Observation:
         new: str,
         changed_at: datetime | None,
     ) -> SessionChange:
-        columns = {
-            "id": None,
-            "session_id": session.pk,
-            "check_id": check_id,
-            "field": str(field_name),
-            "old": old,
-            "new": new,
-            "changed_at": changed_at,
-            "observed_at": self.observed_at,
-            "source": self.source,
-        }
-        change = build_row(SessionChange, columns)
+        change = new_row(
+            SessionChange,
+            session_id=session.pk,
+            check_id=check_id,
+            field=str(field_name),
+            old=old,
+            new=new,
+            changed_at=changed_at,
+            observed_at=self.observed_at,
+            source=self.source,
+        )
         change._state.fields_cache["session"] = session
         return change
 
@@ -145,20 +148,6 @@ def is_of_the_future(updated_at: datetime, fetched_at: datetime) -> bool:
     return updated_at > fetched_at + CLOCKS_DIFFER
 
 
-def needs_review(session: WorkflowSession, checks: Iterable[RelatedCheck]) -> bool:
-    """
-    Return whether a human has to look at a session.
-
-    True for a complete session whose outcome is neither clear nor a final refusal, and for a clear one
-    with a check that is not clear and was updated after the session completed, or may have been.
-    """
-    if session.status != WorkflowSession.Status.COMPLETE or session.outcome in REFUSALS:
-        return False
-    if session.outcome != WorkflowSession.Outcome.CLEAR:
-        return True
-    return any(_is_reopened(check, session.completed_at) for check in checks)
-
-
 def merge(merged: MergedSession, fetched: FetchedSession, seen: Observation) -> None:
     """Apply one fetched answer to the rows in place and note what changed."""
     if fetched.payload is not None:
@@ -171,14 +160,6 @@ def merge(merged: MergedSession, fetched: FetchedSession, seen: Observation) -> 
     if review != merged.row.needs_review:
         merged.row.needs_review = review
         merged.moved = True
-
-
-def _is_reopened(check: RelatedCheck, completed_at: datetime | None) -> bool:
-    if check.fetched_at is None or check.missing_since is not None:
-        return False
-    if check.outcome == RelatedCheck.Outcome.CLEAR:
-        return False
-    return completed_at is None or check.updated_at is None or check.updated_at > completed_at
 
 
 def _merge_session(
@@ -224,11 +205,12 @@ def _clear_missing(merged: MergedSession, fetched_at: datetime, now: datetime) -
 
 
 def _take_content(merged: MergedSession, payload: SessionPayload) -> None:
-    columns = vars(merged.row)
-    for name in SESSION_CONTENT:
-        value = getattr(payload, name)
-        if columns[name] != value:
-            columns[name] = value
+    if payload.updated_at is None or payload.updated_at == merged.row.updated_at:
+        decode_stored(merged.row, "raw")  # of another version it is replaced, whatever it says
+    stored = _session_content(merged.row)
+    for name, old, new in zip(SESSION_CONTENT, stored, _session_content(payload), strict=True):
+        if old != new:
+            setattr(merged.row, name, new)
             merged.changed_fields.add(name)
 
 
@@ -252,7 +234,7 @@ def _merge_references(
     for position, reference in enumerate(payload.related_checks):
         check = merged.checks.get(reference.check_id)
         if check is None:
-            check = _new_check(row, reference.check_id)
+            check = new_row(RelatedCheck, session_id=row.pk, check_id=reference.check_id)
             merged.checks[reference.check_id] = check
             merged.new_checks.add(reference.check_id)
             merged.changed_checks.add(reference.check_id)
@@ -270,11 +252,6 @@ def _merge_references(
         if check.check_id not in named and check.missing_since is None:
             note(check.check_id, "added", "gone")
             _assign(merged, check, {"missing_since": fetched_at})
-
-
-def _new_check(session: WorkflowSession, check_id: str) -> RelatedCheck:
-    told = {"session_id": session.pk, "check_id": check_id, "result": {}, "raw": {}}
-    return build_row(RelatedCheck, _CHECK_DEFAULTS | told)
 
 
 def _merge_check(
@@ -300,8 +277,12 @@ def _merge_check(
         if old != new and not first and not is_first_outcome:
             args = (merged.row, row.check_id, name, old, new, payload.updated_at)
             merged.changes.append(seen.change(*args))
-    wanted: dict[str, object] = {name: getattr(payload, name) for name in CHECK_CONTENT}
-    wanted |= check_details(row, payload)
+    wanted = dict(zip(CHECK_CONTENT, _check_content(payload), strict=True))
+    is_same_version = payload.updated_at is not None and payload.updated_at == row.updated_at
+    if is_same_version or payload.updated_at is None:
+        decode_stored(row, "raw")
+    if payload.is_listed and is_same_version:
+        wanted |= _kept_details(row, payload)
     wanted["type"] = row.type or payload.type
     result_changed = payload.result is not None and payload.result != row.result
     if payload.result is not None:
@@ -314,31 +295,26 @@ def _merge_check(
     merged.touched_checks.add(row.check_id)
 
 
-def check_details(row: RelatedCheck, payload: CheckPayload) -> dict[str, Any]:
+def _kept_details(row: RelatedCheck, payload: CheckPayload) -> dict[str, Any]:
     """
-    Return what is to be stored of the details of an answer.
+    Return the details of a check that a list does not replace while its version is the same.
 
-    A list may tell less of a check than an answer to GET: of the same version, what only the latter
-    told stays. So the two by turns are no change.
+    A list may tell less of a check than an answer to GET. So the two by turns are no change.
     """
-    told: dict[str, Any] = {name: getattr(payload, name) for name in CHECK_DETAILS}
-    is_same = payload.updated_at is not None and payload.updated_at == row.updated_at
-    if not (payload.is_listed and is_same):
-        return told
+    kept: dict[str, Any] = {"raw": {**row.raw, **payload.raw}}
     if "documentId" not in payload.raw:
-        told["document_id"] = row.document_id
+        kept["document_id"] = row.document_id
     if "enableMonitoring" not in payload.raw:
-        told["monitored"] = row.monitored
-    told["raw"] = {**row.raw, **payload.raw}
-    return told
+        kept["monitored"] = row.monitored
+    return kept
 
 
 def _assign(merged: MergedSession, check: RelatedCheck, wanted: Mapping[str, object]) -> None:
     columns = vars(check)
-    changed = [name for name, value in wanted.items() if columns[name] != value]
-    if not changed:
+    if wanted.items() <= columns.items():
         return
-    columns.update((name, wanted[name]) for name in changed)
+    changed = [name for name, value in wanted.items() if columns[name] != value]
+    columns.update(wanted)
     merged.changed_checks.add(check.check_id)
     if check.check_id not in merged.new_checks:
         merged.changed_check_fields.update(changed)

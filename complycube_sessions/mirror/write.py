@@ -1,9 +1,8 @@
 """
 The only writer of mirrored rows; ``models/mirrored.py`` refuses all others.
 
-A batch is one transaction with a constant number of statements. It first makes sure that each row
-exists, then locks the rows in the order of their ids, so that of two processes with the same session
-one waits and compares its answer with what the other has written. Whoever was erased is refused there too.
+A batch is one transaction with a constant number of statements: its rows are locked (``lock``), each answer is
+merged into its row (``merge``), and what has changed is written. Whoever was erased is refused there too.
 """
 
 from __future__ import annotations
@@ -11,22 +10,15 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from typing import Any, Final
+from datetime import datetime
+from typing import Final
 
 from django.db import DatabaseError, InterfaceError, transaction
-from django.db.models import Exists, OuterRef
 from django.utils import timezone
 
 from complycube_sessions import signals
 from complycube_sessions.conf import Account
-from complycube_sessions.db.bulk import (
-    build_row,
-    read_annotated_rows,
-    read_rows,
-    update_rows,
-    upsert,
-)
+from complycube_sessions.db.bulk import update_rows, upsert
 from complycube_sessions.db.clocks import is_believable
 from complycube_sessions.db.connections import (
     is_connected,
@@ -34,9 +26,11 @@ from complycube_sessions.db.connections import (
     retry_transient,
     write_alias,
 )
+from complycube_sessions.db.rows import build_row, decode_stored, read_rows
 from complycube_sessions.exceptions import ComplyCubeOwnershipError, ComplyCubeStorageError
 from complycube_sessions.mirror.announce import OnSignal, is_owed, send_signals
 from complycube_sessions.mirror.erased import Refused, refuse_erased
+from complycube_sessions.mirror.lock import LockedBatch, lock_batch
 from complycube_sessions.mirror.merge import (
     SESSION_CONTENT,
     Effect,
@@ -47,22 +41,17 @@ from complycube_sessions.mirror.merge import (
 )
 from complycube_sessions.models import (
     PendingRefresh,
-    RelatedCheck,
     SessionNameWord,
     WorkflowSession,
     allow_mirror_writes,
 )
 from complycube_sessions.models.name_words import name_rotations
-from complycube_sessions.privacy import tombstones
-from complycube_sessions.privacy.digests import CLIENT, SESSION
 from complycube_sessions.reviews import upkeep
 from complycube_sessions.reviews.announce import announce_reopened
 from complycube_sessions.statistics.by_day import mark_changed
 
 logger = logging.getLogger("complycube_sessions.store")
 
-# The mark of a row that this transaction inserted; it never leaves the transaction.
-_NOT_FETCHED: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _SESSION_MOVES: Final = ("fetched_at", "missing_since", "needs_review")
 _SESSION_FIELDS: Final = (*SESSION_CONTENT, *_SESSION_MOVES, "first_seen_at", "announced_outcome")
 _CHECK_MOVES: Final = ("fetched_at", "result_fetched_at")
@@ -119,6 +108,8 @@ def store_batch(
             f"{ComplyCubeStorageError.__name__}: the database refused it ({type(error).__name__})."
         )
         return StoredBatch(failed={fetched[0].session_id: reason})
+    for m in merged:
+        decode_stored(m.row, "raw")  # receivers read it
     send_signals(merged, source, alias, on_signal)
     announce_reopened(reopened, alias, on_signal)
     return stored
@@ -194,7 +185,7 @@ def _write(
 ) -> tuple[StoredBatch, list[MergedSession], list[str]]:
     seen = Observation(source=source, observed_at=timezone.now())
     with transaction.atomic(using=alias, durable=True):
-        locked = _lock_rows(account, fetched, alias)
+        locked = lock_batch(account, fetched, alias)
         rows = locked.rows
         erased = Refused()
         if locked.touches_erased:
@@ -228,7 +219,7 @@ def _write(
 
 
 def _follow_reviews(
-    locked: _Locked, merged: list[MergedSession], seen: Observation, alias: str
+    locked: LockedBatch, merged: list[MergedSession], seen: Observation, alias: str
 ) -> list[str]:
     """Let reviews follow, and return the ids of those that were opened again."""
     followed = [
@@ -237,91 +228,11 @@ def _follow_reviews(
             checks=m.checks.values(),
             is_new=m.is_new,
             needed_review=m.needed_review,
-            told=locked.reviews.get(m.row.pk),
+            review=locked.reviews.get(m.row.pk),
         )
         for m in merged
     ]
     return upkeep.follow(followed, seen.observed_at, alias)
-
-
-@dataclass(frozen=True, slots=True)
-class _Locked:
-    """
-    The locked rows of a batch, by session id.
-
-    Args:
-        rows: The sessions with their checks.
-        reviews: What is stored of their reviews.
-        due: The sessions of which a refresh was pending when they were locked.
-        touches_erased: Whether anything of the batch is an erased person's.
-    """
-
-    rows: dict[str, MergedSession]
-    reviews: dict[str, dict[str, Any]]
-    due: set[str]
-    touches_erased: bool
-
-
-def _lock_rows(account: Account, fetched: Sequence[FetchedSession], alias: str) -> _Locked:
-    """Insert what is new, then lock all rows of the batch."""
-    ids = sorted({f.session_id for f in fetched})
-    new = sorted({f.session_id for f in fetched if f.payload is not None})
-    # A write comes first: SQLite would refuse a transaction that reads and then finds others writing.
-    # It also takes the shared lock of the account: only a row that is not there yet could escape an erasure.
-    upsert(
-        _placeholders(account, new, alias),
-        unique=["id"],
-        alias=alias,
-        shares=tombstones.advisory_key(account.name),
-    )
-    due = PendingRefresh.objects.filter(account=account.name, session_id=OuterRef("pk"))
-    sessions = WorkflowSession.objects.using(alias).filter(pk__in=ids).order_by("pk")
-    sessions = sessions.annotate(is_due=Exists(due))
-    if new:
-        clients = {f.payload.client_id for f in fetched if f.payload is not None}
-        named = {CLIENT: clients, SESSION: new}
-        any_erased = tombstones.erased_expression(account.name, alias, named)
-        sessions = sessions.annotate(any_erased=any_erased)
-    found: dict[str, WorkflowSession] = {}
-    due_ids: set[str] = set()
-    # It is the same for every row; a batch without anything new does not ask.
-    erased_answer: object = False
-    for row, answers in read_annotated_rows(sessions.select_for_update()):
-        found[row.pk] = row
-        erased_answer = answers.get("any_erased", False)
-        if answers["is_due"]:
-            due_ids.add(row.pk)
-    checks: dict[str, dict[str, RelatedCheck]] = {pk: {} for pk in found}
-    # The reviews are read with them, after the lock: what a waiting statement reads beside it is older.
-    related = RelatedCheck.objects.using(alias).filter(session__in=list(found))
-    reviews: dict[str, dict[str, Any]] = {}
-    for check, told in read_annotated_rows(upkeep.with_reviews(related, "session__review")):
-        checks[check.session_id][check.check_id] = check
-        if review := upkeep.told_review(told):
-            reviews[check.session_id] = review
-    rows = {
-        pk: MergedSession(
-            row=row,
-            checks=checks[pk],
-            is_new=row.fetched_at == _NOT_FETCHED,
-            needed_review=row.needs_review,
-        )
-        for pk, row in found.items()
-    }
-    bare = [pk for pk, m in rows.items() if not (m.is_new or m.checks)]
-    reviews |= upkeep.told_reviews(bare, alias)
-    touches_erased = tombstones.is_erased(erased_answer, account.name, alias)
-    return _Locked(rows, reviews, due_ids, touches_erased)
-
-
-def _placeholders(account: Account, ids: Sequence[str], alias: str) -> list[WorkflowSession]:
-    """Return a row for each id that may not be there yet; all but the id they have in common."""
-    names = [field.attname for field in WorkflowSession._meta.concrete_fields if field.name != "id"]
-    first = WorkflowSession(
-        account=account.name, environment=account.environment, fetched_at=_NOT_FETCHED
-    )
-    common = {name: getattr(first, name) for name in names}
-    return [build_row(WorkflowSession, {**common, "id": pk}, alias) for pk in ids]
 
 
 def _merge_all(

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 from django.db import connections, transaction
-from django.db.models import F, QuerySet
 from django.utils import timezone, translation
 from django.utils.translation import gettext_noop
 
@@ -21,12 +20,13 @@ from complycube_sessions.conf import conf
 from complycube_sessions.db.batches import pages
 from complycube_sessions.db.bulk import upsert
 from complycube_sessions.db.connections import retry_transient
+from complycube_sessions.db.rows import new_row
 from complycube_sessions.models import RelatedCheck, Review, ReviewEvent, WorkflowSession
 from complycube_sessions.models.session_queries import WorkflowSessionQuerySet
 from complycube_sessions.reviews.meaning import differences, fingerprint
 
-_STORED: Final = ("state", "decision", "seen_fingerprint", "assignee")
-_PREFIX: Final = "review_"
+# What has to be known of a review that is stored, to let it follow.
+STORED: Final = ("state", "decision", "seen_fingerprint", "assignee_id")
 _WRITTEN: Final = (
     *("state", "decision", "reason", "decided_by", "decided_at", "confirmed_by", "confirmed_at"),
     *("due_at", "reopened_at", "reopened_because", "owes_reopened"),
@@ -45,37 +45,14 @@ class Followed:
         checks: All of its checks, with theirs.
         is_new: It is seen for the first time.
         needed_review: Whether it did before.
-        told: What ``with_reviews`` told of its review; None where there is none.
+        review: The columns ``STORED`` of its review; None where there is none.
     """
 
     session: WorkflowSession
     checks: Iterable[RelatedCheck]
     is_new: bool
     needed_review: bool
-    told: Mapping[str, Any] | None
-
-
-def with_reviews(rows: QuerySet[Any], path: str) -> QuerySet[Any]:
-    """Annotate rows with what ``told_review`` reads of the review at the end of a path."""
-    told: QuerySet[Any] = rows.annotate(
-        **{f"{_PREFIX}{name}": F(f"{path}__{name}") for name in _STORED}
-    )
-    return told
-
-
-def told_review(annotations: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Return the review that a row of ``with_reviews`` told of, or None where there was none."""
-    told = {name: annotations[f"{_PREFIX}{name}"] for name in _STORED}
-    return told if told["state"] else None
-
-
-def told_reviews(ids: Sequence[str], alias: str) -> dict[str, dict[str, Any]]:
-    """Return by session what ``told_review`` tells of reviews, for sessions without any check."""
-    if not ids:
-        return {}
-    columns = [name if name != "assignee" else "assignee_id" for name in _STORED]
-    rows = Review.objects.using(alias).filter(pk__in=ids).values_list("pk", *columns)
-    return {pk: dict(zip(_STORED, values, strict=True)) for pk, *values in rows}
+    review: Mapping[str, Any] | None
 
 
 def follow(sessions: Iterable[Followed], now: datetime, alias: str) -> list[str]:
@@ -87,8 +64,9 @@ def follow(sessions: Iterable[Followed], now: datetime, alias: str) -> list[str]
     """
     written: list[Review] = []
     events: list[ReviewEvent] = []
+    due = conf.COMPLYCUBE_REVIEW_DUE
     for one in sessions:
-        review, event = _followed(one, now)
+        review, event = _followed(one, now, due)
         if review is not None:
             written.append(review)
         if event is not None:
@@ -122,7 +100,8 @@ def open_some(ids: Sequence[str], alias: str) -> int:
             # As whoever writes a review does; SQLite, where nobody else writes now, is told by a write.
             lock_sessions(ids, alias)
             rows = _without_review(alias).filter(pk__in=ids).only(*columns)
-            reviews = [_opened(row, _since(row, now)) for row in rows]
+            due = conf.COMPLYCUBE_REVIEW_DUE
+            reviews = [_opened(row, _since(row, now), due) for row in rows]
             upsert(reviews, unique=["session"], alias=alias)
         return len(reviews)
 
@@ -147,32 +126,33 @@ def _without_review(alias: str) -> WorkflowSessionQuerySet:
     return WorkflowSession.objects.using(alias).filter(needs_review=True, review=None)
 
 
-def due_at(since: datetime) -> datetime | None:
+def due_at(since: datetime, due: timedelta | None) -> datetime | None:
     """Return when a review is due that is open since then, or None where none ever is."""
-    due = conf.COMPLYCUBE_REVIEW_DUE
     return since + due if due else None
 
 
-def _followed(one: Followed, now: datetime) -> tuple[Review | None, ReviewEvent | None]:
-    needs, told = one.session.needs_review, one.told
-    if told is None:
+def _followed(
+    one: Followed, now: datetime, due: timedelta | None
+) -> tuple[Review | None, ReviewEvent | None]:
+    needs, stored = one.session.needs_review, one.review
+    if stored is None:
         if not needs:
             return None, None
         since = _since(one.session, now) if one.is_new else now
-        return _opened(one.session, since), None
-    if told["state"] not in _JUDGED:
+        return _opened(one.session, since, due), None
+    if stored["state"] not in _JUDGED:
         is_over = one.needed_review and not needs
         return _withdrawn(one.session, now) if is_over else (None, None)
-    if told["decision"] == "":
-        return _reopened(one, [], now) if needs else (None, None)
+    if stored["decision"] == "":
+        return _reopened(one, [], now, due) if needs else (None, None)
     with translation.override(None):
         # What is kept is in one language, whoever reads it.
-        changes = differences(told["seen_fingerprint"], fingerprint(one.session, one.checks))
-    return _reopened(one, changes, now) if changes else (None, None)
+        changes = differences(stored["seen_fingerprint"], fingerprint(one.session, one.checks))
+    return _reopened(one, changes, now, due) if changes else (None, None)
 
 
-def _opened(session: WorkflowSession, since: datetime) -> Review:
-    return Review(session_id=session.pk, opened_at=since, due_at=due_at(since))
+def _opened(session: WorkflowSession, since: datetime, due: timedelta | None) -> Review:
+    return new_row(Review, session_id=session.pk, opened_at=since, due_at=due_at(since, due))
 
 
 def _since(session: WorkflowSession, now: datetime) -> datetime:
@@ -183,20 +163,21 @@ def _since(session: WorkflowSession, now: datetime) -> datetime:
 
 
 def _withdrawn(session: WorkflowSession, now: datetime) -> tuple[Review, ReviewEvent]:
-    review = Review(
-        session_id=session.pk, state=Review.State.DECIDED, decided_at=now, opened_at=now
-    )
+    review = new_row(Review, session_id=session.pk, state="decided", decided_at=now, opened_at=now)
     return review, _event(session, ReviewEvent.Action.WITHDRAWN, now, "")
 
 
-def _reopened(one: Followed, changes: list[str], now: datetime) -> tuple[Review, ReviewEvent]:
-    assert one.told is not None  # noqa: S101 - for the type checker
-    is_held = one.told["assignee"] is not None
-    review = Review(
+def _reopened(
+    one: Followed, changes: list[str], now: datetime, due: timedelta | None
+) -> tuple[Review, ReviewEvent]:
+    assert one.review is not None  # noqa: S101 - for the type checker
+    is_held = one.review["assignee_id"] is not None
+    review = new_row(
+        Review,
         session_id=one.session.pk,
-        state=Review.State.ASSIGNED if is_held else Review.State.OPEN,
+        state="assigned" if is_held else "open",
         opened_at=now,
-        due_at=due_at(now),
+        due_at=due_at(now, due),
         reopened_at=now,
         reopened_because="\n".join(changes) or NEEDED_AGAIN,
         owes_reopened=signals.review_reopened.has_listeners(Review),
@@ -206,4 +187,4 @@ def _reopened(one: Followed, changes: list[str], now: datetime) -> tuple[Review,
 
 
 def _event(session: WorkflowSession, action: str, now: datetime, detail: str) -> ReviewEvent:
-    return ReviewEvent(review_id=session.pk, action=action, at=now, detail=detail)
+    return new_row(ReviewEvent, review_id=session.pk, action=str(action), at=now, detail=detail)

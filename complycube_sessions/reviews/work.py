@@ -10,6 +10,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop
 
 from complycube_sessions import signals
+from complycube_sessions.conf import conf
 from complycube_sessions.db.connections import write_alias
 from complycube_sessions.exceptions import ReviewConflictError, ReviewPermissionError
 from complycube_sessions.models import Review, ReviewEvent, ReviewNote, WorkflowSession
@@ -197,7 +198,7 @@ def _open_again(review: Review) -> None:
     review.decision = review.reason = ""
     review.decided_by_id = review.decided_at = None
     review.confirmed_by_id = review.confirmed_at = None
-    review.reopened_at, review.due_at = now, due_at(now)
+    review.reopened_at, review.due_at = now, due_at(now, conf.COMPLYCUBE_REVIEW_DUE)
     review.reopened_because = ASSIGNED_AGAIN
     review.owes_reopened = signals.review_reopened.has_listeners(Review)
 

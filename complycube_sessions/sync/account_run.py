@@ -38,13 +38,13 @@ from complycube_sessions.sync.missing import MissingSessions
 from complycube_sessions.sync.options import RunOptions
 from complycube_sessions.sync.pending import not_yet_due
 from complycube_sessions.sync.plan import StoredFacts, moved_sessions, plan_page
-from complycube_sessions.sync.proof import CHECK_LIST, SESSION_LIST, ListProofs
 from complycube_sessions.sync.run import (
     RunRecord,
     forget_false_watermarks,
     last_watermark,
 )
 from complycube_sessions.sync.seen import SeenIndex
+from complycube_sessions.sync.watermark import CHECK_LIST, SESSION_LIST, ListProofs
 from complycube_sessions.sync.workers import SerialWorker, WorkerPool
 
 logger = logging.getLogger("complycube_sessions.refresh")

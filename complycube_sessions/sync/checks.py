@@ -24,7 +24,7 @@ from complycube_sessions.sync.fetch import (
 )
 from complycube_sessions.sync.fetcher import Fetcher, Job
 from complycube_sessions.sync.listing import ListReader, window
-from complycube_sessions.sync.proof import CHECK_LIST, ListProofs
+from complycube_sessions.sync.watermark import CHECK_LIST, ListProofs
 
 Listed = tuple[CheckPayload, datetime]
 

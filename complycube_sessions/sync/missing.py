@@ -14,7 +14,7 @@ from complycube_sessions.sync.context import RunContext
 from complycube_sessions.sync.fetch import FetchResult
 from complycube_sessions.sync.fetcher import Fetcher
 from complycube_sessions.sync.listing import ListReader
-from complycube_sessions.sync.proof import ListProofs
+from complycube_sessions.sync.watermark import ListProofs
 from complycube_sessions.wording import counted
 
 MAX_SHARE_MISSING: Final = 0.05

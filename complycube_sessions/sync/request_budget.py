@@ -10,7 +10,7 @@ from django.db import transaction
 from django.db.models import F
 from django.utils.crypto import salted_hmac
 
-from complycube_sessions.api.http import LONGEST_BACKOFF_SECONDS
+from complycube_sessions.api.retries import LONGEST_BACKOFF_SECONDS
 from complycube_sessions.api.throttle import SECONDS_AHEAD, NoSlotYetError, Patience, Throttle
 from complycube_sessions.conf import Account
 from complycube_sessions.db import clocks

@@ -93,7 +93,7 @@ class WorkerPool:
     def stop(self) -> None:
         """Let no further request begin; those under way end by themselves, and are not repeated."""
         self._stopped.set()
-        self.client.gives_up = True
+        self.client.give_up()
         self._throttle.close()
 
     def close(self) -> None:

@@ -20,7 +20,8 @@ import urllib3
 
 from complycube_sessions.api import client as client_module
 from complycube_sessions.api.client import ComplyCubeClient, time_filter
-from complycube_sessions.api.http import MAX_BODY_BYTES, backoff_seconds
+from complycube_sessions.api.http import MAX_BODY_BYTES
+from complycube_sessions.api.retries import backoff_seconds
 from complycube_sessions.api.throttle import Throttle
 from complycube_sessions.conf import Account
 from complycube_sessions.exceptions import (

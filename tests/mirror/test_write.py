@@ -367,6 +367,17 @@ def test_signals__change(sent: Sent) -> None:
     assert (sent[1][1]["old"], sent[1][1]["new"], sent[1][1]["first_seen"]) == ("", "clear", False)
 
 
+def test_signals__the_session_of_a_change_in_a_check(sent: Sent) -> None:
+    """A receiver reads the whole session, also where only one of its checks has changed."""
+    store(copy(checks=(check(),)))
+    sent.clear()
+    turned = check(at=T0 + timedelta(1), result={"outcome": "attention"})
+    store(FetchedSession(SESSION_ID, None, T0, (turned,)))
+    (name, kwargs), *_ = sent
+    assert name == "change"
+    assert kwargs["session"].raw == vendor_example()
+
+
 def test_signals__receiver_that_fails(sent: Sent, caplog: pytest.LogCaptureFixture) -> None:
     """A receiver's error harms neither the store nor the other receivers."""
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import responses
 
-from complycube_sessions.api import http
+from complycube_sessions.api import retries
 from complycube_sessions.exceptions import (
     ComplyCubeAuthenticationError,
     ComplyCubePaymentError,
@@ -204,7 +204,7 @@ def test_faults__header_of_an_answer(
     is_lasting: bool,
 ) -> None:
     """A header that breaks one answer costs one try, or the record where it stays, and no other record."""
-    monkeypatch.setattr(http, "FIRST_BACKOFF_SECONDS", 0.01)
+    monkeypatch.setattr(retries, "FIRST_BACKOFF_SECONDS", 0.01)
     ids = [api.add_session(number, checks=0) for number in range(6)]
     broken = 200, {"Content-Length": length}, json.dumps(api.sessions[ids[1]]).encode()
     api.faults[f"/workflowSessions/{ids[1]}"] = lambda count: (
@@ -330,7 +330,11 @@ def test_faults__key_refused_by_name(api: FakeAPI) -> None:
 
 @pytest.mark.parametrize("path", ["/workflowSessions", "/checks"])
 @pytest.mark.parametrize(
-    "body", [None, [], 7, {}, {"items": 3, "totalItems": 1}, {"items": [], "totalItems": "many"}]
+    "body",
+    parameters(
+        [None, [], 7, {}, {"items": 3, "totalItems": 1}, {"items": [], "totalItems": "many"}],
+        quick=[None, {"items": 3, "totalItems": 1}],
+    ),
 )
 def test_faults__list_that_is_none(api: FakeAPI, path: str, body: object) -> None:
     """A list that is no list fails the run by name, marks nothing and earns no watermark."""
@@ -372,7 +376,11 @@ def test_faults__list_page_once(settings: Any, api: FakeAPI, path: str, body: by
 
 
 @pytest.mark.parametrize(
-    "item", [None, 7, "x", [], {}, {"id": None}, {"id": 5}, {"id": "../x"}, {"id": ""}]
+    "item",
+    parameters(
+        [None, 7, "x", [], {}, {"id": None}, {"id": 5}, {"id": "../x"}, {"id": ""}],
+        quick=[None, {"id": None}, {"id": "../x"}],
+    ),
 )
 def test_faults__item_of_the_list(api: FakeAPI, item: object) -> None:
     """An item that cannot be read is named once, the others are stored, and the watermark moves."""

@@ -113,7 +113,7 @@ ERRORS: Final = (
 )
 
 
-def reason(error: Exception, *, unknown: str | None = None) -> str:
+def error_message(error: Exception, *, unknown: str | None = None) -> str:
     """Return what an error means to the person who pressed the button, or ``unknown`` where it is none of these."""
     if isinstance(error, DATABASE_FAULTS):
         return database_reason(error)
