@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from complycube_sessions.models import WorkflowSession
 from tests.admin.builders import make_check, make_session
-from tests.browser.conftest import NARROW, WIDE, OpenPage
+from tests.browser.conftest import NARROW, WIDE, OpenPage, expect
 from tests.fake_api import FakeAPI
 
 pytestmark = pytest.mark.browser
@@ -66,8 +66,6 @@ def test_walk__of_a_lead(
     open_page: OpenPage, api: FakeAPI, theme: str, size: dict[str, int]
 ) -> None:
     """Sign in, find a person without accents, read why, open the check, refresh, see the history."""
-    from playwright.sync_api import expect
-
     make_person("Compliance lead")
     session = store(api)
     page = open_page(theme=theme, size=size)
@@ -121,8 +119,6 @@ SCREENED = {
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_session__at_a_glance(open_page: OpenPage, api: FakeAPI, theme: str) -> None:
     """Without scrolling: who, the outcome, why in words, what happened last, and what to do next."""
-    from playwright.sync_api import expect
-
     user = make_person("Compliance lead")
     session = store(api)
     make_check(session, type="extensive_screening_check", outcome="attention", result=SCREENED)
@@ -151,8 +147,6 @@ def test_session__at_a_glance(open_page: OpenPage, api: FakeAPI, theme: str) -> 
 @pytest.mark.parametrize("size", [WIDE, NARROW])
 def test_check__matches(open_page: OpenPage, api: FakeAPI, size: dict[str, int]) -> None:
     """An undecided match stands first and stands out; a dismissed one is last, grey and folded."""
-    from playwright.sync_api import expect
-
     user = make_person("Compliance reviewer")
     check = make_check(
         store(api), type="extensive_screening_check", outcome="attention", result=SCREENED
@@ -172,8 +166,6 @@ def test_check__matches(open_page: OpenPage, api: FakeAPI, size: dict[str, int])
 
 def test_reviewer__sees_all_and_changes_nothing(open_page: OpenPage, api: FakeAPI) -> None:
     """A reviewer reads the answer as received, and finds no button that does anything."""
-    from playwright.sync_api import expect
-
     make_person("Compliance reviewer")
     session = store(api)
     page = open_page()
@@ -189,8 +181,6 @@ def test_reviewer__sees_all_and_changes_nothing(open_page: OpenPage, api: FakeAP
 
 def test_keyboard__alone_is_enough(open_page: OpenPage, api: FakeAPI) -> None:
     """The queue can be opened, filtered and left without a pointer."""
-    from playwright.sync_api import expect
-
     user = make_person("Compliance reviewer")
     store(api)
     page = open_page(user=user)
@@ -212,8 +202,6 @@ def test_keyboard__alone_is_enough(open_page: OpenPage, api: FakeAPI) -> None:
 
 def test_print__nothing_stays_folded(open_page: OpenPage, api: FakeAPI) -> None:
     """On paper the overview shows its tables, and the menus stay away."""
-    from playwright.sync_api import expect
-
     user = make_person("Compliance reviewer")
     store(api)
     page = open_page(user=user)

@@ -11,7 +11,7 @@ from pytest_django import Settings
 from complycube_sessions.models import AuditEntry, RelatedCheck, UpstreamChange
 from complycube_sessions.services import refresh_session
 from tests.admin.builders import make_staff
-from tests.browser.conftest import NARROW, WIDE, OpenPage
+from tests.browser.conftest import NARROW, WIDE, OpenPage, expect
 from tests.fake_api import FakeAPI
 
 pytestmark = pytest.mark.browser
@@ -73,13 +73,13 @@ def test_decision__from_the_check_to_the_timeline(
     page.goto(f"/admin/complycube_sessions/relatedcheck/{check.pk}/change/")
     assert faults(page, engine) == []
     page.get_by_role("link", name="Decide on a match at ComplyCube").click()
-    assert page.get_by_role("heading", name="What will happen").is_visible()
+    expect(page.get_by_role("heading", name="What will happen")).to_be_visible()
     assert faults(page, engine) == []
     page.get_by_label("Rejected: somebody else").check()
     page.get_by_label("Comment").fill("Another date of birth.")
     page.get_by_role("button", name="Send the decision").click()
-    assert page.get_by_text("ComplyCube has done it.").is_visible()
-    assert page.get_by_text("Decision sent to ComplyCube").first.is_visible()
+    expect(page.get_by_text("ComplyCube has done it.")).to_be_visible()
+    expect(page.get_by_text("Decision sent to ComplyCube").first).to_be_visible()
     assert faults(page, engine) == []
     assert UpstreamChange.objects.get().state == "done"
     check.refresh_from_db()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
@@ -17,7 +18,7 @@ from django.utils import timezone
 
 from complycube_sessions.models import RefreshRun, SessionChange, WebhookEvent
 from tests.admin.builders import make_check, make_session, make_staff
-from tests.browser.conftest import NARROW, WIDE, OpenPage, chromium, open_page
+from tests.browser.conftest import NARROW, WIDE, OpenPage, chromium, expect, open_page
 from tests.themes import settings
 
 __all__ = ["chromium", "open_page"]
@@ -165,8 +166,6 @@ def pages(transactional_db: None) -> dict[str, str]:
 
 def test_visit__search_filter_and_select(open_page: OpenPage, pages: dict[str, str]) -> None:
     """What is typed finds, a filter with fields filters beside it, and rows can be chosen."""
-    from playwright.sync_api import expect
-
     page = open_page(user=make_staff(superuser=True))
     page.goto(ADMIN + pages["queue"])
     rows = page.locator("#result_list tbody tr")
@@ -177,7 +176,7 @@ def test_visit__search_filter_and_select(open_page: OpenPage, pages: dict[str, s
     page.locator("[name=created_to]").fill("2001-01-01")
     page.locator(".ccs-filter button").last.click()
     expect(rows).to_have_count(0)
-    assert "q=nandu+7" in page.url
+    page.wait_for_url(re.compile(r"q=nandu\+7"))
     page.goto(ADMIN + pages["list"])
     page.locator(".ccs-all").check()
     expect(page.locator(".ccs-rows .action-select:checked")).to_have_count(12)
