@@ -45,7 +45,7 @@ from complycube_sessions.admin.review_list import (
     columns_of,
     may_see,
 )
-from complycube_sessions.admin.review_panel import review_panel
+from complycube_sessions.admin.review_panel import case_points, review_panel
 from complycube_sessions.admin.saved_views import views_view
 from complycube_sessions.admin.session_list import (
     SessionChangeList,
@@ -59,6 +59,7 @@ from complycube_sessions.db.connections import outside_transactions
 from complycube_sessions.models import RelatedCheck, WorkflowSession
 
 SENSITIVE_FIELDS: Final = ("raw", "tasks")
+PAGE_NAME: Final = "complycube_sessions_workflowsession_change"
 # All of the queue are complete; why they wait matters more than how long each took.
 QUEUE_COLUMNS: Final = (
     "who",
@@ -188,6 +189,9 @@ class WorkflowSessionAdmin(ReadOnlyAdmin):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         sessions = super().get_queryset(request)
+        resolved = request.resolver_match
+        if resolved is not None and resolved.url_name == PAGE_NAME:
+            sessions = sessions.select_related("review")
         return (
             sessions
             if self.has_sensitive_permission(request)
@@ -266,7 +270,8 @@ class WorkflowSessionAdmin(ReadOnlyAdmin):
         # Once for all: what a decision says was seen is what the page shows.
         unread = ["raw"] if may_see(request) else ["raw", "result"]
         prefetch_related_objects([row], Prefetch("checks", RelatedCheck.objects.defer(*unread)))
-        return {"case": review_panel(self, request, row), **session_context(self, request, row)}
+        case = review_panel(self, request, row)
+        return {"case": case, **session_context(self, request, row, case_points(case))}
 
     def after_fault(self, request: HttpRequest, object_id: str = "", **kwargs: Any) -> str:
         if not self.has_view_permission(request):
