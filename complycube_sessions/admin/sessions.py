@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from types import MethodType
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from django.contrib.admin.views.main import ChangeList
 from django.db.models import Prefetch, QuerySet, prefetch_related_objects
@@ -26,6 +26,7 @@ from complycube_sessions.admin.base import (
 from complycube_sessions.admin.evidence import evidence_view, report_view
 from complycube_sessions.admin.export import export_view, xlsx_is_there
 from complycube_sessions.admin.freshness import freshness_line
+from complycube_sessions.admin.log_words import in_words
 from complycube_sessions.admin.neighbours import next_view, previous_view
 from complycube_sessions.admin.overview import overview_view
 from complycube_sessions.admin.queue import LIST_ORDER, is_queue, list_order, list_title
@@ -272,6 +273,16 @@ class WorkflowSessionAdmin(ReadOnlyAdmin):
         prefetch_related_objects([row], Prefetch("checks", RelatedCheck.objects.defer(*unread)))
         case = review_panel(self, request, row)
         return {"case": case, **session_context(self, request, row, case_points(case))}
+
+    def history_view(
+        self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        response: Any = super().history_view(request, object_id, extra_context)
+        if lines := getattr(response, "context_data", {}).get("action_list"):
+            lines.object_list = list(lines.object_list)
+            for line in lines.object_list:
+                line.change_message = in_words(line.change_message)
+        return cast("HttpResponse", response)
 
     def after_fault(self, request: HttpRequest, object_id: str = "", **kwargs: Any) -> str:
         if not self.has_view_permission(request):

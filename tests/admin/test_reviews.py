@@ -148,7 +148,8 @@ def test_buttons__say_what_came_of_it(ada: Desk, lead: Desk) -> None:
     assert ada.decide(pk, "approved:Suspected fraud") == ["That is no reason for this decision."]
     lines = LogEntry.objects.order_by("pk").values_list("object_repr", "change_message")
     assert set(lines) == {
-        (pk, text) for text in ("Review taken.", "Review assigned.", "Review released.")
+        (f"{text}: {pk}", f"{text}.")
+        for text in ("Review taken", "Review assigned", "Review released")
     }
 
 

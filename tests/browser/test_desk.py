@@ -213,3 +213,33 @@ def test_print__nothing_stays_folded(open_page: OpenPage, api: FakeAPI) -> None:
     expect(page.locator("#nav-sidebar")).to_be_hidden()
     page.evaluate("window.dispatchEvent(new Event('afterprint'))")
     expect(page.locator(".ccs-fold[open]")).to_have_count(0)
+
+
+def test_keyboard__skip_to_the_first_row(open_page: OpenPage, api: FakeAPI) -> None:
+    """The skip link leads past tabs, filters and actions: two more tabs stand on the first person."""
+    user = make_person("Compliance reviewer")
+    store(api)
+    page = open_page(user=user)
+    page.goto(QUEUE)
+    page.locator(".ccs-skip").focus()
+    page.keyboard.press("Enter")
+    first = page.locator("#result_list tbody tr").first
+    for _ in range(first.locator("a, input").count()):
+        page.keyboard.press("Tab")
+        if first.locator("th a:focus").count():
+            break
+    expect(first.locator("th a")).to_be_focused()
+
+
+def test_ids__are_copied_by_a_click(open_page: OpenPage, api: FakeAPI) -> None:
+    """A shortened id of a list is copied whole."""
+    user = make_person("Compliance reviewer")
+    store(api)
+    page = open_page(user=user)
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page.goto("/admin/complycube_sessions/relatedcheck/")
+    shortened = page.locator("#result_list .ccs-copy").first
+    shortened.click()
+    expect(shortened).to_have_class(re.compile("ccs-copied"))
+    copied = page.evaluate("navigator.clipboard.readText()")
+    assert copied == shortened.get_attribute("title")

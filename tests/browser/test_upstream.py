@@ -9,10 +9,10 @@ from django.utils import timezone
 from pytest_django import Settings
 
 from complycube_sessions.models import AuditEntry, RelatedCheck, UpstreamChange
-from complycube_sessions.services import refresh_session
 from tests.admin.builders import make_staff
 from tests.browser.conftest import NARROW, WIDE, OpenPage, expect
 from tests.fake_api import FakeAPI
+from tests.upstream.sessions import MATCH, checks_of, store_attention
 
 pytestmark = pytest.mark.browser
 LEAD = (
@@ -27,13 +27,8 @@ RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
 
 def store(api: FakeAPI) -> RelatedCheck:
     """Store a session whose screening has a match of a long, hostile name."""
-    session_id = api.add_session(1, outcome="attention")
-    screening = api.sessions[session_id]["allRelatedChecks"][2]["checkId"]
-    api.touch_check(screening, "attention")
-    api.checks[screening]["result"]["breakdown"]["matches"] = [
-        {"id": "m1", "name": "<img src=x onerror=alert(1)>" + "W" * 300, "validation": "pending"}
-    ]
-    refresh_session(session_id)
+    session_id = store_attention(api, {**MATCH, "name": "<img src=x onerror=alert(1)>" + "W" * 300})
+    screening = checks_of(api, session_id)[2]
     AuditEntry.objects.create(
         session_id=session_id,
         entry_id="a1",
