@@ -178,6 +178,28 @@ def test_panel__only_for_those_who_may() -> None:
     assert "/review/" not in html
 
 
+RIGHT_OF = {
+    **dict.fromkeys(("take", "release", "note", "decide"), "work_review"),
+    "assign": "assign_review",
+    **dict.fromkeys(("confirm", "send_back"), "confirm_review"),
+}
+
+
+@pytest.mark.parametrize("right", ["view_review", "work_review", "assign_review", "confirm_review"])
+def test_rights__each_opens_its_own_doors(right: str) -> None:
+    """Each button works for who has its permission, and answers everybody else by a 403."""
+    pk = store()
+    desk = Desk(*VIEWS, SENSITIVE, right)
+    base = "admin:complycube_sessions_workflowsession"
+    review = reverse(f"{base}_review", args=[pk])
+    answers = {do: desk.client.post(review, {"do": do}).status_code for do in RIGHT_OF}
+    assert answers == {do: 302 if needed == right else 403 for do, needed in RIGHT_OF.items()}
+    next_one = desk.client.post(reverse(f"{base}_take-next")).status_code
+    assert next_one == (302 if right == "work_review" else 403)
+    assign = desk.client.get(reverse(f"{base}_assign", args=[pk])).status_code
+    assert assign == (200 if right == "assign_review" else 403)
+
+
 def test_panel__not_where_nothing_is_to_review(ada: Desk) -> None:
     assert "ccs-case" not in ada.page(make_session().pk)
 
