@@ -10,6 +10,8 @@ MATRIX ?=
 DIST ?=
 
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
+# Where it is set, as images of containers do, every process would compile all that it imports.
+unexport PYTHONDONTWRITEBYTECODE
 
 STAMP := $(VENV)/.installed
 TEST_STAMP := $(VENV)/.installed-test

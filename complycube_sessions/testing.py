@@ -138,15 +138,17 @@ class FakeAPI:
         for named in answer.get("allRelatedChecks", []):
             check_id = named["checkId"]
             row = stored.get(check_id)
-            told = {**row.raw, "result": {**row.raw.get("result", {}), **row.result}} if row else {}
-            self.checks[check_id] = _check_answer(answer, {**named, **told, "id": check_id})
+            given = (
+                {**row.raw, "result": {**row.raw.get("result", {}), **row.result}} if row else {}
+            )
+            self.checks[check_id] = _check_answer(answer, {**named, **given, "id": check_id})
         self.sessions[answer["id"]] = answer
         return str(answer["id"])
 
     def change(self, session_id: str, **vendor_fields: Any) -> None:
         """Change a session upstream, now."""
-        told = {"updatedAt": datetime.now(UTC), **vendor_fields}
-        self.sessions[session_id] |= {name: _told(value) for name, value in told.items()}
+        given = {"updatedAt": datetime.now(UTC), **vendor_fields}
+        self.sessions[session_id] |= {name: _told(value) for name, value in given.items()}
 
     def answer(self, request: Any) -> Reply:
         """Answer a GET, as a callback of ``responses``."""
@@ -261,10 +263,10 @@ def signed_webhook(
     }
 
 
-def _check_answer(session: Mapping[str, Any], told: Mapping[str, Any]) -> dict[str, Any]:
+def _check_answer(session: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
     """Return a check as ``GET /checks/{id}`` shows it, complete and clear unless told otherwise."""
     fields = {
-        name: value for name, value in told.items() if name not in {"checkId", "taskId", "outcome"}
+        name: value for name, value in given.items() if name not in {"checkId", "taskId", "outcome"}
     }
     answer = {
         "id": uuid.uuid4().hex[:24],
@@ -272,7 +274,7 @@ def _check_answer(session: Mapping[str, Any], told: Mapping[str, Any]) -> dict[s
         "entityName": session["entityName"],
         "type": "document_check",
         "status": "complete",
-        "result": {"outcome": told.get("outcome", "clear")},
+        "result": {"outcome": given.get("outcome", "clear")},
         "createdAt": session["createdAt"],
         "updatedAt": session["updatedAt"],
         **fields,

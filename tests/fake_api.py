@@ -312,7 +312,7 @@ def served(api: FakeAPI) -> Iterator[str]:
 
     server = Server(("127.0.0.1", 0), Handler)
     thread = threading.Thread(
-        target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True
+        target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True
     )
     thread.start()
     try:

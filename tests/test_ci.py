@@ -249,15 +249,15 @@ def test_ci_run__legs() -> None:
     """
     Each pair runs on a database, the oldest and the newest on all of them.
 
-    Python 3.14, which the machine of ``.ci/run`` need not have, and the other legs are the workflow's.
+    On SQLite the oldest is what ``make test`` has run before, with the coverage. Python 3.14, which the machine of ``.ci/run`` need not have, and the other legs are the workflow's.
     """
     match = re.search(r"matrix\.py --strict (.+)", CI_RUN)
     assert match
     chosen = tool("matrix").choose(LEGS, tuple(match[1].split()))
     pairs = [f"py{pair}" for pair in PAIRS if not pair.startswith("314")]
     assert list(dict.fromkeys(leg.rpartition("-")[0] for leg in chosen)) == pairs
-    for pair in (pairs[0], pairs[-1]):
-        assert [f"{pair}-{database}" for database in DATABASES] == [
+    for pair, databases in ((pairs[0], DATABASES[1:]), (pairs[-1], DATABASES)):
+        assert [f"{pair}-{database}" for database in databases] == [
             leg for leg in chosen if leg.startswith(pair)
         ]
 
@@ -276,8 +276,10 @@ def test_workflow__legs_are_those_of_tox() -> None:
 def test_workflow__runs_what_ci_run_runs() -> None:
     """Each target and each group of marked tests of ``.ci/run`` is run by the workflow too."""
     found = [command for job in workflow("ci")["jobs"].values() for command in commands(job)]
-    wanted = re.findall(r"^(make [a-z-]+|\.venv/bin/python -m pytest .+)$", CI_RUN, re.MULTILINE)
-    assert len(wanted) >= 7
+    wanted = re.findall(
+        r"^(make [a-z-]+|\.venv/bin/python -m pytest .+?)(?: &)?$", CI_RUN, re.MULTILINE
+    )
+    assert len(wanted) >= 4
     assert [command for command in wanted if command not in found] == []
     assert any(command.startswith("make test ") for command in found)
 

@@ -71,7 +71,10 @@ class ListedCheck:
 
 
 def first_reasons(
-    checks: QuerySet[RelatedCheck], told: Mapping[str, Sequence[ListedCheck]], *, sensitive: bool
+    checks: QuerySet[RelatedCheck],
+    checks_of: Mapping[str, Sequence[ListedCheck]],
+    *,
+    sensitive: bool,
 ) -> dict[str, SafeString]:
     """
     Return for each session with a check that is not clear the first reason of the worst one.
@@ -81,10 +84,10 @@ def first_reasons(
 
     Args:
         checks: All checks, of the database that the page reads.
-        told: The checks of each session by its id, in their order.
+        checks_of: The checks of each session by its id, in their order.
         sensitive: Whether the person may see results.
     """
-    worst = {pk: min(listed, key=lambda check: check.gravity) for pk, listed in told.items()}
+    worst = {pk: min(listed, key=lambda check: check.gravity) for pk, listed in checks_of.items()}
     worst = {
         pk: check
         for pk, check in worst.items()

@@ -152,9 +152,9 @@ def export_rows(
         why = _reasons_of_page(page) if sensitive else {}
         for session in page:
             cells = [_cell(getattr(session, column)) for column in COLUMNS]
-            told = ["; ".join(why.get(session.pk, []))] if sensitive else []
+            reasons = ["; ".join(why.get(session.pk, []))] if sensitive else []
             reviewed = _review_cells(session) if with_reviews else []
-            yield [neutral(cell) for cell in [*cells, _checks_cell(session), *told, *reviewed]]
+            yield [neutral(cell) for cell in [*cells, _checks_cell(session), *reasons, *reviewed]]
 
 
 def _checks_cell(session: WorkflowSession) -> str:
@@ -176,8 +176,8 @@ def _reasons(checks: Iterable[RelatedCheck]) -> dict[str, list[str]]:
         results = results_of(RelatedCheck.objects.all(), [check.pk for check in batch])
         with translation.override("en"):
             for check in batch:
-                told = " | ".join(str(one) for one in reasons_of(check, results)[:REASONS_SHOWN])
-                found.setdefault(check.session_id, []).append(f"{check.type or '?'}: {told}")
+                text = " | ".join(str(one) for one in reasons_of(check, results)[:REASONS_SHOWN])
+                found.setdefault(check.session_id, []).append(f"{check.type or '?'}: {text}")
     return found
 
 

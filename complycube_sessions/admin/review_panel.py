@@ -97,7 +97,7 @@ def review_panel(
     if review is None:
         return None
     seen = fingerprint(session, session.checks.all())
-    told = history(review)
+    entries = history(review)
     return {
         "review": review,
         "url": page.url("review", session.pk),
@@ -106,9 +106,9 @@ def review_panel(
         "seen": seen,
         "state": display.badge(state_appearance(review.state)),
         "decision": decision_badge(review.decision),
-        "assignee": _last(told, _HOLDERS, lambda entry: entry.holder),
-        "decided_by": _last(told, [ReviewEvent.Action.DECIDED], lambda entry: entry.who),
-        "confirmed_by": _last(told, [ReviewEvent.Action.CONFIRMED], lambda entry: entry.who),
+        "assignee": _last(entries, _HOLDERS, lambda entry: entry.holder),
+        "decided_by": _last(entries, [ReviewEvent.Action.DECIDED], lambda entry: entry.who),
+        "confirmed_by": _last(entries, [ReviewEvent.Action.CONFIRMED], lambda entry: entry.who),
         "opened": display.ago(review.opened_at),
         "decided": display.moment(review.decided_at),
         "confirmed": display.moment(review.confirmed_at),
@@ -116,8 +116,8 @@ def review_panel(
         "due": due_text(review) if review.is_open else "",
         "is_overdue": review.is_open and is_overdue(review),
         "changes": changes_since_decision(review, seen),
-        "history": told,
-        "has_notes": any(entry.is_note for entry in told),
+        "history": entries,
+        "has_notes": any(entry.is_note for entry in entries),
         "reason": _(review.reason) if review.reason else "",
         "is_settled": review.state == Review.State.DECIDED,
         "note_length": NOTE_LENGTH,
@@ -200,8 +200,8 @@ def changes_since_decision(review: Review, seen: str) -> list[str]:
     """Return in the reader's language why a review was opened again; none where it was not."""
     if review.reopened_at is None or not review.is_open or review.decision:
         return []
-    told = differences(review.seen_fingerprint, seen) if review.seen_fingerprint else []
-    return told or [_(line) for line in review.reopened_because.split("\n") if line]
+    changes = differences(review.seen_fingerprint, seen) if review.seen_fingerprint else []
+    return changes or [_(line) for line in review.reopened_because.split("\n") if line]
 
 
 def choices() -> list[tuple[str, list[tuple[str, str]]]]:
@@ -231,14 +231,14 @@ def history(review: Review) -> list[Entry]:
     """Return what was done and noted, newest first, in one query."""
     events = review.events.order_by().values_list("at", "pk", "actor_name", "action", "detail")
     notes = review.notes.order_by().annotate(action=Value(NOTE))
-    told = notes.values_list("created_at", "pk", "author_name", "action", "text")
-    rows = events.union(told, all=True).order_by("-at", "-pk")[:HISTORY_SHOWN]
+    noted = notes.values_list("created_at", "pk", "author_name", "action", "text")
+    rows = events.union(noted, all=True).order_by("-at", "-pk")[:HISTORY_SHOWN]
     return [Entry(when, who, action, detail) for when, _pk, who, action, detail in rows]
 
 
-def _last(told: Sequence[Entry], actions: Collection[str], value: Callable[[Entry], str]) -> str:
+def _last(entries: Sequence[Entry], actions: Collection[str], value: Callable[[Entry], str]) -> str:
     """Return a name as the history tells it last; the account may be gone."""
-    return next((value(entry) for entry in told if entry.action in actions), "")
+    return next((value(entry) for entry in entries if entry.action in actions), "")
 
 
 def _detail(entry: Entry) -> Iterator[str]:

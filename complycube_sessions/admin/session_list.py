@@ -102,13 +102,13 @@ class SessionChangeList(BoundedChangeList):
         """Return the sessions, each with what its checks are marked by: a page has hundreds of checks."""
         sessions: list[Any] = super().rows(keys)
         checks = RelatedCheck.objects.using(self.root_queryset.db)
-        told: dict[str, list[ListedCheck]] = {}
+        checks_of: dict[str, list[ListedCheck]] = {}
         of_the_page = checks.filter(session__in=keys).order_by("position", "id")
         for session_id, *words in of_the_page.values_list(*CHECK_FIELDS):
-            told.setdefault(session_id, []).append(ListedCheck(*words))
-        why = first_reasons(checks, told, sensitive=self.sensitive) if self.is_queue else {}
+            checks_of.setdefault(session_id, []).append(ListedCheck(*words))
+        why = first_reasons(checks, checks_of, sensitive=self.sensitive) if self.is_queue else {}
         for session in sessions:
-            listed = told.get(session.pk, [])
+            listed = checks_of.get(session.pk, [])
             session.check_words = [CheckWords(c.type, c.status, c.outcome) for c in listed]
             session.first_reason = why.get(session.pk, display.DASH)
         if self.case:
@@ -143,9 +143,9 @@ def check_marks(checks: Sequence[CheckWords]) -> SafeString | str:
 
 
 @lru_cache(maxsize=1_000)
-def _marks(told: tuple[CheckWords, ...], language: str | None) -> SafeString:
+def _marks(checks_of: tuple[CheckWords, ...], language: str | None) -> SafeString:
     """Return the marks of checks by type, status and outcome; most sessions of a page share theirs."""
-    marks = [_mark(*words, language) for words in told]
+    marks = [_mark(*words, language) for words in checks_of]
     shown = sorted(marks, key=lambda mark: mark[0])[:MARKS_SHOWN]
     rest = len(marks) - len(shown)
     more = ""

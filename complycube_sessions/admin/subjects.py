@@ -46,8 +46,8 @@ class SubjectChangeList(BoundedChangeList):
         by_id = {check.check_id: check for check in checks}
         for row, (session_id, check_id) in zip(rows, named, strict=True):
             check = by_session.get((session_id, check_id)) if session_id else by_id.get(check_id)
-            told = session_id or (check.session_id if check else "")
-            row.subject = Subject(self._person(told, names), self._check(check_id, check))
+            found_id = session_id or (check.session_id if check else "")
+            row.subject = Subject(self._person(found_id, names), self._check(check_id, check))
         return rows
 
     def _checks(self, ids: Collection[str]) -> Iterable[RelatedCheck]:

@@ -62,12 +62,12 @@ def parse_audit_page(
     entries = []
     for entry_id, item in items:
         try:
-            told = clean_json(scrub(item, entry_id))
+            entry = clean_json(scrub(item, entry_id))
         except ComplyCubeScrubberError as error:
             unreadable[entry_id] = str(error)
             continue
         # A filter that the API does not understand would bring the entries of others.
-        if key_text(told.get("resourceId", resource_id), ID_LENGTH) != resource_id:
+        if key_text(entry.get("resourceId", resource_id), ID_LENGTH) != resource_id:
             unreadable[entry_id] = "The entry is about something else than was asked for."
             continue
         entries.append(
@@ -75,11 +75,11 @@ def parse_audit_page(
                 id=entry_id,
                 resource_type=resource_type,
                 resource_id=resource_id,
-                member_id=key_text(told.get("memberId"), ID_LENGTH),
-                action=key_text(told.get("action"), WORD_LENGTH),
-                trigger=key_text(told.get("trigger"), WORD_LENGTH),
-                diff=_bounded(as_list(told.get("diff"))),
-                created_at=known_time(told.get("createdAt"), clock),
+                member_id=key_text(entry.get("memberId"), ID_LENGTH),
+                action=key_text(entry.get("action"), WORD_LENGTH),
+                trigger=key_text(entry.get("trigger"), WORD_LENGTH),
+                diff=_bounded(as_list(entry.get("diff"))),
+                created_at=known_time(entry.get("createdAt"), clock),
             )
         )
     return ListPage(tuple(entries), **envelope(data), unreadable=unreadable)

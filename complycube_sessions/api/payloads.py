@@ -134,19 +134,19 @@ def parse_session(
     Source:
         API reference, "Get a workflow session".
     """
-    told = _own_object(data, session_id, "workflow session")
-    raw = without_files(told)
+    source = _own_object(data, session_id, "workflow session")
+    raw = without_files(source)
     clock = vendor_clock(answered_at)
     return SessionPayload(
-        **_summary(told, session_id, clock),
+        **_summary(source, session_id, clock),
         workflow_template_description=plain_text(raw.get("workflowTemplateDescription")),
         workflow_description=plain_text(raw.get("workflowDescription")),
         compliance_policies=as_list(raw.get("compliancePolicies")),
         policy_assurance=as_list(raw.get("policyAssurance")),
         tasks=as_list(raw.get("tasks")),
-        last_completed_task_id=key_text(told.get("lastCompletedTaskId"), NAME_LENGTH),
-        completed_at=known_time(told.get("completedAt"), clock),
-        related_checks=_related_checks(told.get("allRelatedChecks")),
+        last_completed_task_id=key_text(source.get("lastCompletedTaskId"), NAME_LENGTH),
+        completed_at=known_time(source.get("completedAt"), clock),
+        related_checks=_related_checks(source.get("allRelatedChecks")),
         raw=raw,
     )
 
@@ -161,10 +161,10 @@ def parse_check(data: Any, *, check_id: str, answered_at: datetime | None = None
     Source:
         API reference, "Get a check".
     """
-    told = _own_object(data, check_id, "check")
-    found = told.get("result")
+    source = _own_object(data, check_id, "check")
+    found = source.get("result")
     result = without_oversized_text(found) if isinstance(found, dict) else {}
-    return _check(told, check_id, vendor_clock(answered_at), result=result)
+    return _check(source, check_id, vendor_clock(answered_at), result=result)
 
 
 def parse_session_page(
@@ -216,8 +216,8 @@ def parse_check_page(
     checks: list[CheckPayload] = []
     for check_id, item in items:
         scrubbed = scrub(item, check_id)
-        told = clean_json(item if scrubbed is None else scrubbed)
-        check = _check(told, check_id, clock, result=None, is_listed=True)
+        source = clean_json(item if scrubbed is None else scrubbed)
+        check = _check(source, check_id, clock, result=None, is_listed=True)
         if scrubbed is None:
             check = replace(check, document_id="", monitored=None, raw={})
         checks.append(check)
@@ -287,47 +287,47 @@ def envelope(data: Any) -> dict[Literal["page", "pages", "total_items"], int]:
     return {"page": page, "pages": whole_number(data.get("pages")) or 0, "total_items": total}
 
 
-def _summary(told: dict[str, Any], session_id: str, clock: datetime) -> dict[str, Any]:
+def _summary(source: dict[str, Any], session_id: str, clock: datetime) -> dict[str, Any]:
     """Return the fields of a ``SessionSummary``, which the list and the session alone both tell."""
     return {
         "id": session_id,
         # Two long ids that begin alike are two ids: what is compared is read before anything is cut.
-        "client_id": key_text(told.get("clientId"), ID_LENGTH),
-        "entity_name": cut_text(told.get("entityName"), NAME_LENGTH),
-        "status": key_text(told.get("status"), WORD_LENGTH),
-        "outcome": key_text(told.get("outcome"), WORD_LENGTH),
-        "workflow_template_id": key_text(told.get("workflowTemplateId"), ID_LENGTH),
-        "workflow_template_name": cut_text(told.get("workflowTemplateName"), NAME_LENGTH),
-        "workflow_id": key_text(told.get("workflowId"), ID_LENGTH),
-        "workflow_version": whole_number(told.get("workflowVersion")),
-        "created_at": known_time(told.get("createdAt"), clock),
-        "updated_at": known_time(told.get("updatedAt"), clock),
+        "client_id": key_text(source.get("clientId"), ID_LENGTH),
+        "entity_name": cut_text(source.get("entityName"), NAME_LENGTH),
+        "status": key_text(source.get("status"), WORD_LENGTH),
+        "outcome": key_text(source.get("outcome"), WORD_LENGTH),
+        "workflow_template_id": key_text(source.get("workflowTemplateId"), ID_LENGTH),
+        "workflow_template_name": cut_text(source.get("workflowTemplateName"), NAME_LENGTH),
+        "workflow_id": key_text(source.get("workflowId"), ID_LENGTH),
+        "workflow_version": whole_number(source.get("workflowVersion")),
+        "created_at": known_time(source.get("createdAt"), clock),
+        "updated_at": known_time(source.get("updatedAt"), clock),
     }
 
 
 def _check(
-    told: dict[str, Any],
+    source: dict[str, Any],
     check_id: str,
     clock: datetime,
     *,
     result: dict[str, Any] | None,
     is_listed: bool = False,
 ) -> CheckPayload:
-    found = told.get("result")
+    found = source.get("result")
     outcome = {k: v for k, v in found.items() if k == "outcome"} if isinstance(found, dict) else {}
-    monitored = told.get("enableMonitoring")
+    monitored = source.get("enableMonitoring")
     return CheckPayload(
         id=check_id,
-        client_id=key_text(told.get("clientId"), ID_LENGTH),
-        type=key_text(told.get("type"), WORD_LENGTH),
-        status=key_text(told.get("status"), WORD_LENGTH),
+        client_id=key_text(source.get("clientId"), ID_LENGTH),
+        type=key_text(source.get("type"), WORD_LENGTH),
+        status=key_text(source.get("status"), WORD_LENGTH),
         outcome=key_text(outcome.get("outcome"), WORD_LENGTH),
-        created_at=known_time(told.get("createdAt"), clock),
-        updated_at=known_time(told.get("updatedAt"), clock),
+        created_at=known_time(source.get("createdAt"), clock),
+        updated_at=known_time(source.get("updatedAt"), clock),
         result=result,
-        document_id=key_text(told.get("documentId"), ID_LENGTH),
+        document_id=key_text(source.get("documentId"), ID_LENGTH),
         monitored=monitored if isinstance(monitored, bool) else None,
-        raw=without_oversized_text({**told, "result": outcome} if "result" in told else told),
+        raw=without_oversized_text({**source, "result": outcome} if "result" in source else source),
         is_listed=is_listed,
     )
 

@@ -147,11 +147,13 @@ def _as_stored(texts: Sequence[str | None]) -> list[StoredJSON | None]:
 
 def _aware(times: Sequence[Any], zone: Any) -> list[datetime | None]:
     """Return times as the driver tells them, or as SQLite stores them, with their zone."""
-    told: dict[Any, datetime | None] = {None: None}
-    for value in {*times} - told.keys():
+    converted: dict[Any, datetime | None] = {None: None}
+    for value in {*times} - converted.keys():
         time = datetime.fromisoformat(value) if isinstance(value, str) else value
-        told[value] = time.replace(tzinfo=UTC) if zone is UTC else timezone.make_aware(time, zone)
-    return [told[value] for value in times]
+        converted[value] = (
+            time.replace(tzinfo=UTC) if zone is UTC else timezone.make_aware(time, zone)
+        )
+    return [converted[value] for value in times]
 
 
 def build_row(

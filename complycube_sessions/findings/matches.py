@@ -113,8 +113,8 @@ def _order(match: Match) -> tuple[int, float]:
 def _match(entry: Any) -> Match:
     if not isinstance(entry, dict):
         return Match("", short_text(entry), "", 0, (), "", "", match_meaning(entry))
-    told = entry.get(VALIDATION)
-    decision = told if isinstance(told, dict) else entry
+    validation = entry.get(VALIDATION)
+    decision = validation if isinstance(validation, dict) else entry
     score = next((entry[key] for key in _SCORES if is_number(entry.get(key))), None)
     return Match(
         id=short_text(entry.get("id")),

@@ -129,10 +129,10 @@ def _named(text: str | Promise, word: str) -> str:
 
 def _refusals(result: Any) -> Iterator[Reason]:
     """Yield why a person refused a document."""
-    told = result.get("rejectionReasons") if isinstance(result, dict) else None
-    if told is None and isinstance(result, dict) and isinstance(result.get("validation"), dict):
-        told = result["validation"].get("rejectionReasons")
-    for word in told[:20] if isinstance(told, list) else ():
+    words = result.get("rejectionReasons") if isinstance(result, dict) else None
+    if words is None and isinstance(result, dict) and isinstance(result.get("validation"), dict):
+        words = result["validation"].get("rejectionReasons")
+    for word in words[:20] if isinstance(words, list) else ():
         if isinstance(word, str) and word:
             text = REJECTIONS.get(word)
             named = partial(_named, gettext_lazy("Refused by a reviewer: “%(word)s”"), word)

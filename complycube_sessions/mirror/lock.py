@@ -68,11 +68,11 @@ def lock_batch(account: Account, fetched: Sequence[FetchedSession], alias: str) 
     erased_answer: object = False
     names = [*attnames(WorkflowSession), *sessions.query.annotations]
     for values in read_values(sessions.select_for_update(), names, encoded=["raw"]):
-        told = dict(zip(names, values, strict=True))
-        if told.pop("is_due"):
-            due_ids.add(told["id"])
-        erased_answer = told.pop("any_erased", False)
-        found[told["id"]] = build_row(WorkflowSession, told, alias)
+        columns = dict(zip(names, values, strict=True))
+        if columns.pop("is_due"):
+            due_ids.add(columns["id"])
+        erased_answer = columns.pop("any_erased", False)
+        found[columns["id"]] = build_row(WorkflowSession, columns, alias)
     checks, reviews = _checks_and_reviews(list(found), alias)
     rows = {
         pk: MergedSession(

@@ -46,12 +46,12 @@ def announce_owed(account: str, alias: str, on_signal: OnSignal = lambda: None) 
 def _send(signal: Signal, owes: str, ids: Iterable[str], alias: str, on_signal: OnSignal) -> None:
     for some in chunks(ids):
         rows: Any = Review.objects.using(alias).filter(pk__in=some, **{owes: True})
-        told: dict[tuple[datetime | None, datetime | None], list[str]] = defaultdict(list)
+        by_times: dict[tuple[datetime | None, datetime | None], list[str]] = defaultdict(list)
         for review in rows.order_by("pk"):
             on_signal()
             signal.send_robust(sender=Review, review=review)
-            told[review.decided_at, review.reopened_at].append(review.pk)
-        for (decided_at, reopened_at), pks in told.items():
+            by_times[review.decided_at, review.reopened_at].append(review.pk)
+        for (decided_at, reopened_at), pks in by_times.items():
             # One that was decided or opened again meanwhile owes another.
             same = rows.filter(pk__in=pks, decided_at=decided_at, reopened_at=reopened_at)
             retry_transient(partial(same.update, **{owes: False}), alias=alias)

@@ -139,12 +139,12 @@ def _read(text: str) -> dict[str, Any] | None:
     try:
         meaning = json.loads(text)
         checks = {
-            str(check_id): [*map(str, told[:3]), *told[3:]]
-            for check_id, told in meaning["checks"].items()
+            str(check_id): [*map(str, words[:3]), *words[3:]]
+            for check_id, words in meaning["checks"].items()
         }
-        for told in checks.values():
-            counts = told[3] if len(told) > 3 else {}
-            if len(told) not in {3, 5} or not all(isinstance(n, int) for n in counts.values()):
+        for words in checks.values():
+            counts = words[3] if len(words) > 3 else {}
+            if len(words) not in {3, 5} or not all(isinstance(n, int) for n in counts.values()):
                 return None
         return {
             "status": str(meaning["status"]),

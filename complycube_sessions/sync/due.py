@@ -103,8 +103,8 @@ class DueWork:
         count = 0
         asked: set[str] = set()
         seen: set[int] = set()
-        self._is_left = True
-        while not self._fetcher.is_limited and go_on():
+        self._is_left = only is not None or inbox.is_anything_open(self._account)
+        while self._is_left and not self._fetcher.is_limited and go_on():
             events: list[WebhookEvent] = []
             if not pending_only:
                 events = inbox.claim_events(self._account, most=most, only=only, up_to=up_to)

@@ -79,6 +79,12 @@ def newest_event(account: Account) -> int:
     return rows.order_by("-pk").values_list("pk", flat=True).first() or 0
 
 
+def is_anything_open(account: Account) -> bool:
+    """Return whether any event or session of an account waits to be processed, due or not; one query."""
+    events = _open_events(account.name).order_by().values("pk")
+    return events.union(pending_sessions(account).values("pk"), all=True).exists()
+
+
 def claim_events(
     account: Account, *, most: int, only: int | None = None, up_to: int | None = None
 ) -> list[WebhookEvent]:

@@ -11,7 +11,8 @@ from tests.fake_api import KEY, FakeAPI, served
 from tests.installed_wheel.conftest import MakeHost
 from tests.installed_wheel.host import Browser, Host, rows_of, send_event
 
-pytestmark = pytest.mark.hosts
+# One after the other: each worker would build the wheel in the same folder.
+pytestmark = [pytest.mark.hosts, pytest.mark.xdist_group("wheel")]
 
 SECRET = "the-secret-of-the-webhook"
 COLUMNS = {

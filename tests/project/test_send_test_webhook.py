@@ -58,10 +58,14 @@ def test_send_test_webhook__signs_and_sends() -> None:
     assert (event.type, event.resource_id) == ("workflow.session.updated", row.pk)
 
 
-@pytest.mark.parametrize("event_type", samples.TYPES)
-def test_send_test_webhook__each_type(event_type: str) -> None:
+def test_send_test_webhook__each_type() -> None:
     """Each type tells what the vendor tells with it: a check's id and outcome, and never a session's."""
     load()
+    for event_type in samples.TYPES:
+        assert_as_the_vendor_tells(event_type)
+
+
+def assert_as_the_vendor_tells(event_type: str) -> None:
     event = samples.sample_event(event_type)
     payload = event["payload"]
     family, _, state = event_type.partition(".")

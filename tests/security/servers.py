@@ -62,7 +62,7 @@ def serving(hostile: Hostile, *, tls: bool = False) -> Iterator[Hostile]:
         )
     hostile.url = f"http{'s' if tls else ''}://127.0.0.1:{server.server_address[1]}/v1"
     thread = threading.Thread(
-        target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True
+        target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True
     )
     thread.start()
     try:

@@ -41,6 +41,7 @@ from complycube_sessions.sync.request_budget import FARTHEST, DatabaseSlots, has
 from complycube_sessions.webhooks import inbox, processing
 from complycube_sessions.webhooks.health import silent_accounts
 from tests.builders import default_account, session_row
+from tests.examples import parameters
 from tests.fake_api import KEY, FakeAPI
 from tests.reliability.support import assert_equals_source, configure, refresh, summary
 
@@ -372,7 +373,7 @@ def test_patience__ends_the_tries(
 
 
 @ahead_by
-@pytest.mark.parametrize("way", ["id", "full", "page"])
+@pytest.mark.parametrize("way", parameters(["id", "full", "page"], quick={"full"}))
 def test_missing__of_a_copy_from_a_clock_that_was_set_back(
     api: FakeAPI, ahead: timedelta, way: str
 ) -> None:

@@ -69,9 +69,15 @@ def test_full_run__left_out_is_not_different(api: FakeAPI) -> None:
 
 @pytest.mark.parametrize(
     "value",
-    parameters([None, 1e20, True, [1], "x" * 300, "a\0b", " ", "2"], quick=[None, "a\0b", "2"]),
+    parameters([None, 1e20, True, [1], "x" * 300, "a\0b", " ", "2"], quick=[None, "a\0b"]),
 )
-@pytest.mark.parametrize("name", ["entityName", "workflowId", "workflowVersion", "createdAt"])
+@pytest.mark.parametrize(
+    "name",
+    parameters(
+        ["entityName", "workflowId", "workflowVersion", "createdAt"],
+        quick={"entityName", "createdAt"},
+    ),
+)
 def test_full_run__odd_value(api: FakeAPI, name: str, value: Any) -> None:
     """What cannot be stored as it is told is no difference as long as both answers tell the same."""
     api.add_session(1, **{name: value})

@@ -95,14 +95,14 @@ class Command(BaseCommand):
     ) -> CommandError:
         """Print what is known of a refused erasure and return the error to end with."""
         if isinstance(error, ComplyCubeClientNotFoundError):
-            told: dict[str, Any] = {"erased": False, "found": False, "near": error.near}
+            answer: dict[str, Any] = {"erased": False, "found": False, "near": error.near}
             advice, lines = _advice(error.near), []
         else:
-            told = {"erased": False, "protected": error.reasons}
+            answer = {"erased": False, "protected": error.reasons}
             advice = " Use --override REASON to erase anyway."
             lines = [f"{session_id}: {why}" for session_id, why in error.reasons.items()]
         if as_json:
-            self.stdout.write(json.dumps(told))
+            self.stdout.write(json.dumps(answer))
         else:
             for line in lines:
                 self.stderr.write(line)

@@ -158,8 +158,8 @@ def _summary(run: RefreshRun, *, dry_run: bool) -> str:
     counts = ", ".join(f"{getattr(run, name)} {name}" for name in names)
     seconds = (run.finished_at - run.started_at).total_seconds() if run.finished_at else 0
     prefix = "Dry run, nothing stored; would be: " if dry_run else ""
-    told = f"{prefix}{run.get_mode_display()} refresh of {run.account} {run.state}: {counts} in {seconds:.1f} s."
-    return f"{told} {_still_due(run)}".rstrip()
+    summary = f"{prefix}{run.get_mode_display()} refresh of {run.account} {run.state}: {counts} in {seconds:.1f} s."
+    return f"{summary} {_still_due(run)}".rstrip()
 
 
 def _still_due(run: RefreshRun) -> str:
