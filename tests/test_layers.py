@@ -27,7 +27,7 @@ ALLOWED = {
     "db": BASE,
     "findings": "",
     "api": BASE,
-    "models": "db",
+    "models": "db exceptions",
     "statistics": f"{BASE} models db",
     "privacy": f"{BASE} models db api statistics mirror.accounts",
     "reviews": f"{BASE} models db signals",

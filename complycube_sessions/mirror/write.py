@@ -1,5 +1,5 @@
 """
-The only writer of mirrored rows.
+The only writer of mirrored rows; ``models/mirrored.py`` refuses all others.
 
 A batch is one transaction with a constant number of statements: its rows are locked (``lock``), each answer is
 merged into its row (``merge``), and what has changed is written. Whoever was erased is refused there too.
@@ -42,6 +42,7 @@ from complycube_sessions.models import (
     PendingRefresh,
     SessionNameWord,
     WorkflowSession,
+    allow_mirror_writes,
 )
 from complycube_sessions.models.name_words import name_rotations
 from complycube_sessions.reviews import upkeep
@@ -291,7 +292,8 @@ def _write_name_words(renamed: list[MergedSession], alias: str) -> None:
     if not renamed:
         return
     if old := [m.row.pk for m in renamed if not m.is_new]:
-        SessionNameWord.objects.using(alias).filter(session__in=old).delete()
+        with allow_mirror_writes():
+            SessionNameWord.objects.using(alias).filter(session__in=old).delete()
     new = [
         build_row(SessionNameWord, {"id": None, "session_id": m.row.pk, "words": words})
         for m in renamed

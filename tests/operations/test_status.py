@@ -25,7 +25,7 @@ from complycube_sessions.models import (
 from complycube_sessions.operations import status
 from complycube_sessions.services import refresh_sessions
 from complycube_sessions.sync.request_budget import DatabaseSlots
-from tests.builders import session_row
+from tests.builders import by_hand, session_row
 from tests.fake_api import KEY, FakeAPI
 
 pytestmark = pytest.mark.django_db
@@ -104,9 +104,10 @@ def silent(settings: Settings) -> None:
     settings.COMPLYCUBE_ACCOUNTS = {"default": {"API_KEY": KEY, "WEBHOOK_SECRETS": ["secret"]}}
     row, now = session_row(), timezone.now()
     for _ in range(3):
-        SessionChange.objects.create(
-            session=row, field="status", source="refresh", changed_at=now, observed_at=now
-        )
+        with by_hand():
+            SessionChange.objects.create(
+                session=row, field="status", source="refresh", changed_at=now, observed_at=now
+            )
 
 
 def locked(settings: Settings) -> None:
