@@ -25,13 +25,14 @@ def announce_outcomes(
 ) -> int:
     """Announce the outcomes that a killed process did not announce; return how many."""
     alias = write_alias()
-    never = Q(announced_outcome=None) & ~Q(outcome="")
-    differs = Q(announced_outcome__isnull=False) & ~Q(announced_outcome=F("outcome"))
-    owed = WorkflowSession.objects.using(alias).filter(never | differs, account=account.name)
+    sessions = WorkflowSession.objects.using(alias)
+    # The condition of the index ``ccs_session_owed``, and nothing else: it alone is read for that.
+    differs = sessions.filter(~Q(announced_outcome=F("outcome")), account=account.name)
     count = 0
-    while rows := list(owed.order_by("pk")[:BATCH_SIZE]):
-        _announce(rows, source, alias, on_signal)
-        count += len(rows)
+    while ids := list(differs.order_by("pk").values_list("pk", flat=True)[:BATCH_SIZE]):
+        count += _announce(
+            list(sessions.filter(pk__in=ids).order_by("pk")), source, alias, on_signal
+        )
     return count
 
 
@@ -56,9 +57,15 @@ def is_owed(row: WorkflowSession) -> bool:
     return bool(row.outcome != (row.announced_outcome or ""))
 
 
-def _announce(rows: list[WorkflowSession], source: str, alias: str, on_signal: OnSignal) -> None:
-    """Send the outcomes, and only then record them: a kill in between repeats a signal, and loses none."""
-    for row in rows:
+def _announce(rows: list[WorkflowSession], source: str, alias: str, on_signal: OnSignal) -> int:
+    """
+    Send the outcomes that are owed, and only then record them: a kill in between repeats a signal, and loses none.
+
+    Returns:
+        How many were sent; a session without an outcome is only recorded.
+    """
+    owed = [row for row in rows if is_owed(row)]
+    for row in owed:
         on_signal()
         signals.session_outcome_changed.send_robust(
             sender=WorkflowSession,
@@ -77,3 +84,4 @@ def _announce(rows: list[WorkflowSession], source: str, alias: str, on_signal: O
         retry_transient(lambda: told.update(announced_outcome=F("outcome")), alias=alias)
     for row in rows:
         row.announced_outcome = row.outcome
+    return len(owed)

@@ -103,6 +103,13 @@ class WorkflowSession(MirroredModel):
                 instead=["missing_since", "created_at", "id"],
                 name="ccs_session_missing",
             ),
+            PartialIndex(
+                # A killed process leaves outcomes that were stored and not announced.
+                fields=["account", "id"],
+                condition=~models.Q(announced_outcome=models.F("outcome")),
+                instead=["account", "announced_outcome", "outcome"],
+                name="ccs_session_owed",
+            ),
             models.Index(fields=["outcome", "created_at", "id"], name="ccs_session_outcome"),
             models.Index(fields=["status", "created_at", "id"], name="ccs_session_status"),
             models.Index(

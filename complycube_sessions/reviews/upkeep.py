@@ -80,8 +80,8 @@ def open_missing(account: str, alias: str) -> int:
     """
     Open the reviews of stored sessions that need one and have none.
 
-    The store opens them by itself; these are of sessions that something else has written, as an older
-    version of the app during a deployment.
+    The store opens reviews itself. Something else wrote these sessions, such as an older version of the app
+    during a deployment. It reads the whole queue, so only full runs call it.
 
     Returns:
         How many there were.

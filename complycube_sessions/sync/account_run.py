@@ -191,7 +191,8 @@ class AccountRun:
     def _process_due_first(self) -> None:
         if not self._options.dry_run:
             announce_outcomes(self.account, on_signal=self._batch.stay_alive)
-            open_missing(self.account.name, write_alias())
+            if self.record.run.mode == RefreshRun.Mode.FULL:  # it looks at the whole queue
+                open_missing(self.account.name, write_alias())
             announce_owed(self.account.name, write_alias(), self._batch.stay_alive)
             self.due.begin()
         elif not self._options.hand_out:
