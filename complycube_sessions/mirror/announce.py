@@ -1,7 +1,8 @@
 """
-Telling the project what changed, by the app's signals.
+Sending the app's signals about changes.
 
-A signal is sent before it is recorded as sent: a kill in between repeats it, and loses none.
+A signal is sent before it is recorded as sent. If the process is killed in between, the signal is repeated,
+never lost.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ OnSignal = Callable[[], object]
 def announce_outcomes(
     account: Account, *, source: str = "refresh", on_signal: OnSignal = lambda: None
 ) -> int:
-    """Announce the outcomes that a killed process did not announce; return how many."""
+    """Send the signals that a killed process did not send for outcomes; return how many sessions there were."""
     alias = write_alias()
     never = Q(announced_outcome=None) & ~Q(outcome="")
     differs = Q(announced_outcome__isnull=False) & ~Q(announced_outcome=F("outcome"))
@@ -38,7 +39,7 @@ def announce_outcomes(
 def send_signals(
     merged: Iterable[MergedSession], source: str, alias: str, on_signal: OnSignal
 ) -> None:
-    """Send what changed in stored sessions, then the outcomes that were not announced yet."""
+    """Send the signals of changes in stored sessions, then those of outcomes that were not announced yet."""
     sessions = list(merged)
     for m in sessions:
         if m.changes:
@@ -57,7 +58,7 @@ def is_owed(row: WorkflowSession) -> bool:
 
 
 def _announce(rows: list[WorkflowSession], source: str, alias: str, on_signal: OnSignal) -> None:
-    """Send the outcomes, and only then record them: a kill in between repeats a signal, and loses none."""
+    """Send the signals of outcomes, then record that they were sent."""
     for row in rows:
         on_signal()
         signals.session_outcome_changed.send_robust(

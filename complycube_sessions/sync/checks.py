@@ -143,9 +143,8 @@ class CheckLists:
             except STOP_ERRORS:
                 raise
             except ComplyCubeError as error:
-                fetched = FetchedCheck(
-                    check, at
-                )  # store the listed outcome without waiting for a retry
+                # Store the listed outcome without waiting for a retry.
+                fetched = FetchedCheck(check, at)
                 result.check_errors[check.id] = str(error)
             result.session = FetchedSession(session_id, None, fetched.fetched_at, (fetched,))
             return result

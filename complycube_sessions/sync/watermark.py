@@ -103,7 +103,7 @@ class ListProofs:
         """Record the items of a list that could not be read, and why the list is incomplete."""
         run = self._record.run
         unreadable = {f"{subject}: {item}": reason for item, reason in reader.unreadable.items()}
-        named = queries.told_before(self._account, list(unreadable))
+        named = queries.named_before(self._account, list(unreadable))
         run.listed += len(unreadable)
         run.unchanged += len(named)
         for item, reason in unreadable.items():
