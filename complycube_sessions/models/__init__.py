@@ -1,8 +1,8 @@
 """
-The tables, one module a family, each with the queries that are asked of it.
+The models, one module per group of tables, with their querysets.
 
-Mirrored rows (``WorkflowSession``, ``RelatedCheck``, ``SessionChange``) are written by ``mirror/write.py``
-alone. Text that the API left out is ``""``, a time or number is NULL. Models may import ``db``.
+Only ``mirror/write.py`` writes mirrored rows (``WorkflowSession``, ``RelatedCheck``, ``SessionChange``). Text that
+the API left out is ``""``; missing times and numbers are NULL. Models may import ``db``.
 """
 
 from __future__ import annotations
