@@ -50,7 +50,7 @@ def pages(size: int) -> dict[str, tuple[str, str]]:
 
     session, check = scale_data.session_id(size // 2), scale_data.check_id(size // 2)
     month = "created_from=2026-01-01&created_to=2026-01-31"
-    deep = max(size // 200, 1)
+    deep, far = max(size // 200, 1), scale_data.last_review_page(at_most=9)
     s, k = "workflowsession/", "relatedcheck/"
     named = {
         "list": (s, s),
@@ -95,7 +95,7 @@ def pages(size: int) -> dict[str, tuple[str, str]]:
         "reviews of mine": (f"{s}?case=mine", ""),
         "reviews waiting": (f"{s}?case=waiting", ""),
         "reviews open": (f"{s}?case=open", ""),
-        "reviews open, page 9": (f"{s}?case=open&p=9", ""),
+        f"reviews open, page {far}": (f"{s}?case=open&p={far}", ""),
         "reviews open, last page": (f"{s}?case=open&before=end", ""),
         "reviews open, attention": (f"{s}?case=open&outcome=attention", ""),
         "reviews decided": (f"{s}?case=decided", ""),

@@ -126,6 +126,16 @@ def work_reviews(size: int) -> None:
     )
 
 
+def last_review_page(*, at_most: int) -> int:
+    """Return the number of the last page of the open reviews, or ``at_most`` where there are more."""
+    from complycube_sessions.admin.sessions import WorkflowSessionAdmin
+    from complycube_sessions.models import WorkflowSession
+
+    size: int = WorkflowSessionAdmin.list_per_page
+    reviews = WorkflowSession.objects.open_reviews().order_by()[: at_most * size].count()
+    return max(1, -(-reviews // size))
+
+
 def reviewed_id() -> str:
     """Return the id of a session that somebody works on, or of the first one where there is none."""
     from complycube_sessions.models import Review

@@ -127,36 +127,37 @@ def store_in_batches(given: list[FetchedSession]) -> None:
 
 def _store_row_by_row(given: list[FetchedSession]) -> None:
     """Store as people write it, without history, search words or a guard against older copies."""
-    from complycube_sessions.models import RelatedCheck, WorkflowSession
+    from complycube_sessions.models import RelatedCheck, WorkflowSession, allow_mirror_writes
 
-    for copy in given:
-        assert copy.payload is not None  # noqa: S101 - all were fetched
-        content = asdict(copy.payload)
-        related = content.pop("related_checks")
-        content |= {"account": "default", "environment": "test", "fetched_at": copy.fetched_at}
-        session, _ = WorkflowSession.objects.update_or_create(
-            id=content.pop("id"), defaults=content
-        )
-        for position, (reference, fetched) in enumerate(zip(related, copy.checks, strict=True)):
-            check = fetched.payload
-            RelatedCheck.objects.update_or_create(
-                session=session,
-                check_id=check.id,
-                defaults={
-                    "type": check.type,
-                    "task_id": reference["task_id"],
-                    "position": position,
-                    "status": check.status,
-                    "outcome": check.outcome,
-                    "result": check.result,
-                    "document_id": check.document_id,
-                    "monitored": check.monitored,
-                    "raw": check.raw,
-                    "created_at": check.created_at,
-                    "updated_at": check.updated_at,
-                    "fetched_at": fetched.fetched_at,
-                },
+    with allow_mirror_writes():
+        for copy in given:
+            assert copy.payload is not None  # noqa: S101 - all were fetched
+            content = asdict(copy.payload)
+            related = content.pop("related_checks")
+            content |= {"account": "default", "environment": "test", "fetched_at": copy.fetched_at}
+            session, _ = WorkflowSession.objects.update_or_create(
+                id=content.pop("id"), defaults=content
             )
+            for position, (reference, fetched) in enumerate(zip(related, copy.checks, strict=True)):
+                check = fetched.payload
+                RelatedCheck.objects.update_or_create(
+                    session=session,
+                    check_id=check.id,
+                    defaults={
+                        "type": check.type,
+                        "task_id": reference["task_id"],
+                        "position": position,
+                        "status": check.status,
+                        "outcome": check.outcome,
+                        "result": check.result,
+                        "document_id": check.document_id,
+                        "monitored": check.monitored,
+                        "raw": check.raw,
+                        "created_at": check.created_at,
+                        "updated_at": check.updated_at,
+                        "fetched_at": fetched.fetched_at,
+                    },
+                )
 
 
 def _check(given: list[FetchedSession]) -> None:
@@ -192,11 +193,13 @@ def _clear() -> None:
         SessionChange,
         SessionNameWord,
         WorkflowSession,
+        allow_mirror_writes,
     )
 
     on_sessions = (SessionChange, SessionNameWord, RelatedCheck, ReviewEvent, Review)
     for model in (*on_sessions, WorkflowSession):
-        model.objects.all()._raw_delete(connection.alias)
+        with allow_mirror_writes():
+            model.objects.all()._raw_delete(connection.alias)
     if connection.vendor == "postgresql":
         with connection.cursor() as cursor:
             cursor.execute("VACUUM ANALYZE")

@@ -32,6 +32,7 @@ Every error the app raises on purpose.
     ├── ReviewPermissionError             the same person twice, or somebody else's review
     └── ComplyCubeSignatureError          a webhook whose signature does not verify
     ComplyCubeConfigurationError          ImproperlyConfigured, outside the tree on purpose: no loop may swallow it
+    MirrorWriteError                      code that is not the app's would write a mirrored row; outside the tree as well
 
 Messages name the vendor's id and the status, never the key, a person or a body.
 """
@@ -196,3 +197,7 @@ class ReviewPermissionError(ComplyCubeError):
 
 class ComplyCubeConfigurationError(ImproperlyConfigured):
     """A setting is missing or wrong; the message says what to type."""
+
+
+class MirrorWriteError(RuntimeError):
+    """A mirrored row would be written by other than the app's store; nothing was. The message says what to call instead."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from contextlib import AbstractContextManager
 from typing import Final
 
 from django.contrib.auth.decorators import login_not_required
@@ -13,6 +14,7 @@ from django.http.request import RawPostDataException, UnreadablePostError
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.debug import sensitive_variables
 
+from complycube_sessions import tracing
 from complycube_sessions.api.sealing import sealed
 from complycube_sessions.conf import webhook_secrets
 from complycube_sessions.db.connections import outside_transactions, patience
@@ -55,7 +57,7 @@ def webhook(request: HttpRequest, account: str) -> HttpResponse:
         log_refused(f"Refused a webhook request: {name}.", error=name)
         return _silently(HttpResponse(status=400))
     try:
-        with patience(PATIENCE_SECONDS):
+        with patience(PATIENCE_SECONDS), _span_of(account, event):
             waiting = store_event(account, event)
     except (DatabaseError, InterfaceError) as error:
         # The vendor sends it again.
@@ -65,6 +67,12 @@ def webhook(request: HttpRequest, account: str) -> HttpResponse:
     if waiting is not None:
         process_soon(account, waiting)
     return HttpResponse()
+
+
+def _span_of(account: str, event: EventPayload) -> AbstractContextManager[None]:
+    """Return the span of a signed event; its type is the vendor's word."""
+    attributes = {"complycube.account": account, "complycube.event_type": event.type}
+    return tracing.span("complycube.webhook_event", attributes)
 
 
 @sealed(lambda error: ComplyCubePayloadError(f"It cannot be read ({type(error).__name__})."))

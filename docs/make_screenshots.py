@@ -68,7 +68,7 @@ def take(page: Page, name: str) -> None:
 
 
 def walk(page: Page, password: str) -> None:
-    """Take the five main pages in the light theme and one in the dark."""
+    """Take the main pages in the light theme and one in the dark."""
     page.goto("/admin/login/?next=/admin/")
     page.fill("#id_username", "admin")
     page.fill("#id_password", password)
@@ -82,9 +82,20 @@ def walk(page: Page, password: str) -> None:
     page.emulate_media(color_scheme="light")
     page.goto(f"{LIST}?review=yes&check_type=identity_check&check_outcome=attention")
     page.click("#result_list tbody tr:first-child th a")
-    take(page, "session")
     page.get_by_role("link", name="Identity Check", exact=True).first.click()
     take(page, "check")
+    page.goto(f"{LIST}?review=yes&check_type=extensive_screening_check&check_outcome=attention")
+    page.click("#result_list tbody tr:first-child th a")
+    take(page, "session")
+    page.get_by_role("link", name="AML Screening Check (Extensive)", exact=True).first.click()
+    take(page, "matches")
+    page.go_back()
+    page.get_by_role("button", name="Take", exact=True).click()
+    page.get_by_text("You have taken this review.").wait_for()
+    page.keyboard.press("d")
+    page.get_by_label("Decision and reason").select_option("False positive")
+    page.get_by_label("Why, in your own words").fill("Another date of birth.")
+    take(page, "decision")
     page.goto("/admin/complycube_sessions/refreshrun/")
     page.click("#result_list tbody tr:first-child th a")
     take(page, "run")

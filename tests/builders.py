@@ -6,8 +6,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 from complycube_sessions.conf import Account, get_account
-from complycube_sessions.models import WorkflowSession
+from complycube_sessions.models import WorkflowSession, allow_mirror_writes
 
+# For rows that no answer has brought, which the guard of mirrored rows would refuse.
+by_hand = allow_mirror_writes
 SESSION_ID = "5eb2b61e02df0a0008f1cf2a"
 UNKNOWN_ID = "5eb2b61e02df0a0008f1cf2b"
 CHECK_IDS = (
@@ -69,6 +71,7 @@ def default_account() -> Account:
     return get_account("default")
 
 
+@by_hand()
 def session_row(pk: str = SESSION_ID, **fields: Any) -> WorkflowSession:
     """Store a session without a fetch."""
     values = {

@@ -15,7 +15,7 @@ from complycube_sessions import database_checks
 from complycube_sessions.database_checks import check_events_arrive
 from complycube_sessions.models import SessionChange, WebhookEvent, WorkflowSession
 from complycube_sessions.services import refresh_sessions
-from tests.builders import session_row
+from tests.builders import by_hand, session_row
 from tests.fake_api import KEY, FakeAPI
 
 pytestmark = pytest.mark.django_db
@@ -30,9 +30,10 @@ def changed(count: int, *, source: str = "refresh", ago: timedelta = timedelta(0
     row = session_row(f"session{SessionChange.objects.count()}")
     at = timezone.now() - ago
     for _ in range(count):
-        SessionChange.objects.create(
-            session=row, field="status", source=source, changed_at=at, observed_at=at
-        )
+        with by_hand():
+            SessionChange.objects.create(
+                session=row, field="status", source=source, changed_at=at, observed_at=at
+            )
 
 
 def event(ago: timedelta) -> None:
@@ -52,7 +53,8 @@ def test_check__accounts_are_apart(settings: Settings) -> None:
     event(timedelta(minutes=5))
     changed(3)
     assert found() == []
-    WorkflowSession.objects.update(account="other")
+    with by_hand():
+        WorkflowSession.objects.update(account="other")
     (message,) = check_events_arrive(databases=["default"])
     assert "'other'" in message.msg
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from functools import cache
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -12,20 +13,21 @@ import complycube_sessions
 APP = "complycube_sessions"
 PACKAGE = Path(complycube_sessions.__file__).parent
 
-BASE = "conf exceptions setting_rules wording"
-ROOMS = "services upstream sync webhooks mirror privacy evidence findings reviews statistics models db api"
+BASE = "conf exceptions setting_rules wording tracing"
+ROOMS = "services operations upstream sync webhooks mirror privacy evidence findings reviews statistics models db api"
 # What a room may import beside itself; a dotted name stands for that module alone.
 ALLOWED = {
     "exceptions": "",
     "signals": "",
     "wording": "",
+    "tracing": "",
     "setting_rules": "",
     "conf": "exceptions setting_rules",
     "system_checks": BASE,
     "db": BASE,
     "findings": "",
     "api": BASE,
-    "models": "db",
+    "models": "db exceptions",
     "statistics": f"{BASE} models db",
     "privacy": f"{BASE} models db api statistics mirror.accounts",
     "reviews": f"{BASE} models db signals",
@@ -34,10 +36,11 @@ ALLOWED = {
     "upstream": f"{BASE} models db api sync mirror privacy.tombstones",
     "webhooks": f"{BASE} models db api privacy mirror sync tasks",
     "evidence": f"{BASE} models db api findings privacy.tombstones sync {APP}",
+    "operations": f"{BASE} models db sync mirror statistics webhooks.health",
     "services": f"{BASE} models api upstream sync webhooks privacy evidence reviews statistics",
     "testing": f"{BASE} models api mirror webhooks.receive",
     "tasks": f"{BASE} models services webhooks contrib",
-    "contrib": f"{BASE} tasks",
+    "contrib": f"{BASE} tasks operations",
     "database_checks": f"{BASE} db mirror privacy webhooks system_checks",
     "views": f"{BASE} db webhooks api.sealing",
     "urls": "views",
@@ -76,6 +79,7 @@ def statements(node: ast.AST) -> Iterator[ast.AST]:
         yield from statements(child)
 
 
+@cache
 def imports(path: Path) -> set[str]:
     """Return the dotted names that a module imports, a module's own where one of its names is."""
     found = set()

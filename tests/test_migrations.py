@@ -16,6 +16,7 @@ from django.db.migrations.loader import MigrationLoader
 from django.db.migrations.recorder import MigrationRecorder
 
 from complycube_sessions.db.migration_steps import RepeatableMigration
+from tests.builders import by_hand
 
 APP = "complycube_sessions"
 TIME = "2026-01-05T10:00:00+00:00"
@@ -86,6 +87,7 @@ def migrate_to(name: str | None) -> Any:
     return executor.loader.project_state([(APP, name)]).apps
 
 
+@by_hand()
 def fill(state: Any) -> dict[str, int]:
     """Write a row into every table of a state and return how many each of them has."""
     row = {"account": "default", "entity_name": "Łukasz 🙂", "fetched_at": TIME}

@@ -36,6 +36,8 @@ found["makemigrations"] = said("makemigrations", "--check", "--dry-run")
 said("migrate")
 client = Client(headers={"host": "localhost"})
 found["pages"] = {path: answer(path) for path in PATHS}
+german = client.get("/admin/login/", headers={"accept-language": "de-AT,de;q=0.9"})
+found["german"] = german.headers["Content-Language"]
 found["settings"] = {name: getattr(settings, name) for name in NAMES}
 print(json.dumps(found))
 """
@@ -131,6 +133,11 @@ def test_settings__are_safe_by_default(site: Any) -> None:
     assert settings["DEBUG"] is False
     assert settings["ALLOWED_HOSTS"] == ["localhost", "127.0.0.1", "[::1]"]
     assert settings["DATABASES"]["default"]["OPTIONS"]["transaction_mode"] == "IMMEDIATE"
+
+
+def test_pages__german_for_a_german_browser(site: Any) -> None:
+    """The site speaks the language of the browser."""
+    assert site["german"] == "de"
 
 
 def test_pages__without_debug(site: Any, real_site: Any) -> None:

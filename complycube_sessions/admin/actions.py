@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
-from typing import cast
+from typing import Final, cast
 
 from django.contrib.admin.models import CHANGE, LogEntry
 from django.contrib.contenttypes.models import ContentType
@@ -14,6 +15,8 @@ from complycube_sessions.admin.base import ReadOnlyAdmin, with_list_state
 from complycube_sessions.db.connections import write_alias
 from complycube_sessions.models import WorkflowSession
 from complycube_sessions.privacy import tombstones
+
+REPR_LENGTH: Final = 200
 
 
 def stored_session(session_id: str) -> QuerySet[WorkflowSession]:
@@ -32,6 +35,12 @@ def after_action(page: ReadOnlyAdmin, request: HttpRequest, session_id: str = ""
     return page.list_url()
 
 
+def _told(message: str, session_id: str) -> str:
+    """Return what *Recent actions* shows of a line: what was done, without its particulars, and the session."""
+    done = re.split(r"[.:,(]", message, maxsplit=1)[0].strip()
+    return f"{done}: {session_id}"[:REPR_LENGTH] if session_id else done[:REPR_LENGTH]
+
+
 def log(
     request: HttpRequest,
     message: str,
@@ -44,7 +53,7 @@ def log(
         user_id=cast("int", request.user.pk),
         content_type=ContentType.objects.get_for_model(WorkflowSession),
         object_id=session.pk if session else None,
-        object_repr=str(session) if session else "sessions",
+        object_repr=_told(message, session.pk if session else ""),
         action_flag=flag,
         change_message=message,
     )
@@ -63,7 +72,7 @@ def log_each(request: HttpRequest, session_ids: Iterable[str], message: str) -> 
                 user_id=cast("int", request.user.pk),
                 content_type=content_type,
                 object_id=session_id,
-                object_repr=session_id[:200],
+                object_repr=_told(message, session_id),
                 action_flag=CHANGE,
                 change_message=message,
             )

@@ -14,6 +14,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from complycube_sessions.admin import display
+from complycube_sessions.findings.matches import Matches
 from complycube_sessions.findings.meanings import check_meaning
 from complycube_sessions.findings.reasons import Reason, reasons
 from complycube_sessions.models import RelatedCheck
@@ -122,3 +123,15 @@ def reason_list(shown: Iterable[Reason], *, more: int = 0, url: str = "") -> Saf
         link = format_html('<a href="{}">{}</a>', url, text) if url else text
         rest = format_html('<li class="ccs-quiet">{}</li>', link)
     return format_html('<ul class="ccs-reasons">{}{}</ul>', rows, rest)
+
+
+def match_rows(found: Matches) -> list[dict[str, Any]]:
+    """Return the possible matches of a screening as rows of their table."""
+    return [
+        {
+            "match": match,
+            "mark": display.badge(match.decision),
+            "when": display.moment(match.decided_at) if match.decided_at else "",
+        }
+        for match in found.rows
+    ]

@@ -14,7 +14,7 @@ from django.utils.translation import gettext_lazy, pgettext
 
 from complycube_sessions.admin import display, filters
 from complycube_sessions.admin.base import ReadOnlyAdmin, age_column, allowed, column
-from complycube_sessions.admin.check_reasons import reason_list
+from complycube_sessions.admin.check_reasons import match_rows, reason_list
 from complycube_sessions.admin.paging import BoundedChangeList
 from complycube_sessions.admin.tree import tree
 from complycube_sessions.admin.upstream import check_actions
@@ -183,13 +183,6 @@ def findings_context(check: RelatedCheck) -> dict[str, Any]:
     why = reasons(check.type, check.outcome, check.result, status=check.status)
     return {
         "reasons": reason_list(why) if why else "",
-        "matches": [
-            {
-                "match": match,
-                "mark": display.badge(match.decision),
-                "when": display.moment(match.decided_at) if match.decided_at else "",
-            }
-            for match in found.rows
-        ],
+        "matches": match_rows(found),
         "matches_left_out": found.left_out,
     }

@@ -273,7 +273,7 @@ def export_view(page: ReadOnlyAdmin, request: HttpRequest) -> HttpResponseBase:
     count = f"{'more than ' * changelist.is_bounded}{min(changelist.result_count, COUNTED)}"
     log(
         request,
-        f"Exported {count} sessions as {'XLSX' if wants_xlsx else 'CSV'} "
+        f"Exported {count} {'session' if count == '1' else 'sessions'} as {'XLSX' if wants_xlsx else 'CSV'} "
         f"(filters: {', '.join(filters) or 'none'}; search: {'yes' if changelist.query else 'no'}).",
     )
     name = f"sessions-{timezone.localtime():%Y-%m-%d-%H%M}"

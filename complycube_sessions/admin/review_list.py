@@ -35,12 +35,13 @@ _DECIDED_COLUMNS: Final = ("review_decision", "review_decided_by", "review_decid
 
 @dataclass(frozen=True)
 class CaseView:
-    """A view: the sessions, their order, and the columns that it has beside those of the list."""
+    """A view: the sessions, their order, its columns beside those of the list, and those of the list that it lacks."""
 
     label: Any
     narrow: Callable[[Any, Any], QuerySet[Any]]
     order: Sequence[str] = OLDEST_FIRST
     columns: Sequence[str] = _OPEN_COLUMNS
+    without: Sequence[str] = ()
 
 
 VIEWS: Final = {
@@ -63,6 +64,7 @@ VIEWS: Final = {
         gettext_lazy("All open"),
         lambda rows, user: rows.open_reviews(),
         columns=("review_state", *_OPEN_COLUMNS),
+        without=("workflow",),  # with a sidebar there is no room for it
     ),
     "decided": CaseView(
         gettext_lazy("Decided"),
@@ -116,7 +118,7 @@ def case_tabs(page: ReadOnlyAdmin, request: HttpRequest) -> list[tuple[Any, str,
 
 def columns_of(view: CaseView, columns: Sequence[Any]) -> list[Any]:
     """Return the columns of a view, of those of the list."""
-    who, outcome, *others = [name for name in columns if name not in LEFT_OUT]
+    who, outcome, *others = [name for name in columns if name not in {*LEFT_OUT, *view.without}]
     return [who, outcome, *view.columns, *others]
 
 

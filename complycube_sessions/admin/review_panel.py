@@ -13,9 +13,11 @@ from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
+from django.utils.translation import pgettext
 
 from complycube_sessions.admin import display
 from complycube_sessions.admin.base import ReadOnlyAdmin, allowed
+from complycube_sessions.admin.decisions import Point
 from complycube_sessions.conf import conf
 from complycube_sessions.models import Review, ReviewEvent, WorkflowSession
 from complycube_sessions.models.reviews import NOTE_LENGTH
@@ -89,7 +91,7 @@ def review_panel(
     rights = {name: allowed(request, name) for name in RIGHTS}
     if not any(rights.values()) and not allowed(request, "view_review"):
         return None
-    review = Review.objects.filter(pk=session.pk).first()
+    review = getattr(session, "review", None)  # the page has read it with the session
     if review is None:
         review = Review(session=session) if session.needs_review else None
     if review is None:
@@ -107,7 +109,7 @@ def review_panel(
         "assignee": _last(entries, _HOLDERS, lambda entry: entry.holder),
         "decided_by": _last(entries, [ReviewEvent.Action.DECIDED], lambda entry: entry.who),
         "confirmed_by": _last(entries, [ReviewEvent.Action.CONFIRMED], lambda entry: entry.who),
-        "opened": display.moment(review.opened_at),
+        "opened": display.ago(review.opened_at),
         "decided": display.moment(review.decided_at),
         "confirmed": display.moment(review.confirmed_at),
         "is_withdrawn": review.state == Review.State.DECIDED and not review.decision,
@@ -121,6 +123,23 @@ def review_panel(
         "note_length": NOTE_LENGTH,
         **_possible(request, review, session, rights),
     }
+
+
+def case_points(case: dict[str, Any] | None) -> list[Point]:
+    """Return what was done about a review as points of its session's timeline; of a note, that it was written."""
+    return [
+        (
+            entry.when,
+            format_html(
+                '{}: {} <span class="ccs-quiet">{}</span>',
+                pgettext("case", "Review"),
+                ReviewEvent.Action.NOTED.label if entry.is_note else entry.text,
+                format_html("<bdi>{}</bdi>", entry.who) if entry.who else "",
+            ),
+            "review",
+        )
+        for entry in (case["history"] if case else [])
+    ]
 
 
 def _possible(

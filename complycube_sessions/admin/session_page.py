@@ -22,7 +22,7 @@ from complycube_sessions.admin.check_reasons import (
     reasons_of,
     results_of,
 )
-from complycube_sessions.admin.decisions import decision_points
+from complycube_sessions.admin.decisions import Point, decision_points
 from complycube_sessions.admin.evidence import evidence_line
 from complycube_sessions.admin.filters import YES
 from complycube_sessions.admin.session_list import LIST_FIELDS, outcome_with_flags, workflow_text
@@ -74,9 +74,17 @@ GROUPS: Final = (
 
 
 def session_context(
-    page: ReadOnlyAdmin, request: HttpRequest, row: WorkflowSession
+    page: ReadOnlyAdmin, request: HttpRequest, row: WorkflowSession, case: list[Point]
 ) -> dict[str, Any]:
-    """Return what the page shows, in the order of a reviewer's questions."""
+    """
+    Return what the page shows, in the order of a reviewer's questions.
+
+    Args:
+        page: Makes the addresses.
+        request: Of the user.
+        row: The session.
+        case: What was done about its review, for the timeline.
+    """
     sensitive = page.has_sensitive_permission(request)
     checks = checks_of(page, request, row)
     tasks = policies.items(row.tasks) if sensitive else []
@@ -84,7 +92,7 @@ def session_context(
     changes = changes_of(request, row)
     others = others_of(page, row)
     decisions = decision_points(row, sensitive=sensitive)
-    events = timeline(row, checks, others_tasks, changes, decisions)
+    events = timeline(row, checks, others_tasks, changes, [*decisions, *case])
     return {
         "subtitle": _("Session %(id)s") % {"id": row.pk},
         "session": row,

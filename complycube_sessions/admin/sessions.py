@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from types import MethodType
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from django.contrib.admin.views.main import ChangeList
 from django.db.models import Prefetch, QuerySet, prefetch_related_objects
@@ -26,6 +26,7 @@ from complycube_sessions.admin.base import (
 from complycube_sessions.admin.evidence import evidence_view, report_view
 from complycube_sessions.admin.export import export_view, xlsx_is_there
 from complycube_sessions.admin.freshness import freshness_line
+from complycube_sessions.admin.log_words import in_words
 from complycube_sessions.admin.neighbours import next_view, previous_view
 from complycube_sessions.admin.overview import overview_view
 from complycube_sessions.admin.queue import LIST_ORDER, is_queue, list_order, list_title
@@ -45,7 +46,7 @@ from complycube_sessions.admin.review_list import (
     columns_of,
     may_see,
 )
-from complycube_sessions.admin.review_panel import review_panel
+from complycube_sessions.admin.review_panel import case_points, review_panel
 from complycube_sessions.admin.saved_views import views_view
 from complycube_sessions.admin.session_list import (
     SessionChangeList,
@@ -59,6 +60,7 @@ from complycube_sessions.db.connections import outside_transactions
 from complycube_sessions.models import RelatedCheck, WorkflowSession
 
 SENSITIVE_FIELDS: Final = ("raw", "tasks")
+PAGE_NAME: Final = "complycube_sessions_workflowsession_change"
 # All of the queue are complete; why they wait matters more than how long each took.
 QUEUE_COLUMNS: Final = (
     "who",
@@ -188,6 +190,9 @@ class WorkflowSessionAdmin(ReadOnlyAdmin):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         sessions = super().get_queryset(request)
+        resolved = request.resolver_match
+        if resolved is not None and resolved.url_name == PAGE_NAME:
+            sessions = sessions.select_related("review")
         return (
             sessions
             if self.has_sensitive_permission(request)
@@ -266,7 +271,18 @@ class WorkflowSessionAdmin(ReadOnlyAdmin):
         # Once for all: what a decision says was seen is what the page shows.
         unread = ["raw"] if may_see(request) else ["raw", "result"]
         prefetch_related_objects([row], Prefetch("checks", RelatedCheck.objects.defer(*unread)))
-        return {"case": review_panel(self, request, row), **session_context(self, request, row)}
+        case = review_panel(self, request, row)
+        return {"case": case, **session_context(self, request, row, case_points(case))}
+
+    def history_view(
+        self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        response: Any = super().history_view(request, object_id, extra_context)
+        if lines := getattr(response, "context_data", {}).get("action_list"):
+            lines.object_list = list(lines.object_list)
+            for line in lines.object_list:
+                line.change_message = in_words(line.change_message)
+        return cast("HttpResponse", response)
 
     def after_fault(self, request: HttpRequest, object_id: str = "", **kwargs: Any) -> str:
         if not self.has_view_permission(request):

@@ -35,6 +35,7 @@ from complycube_sessions.admin.base import (
     allowed,
     tells_database_faults,
 )
+from complycube_sessions.admin.check_reasons import match_rows
 from complycube_sessions.admin.error_messages import ERRORS, error_message
 from complycube_sessions.admin.tree import tree
 from complycube_sessions.api.throttle import Patience
@@ -47,6 +48,7 @@ from complycube_sessions.db.connections import (
 from complycube_sessions.exceptions import (
     ComplyCubeLostAnswerError,
 )
+from complycube_sessions.findings import matches as findings
 from complycube_sessions.models import RelatedCheck, UpstreamChange, WorkflowSession
 from complycube_sessions.services import cancel_session, complete_session, validate_check
 from complycube_sessions.upstream.changes import ChangeResult
@@ -239,6 +241,9 @@ def _confirmation(
         "look": display.check_appearance(check) if check else None,
         "outcome": display.outcome_appearance(asked.session.outcome, asked.session.status),
         "status": display.status_pill(asked.session.status),
+        "matches": match_rows(
+            findings.matches_of({"matches": [asked.match] if asked.match else []})
+        ),
         "match": tree(asked.match, open_levels=1) if asked.match else "",
         "list_url": page.url("changelist"),
         "back_url": page.row_url(asked.session),

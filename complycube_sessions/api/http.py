@@ -13,6 +13,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -22,6 +23,7 @@ from typing import Any, Final, Generic, TypeVar
 import requests
 import urllib3
 
+from complycube_sessions import tracing
 from complycube_sessions.api.errors import (
     api_error,
     as_unanswered,
@@ -173,9 +175,21 @@ class HTTPClient:
             self.requests_sent += 1
         request = sealed(as_unusable)(self._prepared)(session, path, change)
         exchange = sealed(partial(as_unanswered, subject))(self._exchange)
-        value, answered_at, size_bytes = exchange(session, request, subject, parse)
+        with self._span("GET" if change is None else "POST", path):
+            value, answered_at, size_bytes = exchange(session, request, subject, parse)
         elapsed = timedelta(seconds=time.monotonic() - began)
         return Answer(value, began_at, answered_at, elapsed, size_bytes)
+
+    def _span(self, method: str, path: str) -> AbstractContextManager[None]:
+        """Return the span of a request, whose address is told without ids."""
+        template = route_of(path)
+        attributes = {
+            "http.request.method": method,
+            "url.template": template,
+            "server.address": self._account.host,
+            "complycube.account": self._account.name,
+        }
+        return tracing.span(f"{method} {template}", attributes, is_client=True)
 
     def _prepared(
         self, session: requests.Session, path: str, change: Mapping[str, str] | None
@@ -207,6 +221,7 @@ class HTTPClient:
                 _read_error(response) if is_change else _read(response, subject),
             )
         self._note(time.monotonic() - began, status)
+        tracing.note({"http.response.status_code": status})
         if is_change and 200 <= status < 300:
             body = b"null"
         elif status != 200:
@@ -242,6 +257,13 @@ class HTTPClient:
         with self._lock:
             self._latencies.append(seconds)
             self.answered_other_than_403 |= status != 403
+
+
+def route_of(path: str) -> str:
+    """Return a path of the API with ``{id}`` in place of an id, and without its query."""
+    resource, *rest = path.partition("?")[0].strip("/").split("/")
+    named = ["{id}", *rest[1:]] if rest else []
+    return "/".join(["", resource, *named])
 
 
 def _read(response: requests.Response, subject: str) -> bytes:

@@ -16,7 +16,7 @@ from complycube_sessions.conf import Account
 from complycube_sessions.db.batches import BATCH_SIZE
 from complycube_sessions.db.connections import retry_transient, write_alias
 from complycube_sessions.mirror.merge import MergedSession
-from complycube_sessions.models import WorkflowSession
+from complycube_sessions.models import WorkflowSession, allow_mirror_writes
 
 OnSignal = Callable[[], object]
 
@@ -73,13 +73,8 @@ def _announce(rows: list[WorkflowSession], source: str, alias: str, on_signal: O
     for outcome in sorted({row.outcome for row in rows}):
         ids = [row.pk for row in rows if row.outcome == outcome]
         announced |= Q(pk__in=ids, outcome=outcome)
-    retry_transient(
-        lambda: (
-            WorkflowSession.objects.using(alias)
-            .filter(announced)
-            .update(announced_outcome=F("outcome"))
-        ),
-        alias=alias,
-    )
+    told = WorkflowSession.objects.using(alias).filter(announced)
+    with allow_mirror_writes():
+        retry_transient(lambda: told.update(announced_outcome=F("outcome")), alias=alias)
     for row in rows:
         row.announced_outcome = row.outcome

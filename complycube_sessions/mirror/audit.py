@@ -10,7 +10,7 @@ from django.db import transaction
 from complycube_sessions.api.audit_logs import AuditPayload
 from complycube_sessions.conf import Account
 from complycube_sessions.db.connections import retry_transient, write_alias
-from complycube_sessions.models import AuditEntry, WorkflowSession
+from complycube_sessions.models import AuditEntry, WorkflowSession, allow_mirror_writes
 
 
 def store_audit_entries(
@@ -29,6 +29,7 @@ def store_audit_entries(
     """
     alias = write_alias()
 
+    @allow_mirror_writes()
     def write() -> int:
         with transaction.atomic(using=alias, durable=True):
             sessions = WorkflowSession.objects.using(alias).select_for_update().only("pk")

@@ -9,7 +9,12 @@ from django.db import IntegrityError
 
 from complycube_sessions.conf import Account
 from complycube_sessions.mirror.merge import FetchedSession, MergedSession, supersedes
-from complycube_sessions.models import PendingRefresh, WebhookEvent, WorkflowSession
+from complycube_sessions.models import (
+    PendingRefresh,
+    WebhookEvent,
+    WorkflowSession,
+    allow_mirror_writes,
+)
 from complycube_sessions.privacy import tombstones
 from complycube_sessions.privacy.digests import CHECK, SESSION
 from complycube_sessions.privacy.moved import moved_reason, remove_session, why_kept
@@ -72,7 +77,8 @@ def refuse_erased(
         events = WebhookEvent.objects.using(alias).filter(account=account.name)
         events.filter(resource_id__in=[session_id, *checks]).delete()
     new = [pk for pk in refused.sessions if pk in rows and rows[pk].is_new]
-    WorkflowSession.objects.using(alias).filter(pk__in=new).delete()
+    with allow_mirror_writes():
+        WorkflowSession.objects.using(alias).filter(pk__in=new).delete()
     for pk in (*refused.sessions, *refused.failed):
         rows.pop(pk, None)
     return refused

@@ -1,5 +1,5 @@
 """
-The only writer of mirrored rows.
+The only writer of mirrored rows; ``models/mirrored.py`` refuses all others.
 
 A batch is one transaction with a constant number of statements: it locks the rows (``lock``), merges each
 answer into its row (``merge``) and writes the changes. It also refuses sessions of erased persons.
@@ -7,7 +7,6 @@ answer into its row (``merge``) and writes the changes. It also refuses sessions
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -16,7 +15,7 @@ from typing import Final
 from django.db import DatabaseError, InterfaceError, transaction
 from django.utils import timezone
 
-from complycube_sessions import signals
+from complycube_sessions import signals, tracing
 from complycube_sessions.conf import Account
 from complycube_sessions.db.bulk import update_rows, upsert
 from complycube_sessions.db.clocks import is_believable
@@ -43,13 +42,12 @@ from complycube_sessions.models import (
     PendingRefresh,
     SessionNameWord,
     WorkflowSession,
+    allow_mirror_writes,
 )
 from complycube_sessions.models.name_words import name_rotations
 from complycube_sessions.reviews import upkeep
 from complycube_sessions.reviews.announce import announce_reopened
 from complycube_sessions.statistics.by_day import mark_changed
-
-logger = logging.getLogger("complycube_sessions.store")
 
 _SESSION_MOVES: Final = ("fetched_at", "missing_since", "needs_review")
 _SESSION_FIELDS: Final = (*SESSION_CONTENT, *_SESSION_MOVES, "first_seen_at", "announced_outcome")
@@ -93,9 +91,13 @@ def store_batch(
     """
     alias = write_alias()
     try:
-        stored, merged, reopened = retry_transient(
-            lambda: _write(account, fetched, source, alias), alias=alias
-        )
+        with tracing.span(
+            "complycube.store",
+            {"complycube.account": account.name, "complycube.sessions": len(fetched)},
+        ):
+            stored, merged, reopened = retry_transient(
+                lambda: _write(account, fetched, source, alias), alias=alias
+            )
     except (DatabaseError, InterfaceError) as error:
         if is_transient(error) or not is_connected(alias):
             raise
@@ -289,7 +291,8 @@ def _write_name_words(renamed: list[MergedSession], alias: str) -> None:
     if not renamed:
         return
     if old := [m.row.pk for m in renamed if not m.is_new]:
-        SessionNameWord.objects.using(alias).filter(session__in=old).delete()
+        with allow_mirror_writes():
+            SessionNameWord.objects.using(alias).filter(session__in=old).delete()
     new = [
         build_row(SessionNameWord, {"id": None, "session_id": m.row.pk, "words": words})
         for m in renamed

@@ -14,10 +14,11 @@ from django.utils.translation import gettext_lazy as _
 
 from complycube_sessions.db.fields import ExactCharField
 from complycube_sessions.models.lengths import ID_LENGTH, NAME_LENGTH, WORD_LENGTH
+from complycube_sessions.models.mirrored import MirroredModel
 from complycube_sessions.models.sessions import WorkflowSession
 
 
-class AuditEntry(models.Model):
+class AuditEntry(MirroredModel):
     """One entry of the vendor's audit log about a session or one of its checks."""
 
     id = models.BigAutoField(primary_key=True)

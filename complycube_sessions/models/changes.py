@@ -7,10 +7,11 @@ from django.utils.translation import gettext_lazy as _
 
 from complycube_sessions.db.fields import ExactCharField
 from complycube_sessions.models.lengths import ID_LENGTH, WORD_LENGTH
+from complycube_sessions.models.mirrored import MirroredModel
 from complycube_sessions.models.sessions import WorkflowSession
 
 
-class SessionChange(models.Model):
+class SessionChange(MirroredModel):
     """One change in a stored session or one of its checks."""
 
     class Field(models.TextChoices):

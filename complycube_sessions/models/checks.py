@@ -8,10 +8,11 @@ from django.utils.translation import pgettext_lazy
 
 from complycube_sessions.db.fields import ExactCharField
 from complycube_sessions.models.lengths import ID_LENGTH, NAME_LENGTH, WORD_LENGTH
+from complycube_sessions.models.mirrored import MirroredModel
 from complycube_sessions.models.sessions import WorkflowSession
 
 
-class RelatedCheck(models.Model):
+class RelatedCheck(MirroredModel):
     """One check of one session, from the session's list of checks and the checks endpoints."""
 
     class Type(models.TextChoices):

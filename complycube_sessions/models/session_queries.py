@@ -15,6 +15,7 @@ from django.db.models.lookups import In, IsNull
 from django.utils import timezone
 
 from complycube_sessions.db.clocks import LEEWAY
+from complycube_sessions.models.mirrored import MirroredQuerySet
 from complycube_sessions.models.name_words import search_words
 
 if TYPE_CHECKING:
@@ -79,7 +80,7 @@ def expecting_one_question(rows: WorkflowSessionQuerySet) -> WorkflowSessionQuer
     return rows._planned(expects_one_question=True)
 
 
-class WorkflowSessionQuerySet(models.QuerySet["WorkflowSession"]):
+class WorkflowSessionQuerySet(MirroredQuerySet["WorkflowSession"]):
     """Queries of sessions for compliance desks and host projects."""
 
     _plan: ReadPlan = ReadPlan()

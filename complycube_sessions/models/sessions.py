@@ -10,11 +10,12 @@ from django.utils.translation import pgettext_lazy
 from complycube_sessions.db.fields import ExactCharField
 from complycube_sessions.db.indexes import PartialIndex
 from complycube_sessions.models.lengths import ACCOUNT_LENGTH, ID_LENGTH, NAME_LENGTH, WORD_LENGTH
+from complycube_sessions.models.mirrored import MirroredManager, MirroredModel
 from complycube_sessions.models.name_words import WORDS_LENGTH
 from complycube_sessions.models.session_queries import WorkflowSessionQuerySet
 
 
-class WorkflowSession(models.Model):
+class WorkflowSession(MirroredModel):
     """One customer's run through a verification journey, as the API last showed it."""
 
     class Status(models.TextChoices):
@@ -75,7 +76,7 @@ class WorkflowSession(models.Model):
         _("announced outcome"), max_length=WORD_LENGTH, null=True, blank=True, default=None
     )
 
-    objects = WorkflowSessionQuerySet.as_manager()
+    objects = MirroredManager.from_queryset(WorkflowSessionQuerySet)()  # type: ignore[assignment,misc]  # a narrower one
 
     class Meta:
         verbose_name = _("workflow session")
@@ -123,7 +124,7 @@ class WorkflowSession(models.Model):
         return str(self.pk)
 
 
-class SessionNameWord(models.Model):
+class SessionNameWord(MirroredModel):
     """
     The folded words of a session's name, rotated to begin with one of them (see ``models/name_words.py``).
 

@@ -20,6 +20,7 @@ from complycube_sessions.models import (
     RelatedCheck,
     SessionChange,
     WebhookEvent,
+    allow_mirror_writes,
 )
 from complycube_sessions.privacy.removal import (
     COMMAND,
@@ -94,6 +95,7 @@ def _prune_results(removal: Removal, override: str) -> None:
         removal.count_in(partial(_empty_results, free, dry_run=removal.dry_run))
 
 
+@allow_mirror_writes()
 def _empty_results(checks: list[int], *, dry_run: bool) -> Counter[str]:
     rows = RelatedCheck.objects.using(write_alias()).filter(pk__in=checks)
     rows = rows.filter(result_fetched_at__isnull=False)

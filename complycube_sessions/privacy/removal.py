@@ -310,7 +310,8 @@ def _collect(rows: Rows) -> Collector:
     if not (pre_delete.has_listeners(rows.model) or post_delete.has_listeners(rows.model)):
         rows = rows.only("pk")  # no receiver needs the other columns, which may be large
     try:
-        collector.collect(rows.order_by())
+        # A plain queryset: the rows may be mirrored ones, and receivers of a host stay refused.
+        collector.collect(QuerySet(rows.model, rows.query.chain(), rows.db).order_by())
     except (ProtectedError, RestrictedError) as error:
         raise ReferencedError(_reason({type(row) for row in error.args[1]}, rows.model)) from None
     return collector

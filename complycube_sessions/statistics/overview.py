@@ -89,6 +89,15 @@ class Freshness:
     waiting: int
 
 
+@dataclass(frozen=True)
+class AccountFreshness:
+    """How fresh the mirror of one account is: its newest sweep, and when one last succeeded."""
+
+    last_sweep: RefreshRun | None = None
+    last_success_at: datetime | None = None
+    is_late: bool = True
+
+
 def review_ages() -> list[AgeBand]:
     """Return how many sessions wait for a review, by age; unknown ages are only included if there are any."""
     today = timezone.localdate()
@@ -217,26 +226,48 @@ def freshness() -> Freshness:
         RefreshLease.objects.order_by("account").values_list("account", flat=True)[:ACCOUNTS_SHOWN]
     )
     newest, failing, waiting = _newest_sweeps(names)
-    rows = RefreshRun.objects.filter(pk__in=newest).order_by("-pk").defer("errors")
-    runs = list(rows)
-    successes: dict[str, datetime] = {}
-    for run in runs:
-        if run.state == RefreshRun.State.SUCCEEDED:
-            # The newest run of each sweeping mode is included; each mode covers the whole account.
-            ended = run.finished_at or run.started_at
-            if not is_believable(ended, timezone.now()):
-                continue
-            successes[run.account] = max(ended, successes.get(run.account, ended))
-    expected_after = timezone.now() - conf.COMPLYCUBE_EXPECTED_REFRESH_INTERVAL
-    late = [name for name in names if name not in successes or successes[name] < expected_after]
+    found = _by_account(names, newest)
+    last_run = max(
+        (one.last_sweep for one in found.values() if one.last_sweep),
+        key=lambda run: run.pk,
+        default=None,
+    )
+    successes = [one.last_success_at for one in found.values() if one.last_success_at]
     return Freshness(
-        last_run=runs[0] if runs else None,
-        its_last_success_at=successes.get(runs[0].account) if runs else None,
-        last_success_at=max(successes.values(), default=None),
-        late_accounts=late,
+        last_run=last_run,
+        its_last_success_at=found[last_run.account].last_success_at if last_run else None,
+        last_success_at=max(successes, default=None),
+        late_accounts=[name for name in names if found[name].is_late],
         failing=failing,
         waiting=waiting,
     )
+
+
+def account_freshness(names: Sequence[str]) -> dict[str, AccountFreshness]:
+    """Return for each of these accounts when it was last swept, and whether it is late, in two queries."""
+    newest, _failing, _waiting = _newest_sweeps(names)
+    return _by_account(names, newest)
+
+
+def _by_account(names: Sequence[str], newest: Sequence[int]) -> dict[str, AccountFreshness]:
+    """Read the newest sweeps, and say of each account what they tell."""
+    last: dict[str, RefreshRun] = {}
+    successes: dict[str, datetime] = {}
+    for run in RefreshRun.objects.filter(pk__in=newest).order_by("-pk").defer("errors"):
+        last.setdefault(run.account, run)
+        # The newest of each mode is among them; any of them is news of the whole account.
+        ended = run.finished_at or run.started_at
+        if run.state == RefreshRun.State.SUCCEEDED and is_believable(ended, timezone.now()):
+            successes[run.account] = max(ended, successes.get(run.account, ended))
+    expected_after = timezone.now() - conf.COMPLYCUBE_EXPECTED_REFRESH_INTERVAL
+    return {
+        name: AccountFreshness(
+            last.get(name),
+            successes.get(name),
+            is_late=name not in successes or successes[name] < expected_after,
+        )
+        for name in names
+    }
 
 
 def _never_tried() -> QuerySet[PendingRefresh, int]:

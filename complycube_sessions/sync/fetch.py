@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Final
 
+from complycube_sessions import tracing
 from complycube_sessions.api.client import ComplyCubeClient
 from complycube_sessions.api.payloads import CheckPayload
 from complycube_sessions.conf import CheckResults
@@ -85,6 +86,7 @@ class Allowance:
             result.check_errors[PAST_THE_LIMIT] = too_many_checks(self._taken)
 
 
+@tracing.traced("complycube.fetch_session")
 def fetch_session(
     client: ComplyCubeClient, session_id: str, source: CheckSource, known: Mapping[str, KnownCheck]
 ) -> FetchResult:
@@ -123,6 +125,7 @@ def fetch_session(
     return result
 
 
+@tracing.traced("complycube.fetch_session")
 def fetch_session_with_all_results(
     client: ComplyCubeClient, session_id: str, results: CheckResults
 ) -> FetchResult:

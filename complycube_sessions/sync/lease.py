@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import timedelta
 from typing import Final
 
@@ -34,7 +35,7 @@ def take_lease(run: RefreshRun, alias: str) -> None:
     holder = leases.select_for_update().get(pk=run.account)
     now = database_now(alias)
     ahead = (holder.expires_at - now) if holder.run_id and holder.expires_at else timedelta()
-    if timedelta() < ahead <= LEASE + LEASE_LEEWAY:
+    if _is_alive(ahead):
         raise ComplyCubeRefreshRunningError(
             f"Run {holder.run_id} of the account {run.account!r} is still going on. "
             f"Wait for it; if it was killed, its lock ends by itself within {LEASE.seconds} seconds."
@@ -53,6 +54,23 @@ def take_lease(run: RefreshRun, alias: str) -> None:
     holder.run = run
     holder.expires_at = now + LEASE
     holder.save(using=alias)
+
+
+def lease_holders(accounts: Iterable[str], alias: str) -> dict[str, RefreshRun]:
+    """Return the run that holds the lease of each of these accounts and lives, without its errors."""
+    leases = RefreshLease.objects.using(alias).filter(account__in=accounts).exclude(run=None)
+    found = list(leases.select_related("run").defer("run__errors"))
+    now = database_now(alias) if found else None
+    return {
+        lease.account: lease.run
+        for lease in found
+        if lease.run and now and lease.expires_at and _is_alive(lease.expires_at - now)
+    }
+
+
+def _is_alive(ahead: timedelta) -> bool:
+    """Return whether a lease that ends so far ahead has a holder that renews it."""
+    return timedelta() < ahead <= LEASE + LEASE_LEEWAY
 
 
 def renew_lease(run: RefreshRun, alias: str) -> bool:

@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from django.db import DatabaseError, InterfaceError
 from django.utils import timezone
 
+from complycube_sessions import tracing
 from complycube_sessions.api.client import ComplyCubeClient
 from complycube_sessions.api.ids import validate_id
 from complycube_sessions.api.throttle import Patience
@@ -49,6 +50,7 @@ from complycube_sessions.sync.run import RunRecord
 logger = logging.getLogger("complycube_sessions.refresh")
 
 
+@tracing.traced("complycube.refresh_session")
 def refresh_session(
     session_id: str,
     *,
@@ -187,8 +189,8 @@ def refresh_sessions(
     )
     refresh = AccountRun(found, record, shared_throttle(found), options, on_progress)
     if ids is not None:
-        return _run_to_its_end(refresh, lambda: refresh.run_ids(good_ids))
-    run = _run_to_its_end(refresh, refresh.run_account)
+        return _run_in_span(refresh, lambda: refresh.run_ids(good_ids))
+    run = _run_in_span(refresh, refresh.run_account)
     if not dry_run:
         _store_statistics()
     return run
@@ -200,6 +202,17 @@ def _store_statistics() -> None:
         store_day_statistics()
     except (DatabaseError, InterfaceError) as error:
         logger.warning("The figures of the overview were not kept (%s).", type(error).__name__)
+
+
+def _run_in_span(refresh: AccountRun, work: Callable[[], RunEnd]) -> RefreshRun:
+    run = refresh.record.run
+    attributes = {"complycube.account": run.account, "complycube.mode": run.mode}
+    with tracing.span("complycube.refresh", attributes):
+        try:
+            return _run_to_its_end(refresh, work)
+        finally:
+            counts = {f"complycube.{name}": getattr(run, name) for name in run.COUNTS}
+            tracing.note({"complycube.state": run.state, **counts})
 
 
 def _run_to_its_end(refresh: AccountRun, work: Callable[[], RunEnd]) -> RefreshRun:

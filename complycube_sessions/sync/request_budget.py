@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -124,9 +125,21 @@ def shared_throttle(account: Account, patience: Patience | None = None) -> Throt
 
 def has_room(account: Account) -> bool:
     """Return whether the key's next slots are free, so that a request need not wait."""
+    return budget_waits([account])[account.name] <= ROOM
+
+
+def budget_waits(accounts: Sequence[Account]) -> dict[str, timedelta]:
+    """Return for each account how long a request sent now would wait for its key's budget."""
     alias = write_alias()
-    digest = DatabaseSlots(account.api_key).digest
-    rows = RequestBudget.objects.using(alias).filter(pk=digest)
-    next_slot_at = rows.values_list("next_slot_at", flat=True).first()
-    ahead = (next_slot_at - database_now(alias)) if next_slot_at else timedelta()
-    return ahead <= ROOM or is_too_far(ahead, timedelta(seconds=1 / account.requests_per_second))
+    digests = {account.name: DatabaseSlots(account.api_key).digest for account in accounts}
+    rows = RequestBudget.objects.using(alias).filter(pk__in=set(digests.values()))
+    slots = dict(rows.values_list("pk", "next_slot_at"))
+    now = database_now(alias)
+    waits = {}
+    for account in accounts:
+        ahead = (slots.get(digests[account.name]) or now) - now
+        interval = timedelta(seconds=1 / account.requests_per_second)
+        # The next reservation resets a slot that lies too far ahead.
+        is_free = ahead < timedelta() or is_too_far(ahead, interval)
+        waits[account.name] = timedelta() if is_free else ahead
+    return waits

@@ -245,11 +245,10 @@ def last_watermark(account: Account) -> datetime | None:
     future, or if any stored watermark is later than the end of its own run: a wrong clock made it, and
     later watermarks build on it.
     """
-    runs = _earners(account)
-    mark = runs.order_by("-pk").values_list("watermark", flat=True).first()
+    mark = newest_watermark(account)
     if mark is None:
         return None
-    if mark > timezone.now() or runs.filter(_FALSE).exists():
+    if mark > timezone.now() or _earners(account).filter(_FALSE).exists():
         logger.warning(
             "The watermark of the account %s rests on a clock that was wrong, so nothing is known of what "
             "changed before it; the whole list is read.",
@@ -257,6 +256,12 @@ def last_watermark(account: Account) -> datetime | None:
         )
         return None
     return mark
+
+
+def newest_watermark(account: Account) -> datetime | None:
+    """Return the watermark of the last run that earned one, whatever it rests on."""
+    rows = _earners(account).order_by("-pk")
+    return rows.values_list("watermark", flat=True).first()
 
 
 def forget_false_watermarks(account: Account) -> None:

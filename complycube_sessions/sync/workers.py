@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Final, Generic, TypeVar
 
+from complycube_sessions import tracing
 from complycube_sessions.api.client import ComplyCubeClient
 from complycube_sessions.api.throttle import Throttle
 from complycube_sessions.conf import Account
@@ -108,7 +109,7 @@ class WorkerPool:
         return min(MAX_THREADS, math.ceil(busy) + 2)
 
     def _submit(self, key: Key, job: Callable[[], Value]) -> Future[Value]:
-        future = self._executor.submit(job)
+        future = self._executor.submit(tracing.carried(job))
         future.add_done_callback(lambda ended: self._inbox.put(FinishedJob(key, ended)))
         return future
 

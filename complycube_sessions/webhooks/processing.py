@@ -15,6 +15,7 @@ from typing import Final
 
 from django.db import DatabaseError, InterfaceError, connections, transaction
 
+from complycube_sessions import tracing
 from complycube_sessions.conf import Account, get_account
 from complycube_sessions.db.connections import ensure_no_open_transaction, write_alias
 from complycube_sessions.exceptions import ComplyCubeConfigurationError, ComplyCubeError
@@ -221,7 +222,9 @@ def _process(
     options = RunOptions(wanted_results(), source=source, one_at_a_time=one_at_a_time)
     refresh = AccountRun(account, record, shared_throttle(account), options)
     try:
-        taken = work(refresh)
+        with tracing.span("complycube.process_events", {"complycube.account": account.name}):
+            taken = work(refresh)
+            tracing.note({"complycube.taken": taken})
     finally:
         refresh.close()
     run = record.run

@@ -10,11 +10,13 @@ from django.contrib.auth.models import Permission, User
 
 from complycube_sessions.models import RelatedCheck, SessionNameWord, WorkflowSession
 from complycube_sessions.models.name_words import name_rotations
+from tests.builders import by_hand
 
 NOON = datetime(2026, 11, 1, 12, 0, tzinfo=UTC)
 _numbers = itertools.count(1)
 
 
+@by_hand()
 def make_session(**fields: Any) -> WorkflowSession:
     """Return a stored session, clear and complete unless told otherwise, with its name's words."""
     number = next(_numbers)
@@ -45,6 +47,7 @@ def make_session(**fields: Any) -> WorkflowSession:
     return session
 
 
+@by_hand()
 def make_check(session: WorkflowSession, **fields: Any) -> RelatedCheck:
     """Return a stored check of a session, a clear document check unless told otherwise."""
     number = next(_numbers)

@@ -97,7 +97,7 @@ def test_evidence__log_names_ids(lead: Client, session: WorkflowSession) -> None
     entry = LogEntry.objects.get()
     sha256 = SessionEvidence.objects.get().sha256
     assert entry.change_message == f"Exported evidence, SHA-256 {sha256}."
-    assert (entry.object_id, entry.object_repr) == (session.pk, session.pk)
+    assert (entry.object_id, entry.object_repr) == (session.pk, f"Exported evidence: {session.pk}")
 
 
 @pytest.mark.parametrize("middleware", ["open_transactions", "rolled_back_transactions"])

@@ -213,8 +213,8 @@ def test_log__what_was_exported_but_nobody_s_name(lead: Client) -> None:
     make_session(entity_name="Ann Secret")
     csv_rows(lead, "q=secret&outcome=clear")
     entry = LogEntry.objects.get()
-    assert entry.change_message == "Exported 1 sessions as CSV (filters: outcome; search: yes)."
-    assert (entry.object_id, entry.object_repr) == (None, "sessions")
+    assert entry.change_message == "Exported 1 session as CSV (filters: outcome; search: yes)."
+    assert (entry.object_id, entry.object_repr) == (None, "Exported 1 session as CSV")
 
 
 def test_wrong_filter__exports_nothing(lead: Client) -> None:

@@ -11,6 +11,7 @@ from django.utils import timezone
 from complycube_sessions.models import RefreshRun, SessionChange, WorkflowSession
 from tests.admin.builders import NOON, make_check, make_session
 from tests.admin.test_sessions import LIST, listed
+from tests.builders import by_hand
 
 
 def ids(*sessions: WorkflowSession) -> list[str]:
@@ -115,14 +116,15 @@ def test_changed__recorded_lately(viewer: Client) -> None:
     now = timezone.now()
     changed, old = make_session(), make_session()
     for session, age in ((changed, 1), (old, 48)):
-        SessionChange.objects.create(
-            session=session,
-            field="outcome",
-            old="",
-            new="clear",
-            observed_at=now - timedelta(hours=age),
-            source="refresh",
-        )
+        with by_hand():
+            SessionChange.objects.create(
+                session=session,
+                field="outcome",
+                old="",
+                new="clear",
+                observed_at=now - timedelta(hours=age),
+                source="refresh",
+            )
     make_session()
     assert found(viewer, "changed=24h") == ids(changed)
     assert found(viewer, "changed=7d") == ids(changed, old)

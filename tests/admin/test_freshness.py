@@ -13,6 +13,7 @@ from complycube_sessions.models import PendingRefresh, RefreshRun, SessionChange
 from tests.admin.builders import make_session
 from tests.admin.conftest import SignIn
 from tests.admin.test_sessions import LIST
+from tests.builders import by_hand
 
 LATE = "No refresh has succeeded"
 
@@ -114,14 +115,15 @@ def test_line__events_have_stopped(reviewer: Client, settings: Settings) -> None
     warning = "Webhook events have stopped (account default)"
     assert warning not in line(reviewer)
     for _ in range(3):
-        SessionChange.objects.create(
-            session=session,
-            field="status",
-            new="complete",
-            changed_at=timezone.now(),
-            observed_at=timezone.now(),
-            source="refresh",
-        )
+        with by_hand():
+            SessionChange.objects.create(
+                session=session,
+                field="status",
+                new="complete",
+                changed_at=timezone.now(),
+                observed_at=timezone.now(),
+                source="refresh",
+            )
     assert warning in line(reviewer)
     settings.COMPLYCUBE_ACCOUNTS = {"default": account}
     assert warning not in line(reviewer)

@@ -26,6 +26,7 @@ from complycube_sessions.models import (
     WorkflowSession,
 )
 from tests.admin.builders import make_check, make_session, make_staff
+from tests.builders import by_hand
 
 PEOPLE = ("anonymous", "staff", "reviewer", "lead", "operator", "superuser")
 GROUPS = {
@@ -110,28 +111,34 @@ def rows(db: None) -> dict[str, Any]:
     """Return one row of each model, by its name."""
     session = make_session()
     now = timezone.now()
-    return {
-        "workflowsession": session,
-        "relatedcheck": make_check(session),
-        "sessionchange": SessionChange.objects.create(
-            session=session, field="outcome", old="", new="clear", observed_at=now, source="refresh"
-        ),
-        "refreshrun": RefreshRun.objects.create(account="default", mode="incremental"),
-        "pendingrefresh": PendingRefresh.objects.create(
-            account="default", session_id=session.pk, reason="failed"
-        ),
-        "erasure": Erasure.objects.create(
-            account="default", kind="client", digest="0" * 64, actor="command"
-        ),
-        "prunerun": PruneRun.objects.create(actor="command"),
-        "webhookevent": WebhookEvent.objects.create(
-            account="default",
-            event_id="e1",
-            type="check.completed",
-            received_at=now,
-            processed_at=now,
-        ),
-    }
+    with by_hand():
+        return {
+            "workflowsession": session,
+            "relatedcheck": make_check(session),
+            "sessionchange": SessionChange.objects.create(
+                session=session,
+                field="outcome",
+                old="",
+                new="clear",
+                observed_at=now,
+                source="refresh",
+            ),
+            "refreshrun": RefreshRun.objects.create(account="default", mode="incremental"),
+            "pendingrefresh": PendingRefresh.objects.create(
+                account="default", session_id=session.pk, reason="failed"
+            ),
+            "erasure": Erasure.objects.create(
+                account="default", kind="client", digest="0" * 64, actor="command"
+            ),
+            "prunerun": PruneRun.objects.create(actor="command"),
+            "webhookevent": WebhookEvent.objects.create(
+                account="default",
+                event_id="e1",
+                type="check.completed",
+                received_at=now,
+                processed_at=now,
+            ),
+        }
 
 
 @pytest.fixture

@@ -83,7 +83,10 @@ def test_refresh__fetches_stores_and_logs(lead: Client, api: FakeAPI) -> None:
     assert session.outcome == "attention"
     assert session.changes.filter(field="outcome", source="admin").exists()
     entry = LogEntry.objects.get()
-    assert (entry.object_id, entry.object_repr) == (session_id, session_id)
+    assert (entry.object_id, entry.object_repr) == (
+        session_id,
+        f"Refreshed from ComplyCube: {session_id}",
+    )
     assert entry.change_message == "Refreshed from ComplyCube."
 
 

@@ -9,6 +9,7 @@ from django.utils import timezone
 from complycube_sessions.models import PendingRefresh, RefreshRun, SessionChange
 from tests.admin.builders import NOON, make_session
 from tests.admin.conftest import SignIn
+from tests.builders import by_hand
 
 
 def page(client: Client, name: str, pk: object = None) -> str:
@@ -21,16 +22,17 @@ def page(client: Client, name: str, pk: object = None) -> str:
 def test_change__on_its_pages_and_in_the_timeline(viewer: Client) -> None:
     """A recorded change stands in the list, on its page and in the timeline of its session."""
     session = make_session()
-    change = SessionChange.objects.create(
-        session=session,
-        check_id="check-1",
-        field="status",
-        old="pending",
-        new="failed",
-        changed_at=NOON,
-        observed_at=NOON + timedelta(hours=1),
-        source="webhook",
-    )
+    with by_hand():
+        change = SessionChange.objects.create(
+            session=session,
+            check_id="check-1",
+            field="status",
+            old="pending",
+            new="failed",
+            changed_at=NOON,
+            observed_at=NOON + timedelta(hours=1),
+            source="webhook",
+        )
     for html in (
         page(viewer, "sessionchange_changelist"),
         page(viewer, "sessionchange_change", change.pk),

@@ -11,6 +11,7 @@ from complycube_sessions.admin.base import ReadOnlyAdmin
 from complycube_sessions.models import WorkflowSession
 from tests.admin.builders import NOON, make_check, make_session
 from tests.admin.conftest import VIEWS, SignIn
+from tests.fake_api import FakeAPI
 
 LIST = "admin:complycube_sessions_workflowsession_changelist"
 PAGE = "admin:complycube_sessions_workflowsession_change"
@@ -225,7 +226,7 @@ def test_page__title_of_the_tab(viewer: Client) -> None:
     assert f"<title>Session {session.pk}" in page(viewer, session)
 
 
-def test_page__leads_back_to_the_same_list(sign_in: SignIn) -> None:
+def test_page__leads_back_to_the_same_list(sign_in: SignIn, api: FakeAPI) -> None:
     """From a session one goes back to the filters and the page that it was opened from, after an action too."""
     session = make_session(outcome="attention", needs_review=True)
     make_session(outcome="attention", needs_review=True)

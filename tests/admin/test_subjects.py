@@ -15,6 +15,7 @@ from complycube_sessions.models import SessionChange, WebhookEvent, WorkflowSess
 from complycube_sessions.templatetags import complycube_desk
 from tests.admin.builders import make_check, make_session
 from tests.admin.conftest import SignIn
+from tests.builders import by_hand
 
 CHANGES = reverse("admin:complycube_sessions_sessionchange_changelist")
 EVENTS = reverse("admin:complycube_sessions_webhookevent_changelist")
@@ -27,9 +28,10 @@ def stored(db: None) -> tuple[WorkflowSession, Any]:
     session = make_session(entity_name="Ann Secret")
     check = make_check(session, type="identity_check")
     now = timezone.now()
-    SessionChange.objects.create(
-        session=session, check_id=check.check_id, field="outcome", new="clear", observed_at=now
-    )
+    with by_hand():
+        SessionChange.objects.create(
+            session=session, check_id=check.check_id, field="outcome", new="clear", observed_at=now
+        )
     for kind, resource in (
         ("check.completed", check.check_id),
         ("workflow.session.completed", session.pk),

@@ -26,7 +26,9 @@ from complycube_sessions.models import (
 from complycube_sessions.services import refresh_session
 from complycube_sessions.upstream import guards
 from tests.admin.conftest import SENSITIVE, VIEWS, SignIn
-from tests.fake_api import KEY, FakeAPI, Reply
+from tests.builders import by_hand
+from tests.fake_api import FakeAPI, Reply
+from tests.upstream.sessions import allow_changes, checks_of, store_attention, store_started
 
 pytestmark = pytest.mark.django_db
 UPSTREAM = "change_upstream_workflowsession"
@@ -34,10 +36,7 @@ UPSTREAM = "change_upstream_workflowsession"
 
 @pytest.fixture(autouse=True)
 def allowed(settings: Settings) -> None:
-    settings.COMPLYCUBE_ALLOW_UPSTREAM_CHANGES = True
-    settings.COMPLYCUBE_ACCOUNTS = {
-        "default": {"API_KEY": KEY, "MAX_RETRIES": 0, "REQUESTS_PER_SECOND": 1000}
-    }
+    allow_changes(settings)
 
 
 @pytest.fixture
@@ -47,26 +46,13 @@ def lead(sign_in: SignIn) -> Client:
 
 @pytest.fixture
 def started(api: FakeAPI) -> str:
-    session_id = api.add_session(2, status="started", checks=0)
-    refresh_session(session_id)
-    return session_id
+    return store_started(api)
 
 
 @pytest.fixture
 def review(api: FakeAPI) -> str:
     """Return a session whose document and screening are in need of attention."""
-    session_id = api.add_session(1, outcome="attention")
-    document, _, screening = checks_of(api, session_id)
-    api.touch_check(document, "attention")
-    api.touch_check(screening, "attention")
-    match = {"id": "m1", "name": "<script>alert(1)</script>", "validation": "pending"}
-    api.checks[screening]["result"]["breakdown"]["matches"] = [match]
-    refresh_session(session_id)
-    return session_id
-
-
-def checks_of(api: FakeAPI, session_id: str) -> list[str]:
-    return [check["checkId"] for check in api.sessions[session_id]["allRelatedChecks"]]
+    return store_attention(api)
 
 
 def page_of(session_id: str) -> str:
@@ -172,7 +158,8 @@ def test_links__only_where_something_can_be_done(
     blind = sign_in(*VIEWS, UPSTREAM)
     assert links(blind, check_page(document))
     assert not links(blind, check_page(screening))
-    RelatedCheck.objects.update(status="pending")
+    with by_hand():
+        RelatedCheck.objects.update(status="pending")
     assert not any(links(lead, url) for url in pages[1:])
     settings.COMPLYCUBE_ALLOW_UPSTREAM_CHANGES = False
     assert not any(links(lead, url) for url in pages)
@@ -331,17 +318,18 @@ def test_session__that_is_not_there(lead: Client) -> None:
 def test_timeline__audit_log(reviewer: Client, viewer: Client, api: FakeAPI, review: str) -> None:
     """The vendor's log is in the timeline; what differs only for who may see results, escaped."""
     check = checks_of(api, review)[0]
-    AuditEntry.objects.create(
-        session_id=review,
-        entry_id="a1",
-        resource_type="check",
-        resource_id=check,
-        member_id="member1",
-        trigger="validateCheck",
-        action="update",
-        diff=[{"path": ["name"], "new": "<script>alert(2)</script>"}],
-        fetched_at=timezone.now(),
-    )
+    with by_hand():
+        AuditEntry.objects.create(
+            session_id=review,
+            entry_id="a1",
+            resource_type="check",
+            resource_id=check,
+            member_id="member1",
+            trigger="validateCheck",
+            action="update",
+            diff=[{"path": ["name"], "new": "<script>alert(2)</script>"}],
+            fetched_at=timezone.now(),
+        )
     text = reviewer.get(page_of(review)).content.decode()
     assert "by team member member1" in text
     assert "validate check" in text

@@ -22,6 +22,7 @@ from complycube_sessions.exceptions import ComplyCubePayloadError
 from complycube_sessions.mirror.merge import FetchedCheck, FetchedSession
 from complycube_sessions.mirror.write import store_batch
 from complycube_sessions.models import RelatedCheck, SessionChange, WorkflowSession
+from tests.builders import by_hand
 from tests.examples import examples
 
 SESSION_ID, CHECK_ID = "5eb2b61e02df0a0008f1cf2a", "5eb2b61e02df0a0008f1cf2b"
@@ -165,7 +166,8 @@ def test_store__whatever_was_parsed(source: dict[str, Any], check: dict[str, Any
     )
     found = checks(load_json(body({**check, "id": CHECK_ID})))
     copy = FetchedSession(SESSION_ID, session, FETCHED_AT, (FetchedCheck(found, FETCHED_AT),))
-    WorkflowSession.objects.all().delete()
+    with by_hand():
+        WorkflowSession.objects.all().delete()
 
     first = store_batch(get_account(), [copy])
     row, stored = WorkflowSession.objects.get(), RelatedCheck.objects.get()

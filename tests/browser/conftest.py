@@ -23,6 +23,17 @@ NARROW = {"width": 390, "height": 844}
 OpenPage = Callable[..., Any]
 
 
+def expect(subject: Any) -> Any:
+    """
+    Return playwright's assertions about a page or a locator, which wait for what they assert.
+
+    It is imported when used, so that the tests are skipped rather than broken where there is no browser.
+    """
+    from playwright.sync_api import expect as waiting
+
+    return waiting(subject)
+
+
 @pytest.fixture(scope="session")
 def chromium() -> Iterator[Any]:
     """Return a running Chromium."""

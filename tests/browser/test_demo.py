@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from project.demo_server import free_port
-from tests.browser.conftest import WIDE
+from tests.browser.conftest import WIDE, expect
 from tests.project.site_process import ROOT, environment, run_script
 
 pytestmark = pytest.mark.browser
@@ -74,8 +74,6 @@ def demo(tmp_path: Path) -> Iterator[Demo]:
 
 def test_demo__sessions_move_while_watched(chromium: Any, demo: Demo) -> None:
     """A session that has just started is complete a little later, by events alone; then all is quiet."""
-    from playwright.sync_api import expect
-
     context = chromium.new_context(viewport=WIDE, base_url=demo.url)
     errors: list[str] = []
     page = context.new_page()

@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from complycube_sessions.models import WorkflowSession
 from tests.admin.builders import make_check, make_session
-from tests.browser.conftest import NARROW, WIDE, OpenPage
+from tests.browser.conftest import NARROW, WIDE, OpenPage, expect
 from tests.fake_api import FakeAPI
 
 pytestmark = pytest.mark.browser
@@ -66,8 +66,6 @@ def test_walk__of_a_lead(
     open_page: OpenPage, api: FakeAPI, theme: str, size: dict[str, int]
 ) -> None:
     """Sign in, find a person without accents, read why, open the check, refresh, see the history."""
-    from playwright.sync_api import expect
-
     make_person("Compliance lead")
     session = store(api)
     page = open_page(theme=theme, size=size)
@@ -121,8 +119,6 @@ SCREENED = {
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_session__at_a_glance(open_page: OpenPage, api: FakeAPI, theme: str) -> None:
     """Without scrolling: who, the outcome, why in words, what happened last, and what to do next."""
-    from playwright.sync_api import expect
-
     user = make_person("Compliance lead")
     session = store(api)
     make_check(session, type="extensive_screening_check", outcome="attention", result=SCREENED)
@@ -151,8 +147,6 @@ def test_session__at_a_glance(open_page: OpenPage, api: FakeAPI, theme: str) -> 
 @pytest.mark.parametrize("size", [WIDE, NARROW])
 def test_check__matches(open_page: OpenPage, api: FakeAPI, size: dict[str, int]) -> None:
     """An undecided match stands first and stands out; a dismissed one is last, grey and folded."""
-    from playwright.sync_api import expect
-
     user = make_person("Compliance reviewer")
     check = make_check(
         store(api), type="extensive_screening_check", outcome="attention", result=SCREENED
@@ -172,8 +166,6 @@ def test_check__matches(open_page: OpenPage, api: FakeAPI, size: dict[str, int])
 
 def test_reviewer__sees_all_and_changes_nothing(open_page: OpenPage, api: FakeAPI) -> None:
     """A reviewer reads the answer as received, and finds no button that does anything."""
-    from playwright.sync_api import expect
-
     make_person("Compliance reviewer")
     session = store(api)
     page = open_page()
@@ -189,8 +181,6 @@ def test_reviewer__sees_all_and_changes_nothing(open_page: OpenPage, api: FakeAP
 
 def test_keyboard__alone_is_enough(open_page: OpenPage, api: FakeAPI) -> None:
     """The queue can be opened, filtered and left without a pointer."""
-    from playwright.sync_api import expect
-
     user = make_person("Compliance reviewer")
     store(api)
     page = open_page(user=user)
@@ -212,8 +202,6 @@ def test_keyboard__alone_is_enough(open_page: OpenPage, api: FakeAPI) -> None:
 
 def test_print__nothing_stays_folded(open_page: OpenPage, api: FakeAPI) -> None:
     """On paper the overview shows its tables, and the menus stay away."""
-    from playwright.sync_api import expect
-
     user = make_person("Compliance reviewer")
     store(api)
     page = open_page(user=user)
@@ -225,3 +213,33 @@ def test_print__nothing_stays_folded(open_page: OpenPage, api: FakeAPI) -> None:
     expect(page.locator("#nav-sidebar")).to_be_hidden()
     page.evaluate("window.dispatchEvent(new Event('afterprint'))")
     expect(page.locator(".ccs-fold[open]")).to_have_count(0)
+
+
+def test_keyboard__skip_to_the_first_row(open_page: OpenPage, api: FakeAPI) -> None:
+    """The skip link leads past tabs, filters and actions: two more tabs stand on the first person."""
+    user = make_person("Compliance reviewer")
+    store(api)
+    page = open_page(user=user)
+    page.goto(QUEUE)
+    page.locator(".ccs-skip").focus()
+    page.keyboard.press("Enter")
+    first = page.locator("#result_list tbody tr").first
+    for _ in range(first.locator("a, input").count()):
+        page.keyboard.press("Tab")
+        if first.locator("th a:focus").count():
+            break
+    expect(first.locator("th a")).to_be_focused()
+
+
+def test_ids__are_copied_by_a_click(open_page: OpenPage, api: FakeAPI) -> None:
+    """A shortened id of a list is copied whole."""
+    user = make_person("Compliance reviewer")
+    store(api)
+    page = open_page(user=user)
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page.goto("/admin/complycube_sessions/relatedcheck/")
+    shortened = page.locator("#result_list .ccs-copy").first
+    shortened.click()
+    expect(shortened).to_have_class(re.compile("ccs-copied"))
+    copied = page.evaluate("navigator.clipboard.readText()")
+    assert copied == shortened.get_attribute("title")

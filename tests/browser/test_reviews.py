@@ -9,7 +9,7 @@ from django.contrib.auth.models import Group, User
 from django.core.management import call_command
 
 from complycube_sessions.models import Review
-from tests.browser.conftest import NARROW, WIDE, OpenPage
+from tests.browser.conftest import NARROW, WIDE, OpenPage, expect
 from tests.browser.test_accessibility import RULES
 from tests.reviews.builders import store
 
@@ -49,19 +49,19 @@ def test_case__from_the_queue_to_the_queue(
     ada.get_by_role("link", name="Unassigned").click()
     assert_fine(ada)
     ada.get_by_role("button", name="Take next").click()
-    assert ada.get_by_role("heading", name="Person 1").is_visible()
+    expect(ada.get_by_role("heading", name="Person 1")).to_be_visible()
     address = ada.url
 
     ada.keyboard.press("n")
     ada.keyboard.type("The passport was seen.")
     ada.get_by_role("button", name="Add note").click()
-    assert ada.get_by_text("The passport was seen.").is_visible()
+    expect(ada.get_by_text("The passport was seen.")).to_be_visible()
 
     ada.keyboard.press("d")
     ada.get_by_label("Decision and reason").select_option("False positive")
     ada.get_by_label("Why, in your own words").fill("Another person.")
     ada.get_by_role("button", name="Decide").click()
-    assert ada.get_by_text("Your decision waits for a second person.").is_visible()
+    expect(ada.get_by_text("Your decision waits for a second person.")).to_be_visible()
     assert_fine(ada)
 
     lead.goto(LIST)
@@ -69,13 +69,13 @@ def test_case__from_the_queue_to_the_queue(
     lead.get_by_role("link", name="Person 1").click()
     assert_fine(lead)
     lead.get_by_role("button", name="Confirm the decision").click()
-    assert lead.get_by_text("The decision is confirmed.").is_visible()
+    expect(lead.get_by_text("The decision is confirmed.")).to_be_visible()
     lead.get_by_role("link", name="Assign").click()
     assert_fine(lead)
     lead.goto(f"{LIST}?case=decided")
     assert_fine(lead)
     lead.goto(f"{LIST}reviews/")
-    assert lead.get_by_text("1 review is decided").is_visible()
+    expect(lead.get_by_text("1 review is decided")).to_be_visible()
     assert_fine(lead)
 
     lead.goto(f"{LIST}views/?case=open")
@@ -87,9 +87,10 @@ def test_case__from_the_queue_to_the_queue(
 
     ada.goto(f"{LIST}?case=mine")
     ada.get_by_role("link", name="Person 1").click()
-    assert ada.url.split("?")[0] == address.split("?")[0]
-    notice = ada.locator(".ccs-case .ccs-notice").inner_text()
-    assert notice == "Reopened: AML screening went from clear to attention"
+    ada.wait_for_url(lambda url: url.split("?")[0] == address.split("?")[0])
+    expect(ada.locator(".ccs-case .ccs-notice")).to_have_text(
+        "Reopened: AML screening went from clear to attention"
+    )
 
 
 def test_keys__in_the_list_and_on_the_page(open_page: OpenPage) -> None:
@@ -101,7 +102,7 @@ def test_keys__in_the_list_and_on_the_page(open_page: OpenPage) -> None:
     for key in ("j", "j", "j", "k"):
         page.keyboard.press(key)
     page.keyboard.press("Shift+?")
-    assert page.get_by_role("dialog").get_by_text("next row").is_visible()
+    expect(page.get_by_role("dialog").get_by_text("next row")).to_be_visible()
     page.keyboard.press("Escape")
     page.keyboard.press("Enter")
     page.get_by_role("heading", name="Person 2").wait_for()
@@ -111,7 +112,7 @@ def test_keys__in_the_list_and_on_the_page(open_page: OpenPage) -> None:
     # What somebody types is no key.
     page.keyboard.press("n")
     page.keyboard.type("td")
-    assert page.get_by_label("Note", exact=True).input_value() == "td"
+    expect(page.get_by_label("Note", exact=True)).to_have_value("td")
 
 
 def test_case__without_a_script(chromium: Any, open_page: OpenPage, live_server: Any) -> None:
@@ -127,6 +128,6 @@ def test_case__without_a_script(chromium: Any, open_page: OpenPage, live_server:
     plain.get_by_text("Decide", exact=True).first.click()
     plain.get_by_label("Decision and reason").select_option("Suspected fraud")
     plain.get_by_role("button", name="Decide").click()
-    assert plain.get_by_text("The review is decided.").is_visible()
+    expect(plain.get_by_text("The review is decided.")).to_be_visible()
     context.close()
     assert Review.objects.get().decision == "declined"

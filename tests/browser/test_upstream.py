@@ -9,10 +9,11 @@ from django.utils import timezone
 from pytest_django import Settings
 
 from complycube_sessions.models import AuditEntry, RelatedCheck, UpstreamChange
-from complycube_sessions.services import refresh_session
 from tests.admin.builders import make_staff
-from tests.browser.conftest import NARROW, WIDE, OpenPage
+from tests.browser.conftest import NARROW, WIDE, OpenPage, expect
+from tests.builders import by_hand
 from tests.fake_api import FakeAPI
+from tests.upstream.sessions import MATCH, checks_of, store_attention
 
 pytestmark = pytest.mark.browser
 LEAD = (
@@ -27,23 +28,19 @@ RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
 
 def store(api: FakeAPI) -> RelatedCheck:
     """Store a session whose screening has a match of a long, hostile name."""
-    session_id = api.add_session(1, outcome="attention")
-    screening = api.sessions[session_id]["allRelatedChecks"][2]["checkId"]
-    api.touch_check(screening, "attention")
-    api.checks[screening]["result"]["breakdown"]["matches"] = [
-        {"id": "m1", "name": "<img src=x onerror=alert(1)>" + "W" * 300, "validation": "pending"}
-    ]
-    refresh_session(session_id)
-    AuditEntry.objects.create(
-        session_id=session_id,
-        entry_id="a1",
-        resource_type="check",
-        resource_id=screening,
-        member_id="m" * 100,
-        trigger="validateCheck",
-        diff=[{"path": ["x"], "new": "W" * 300}],
-        fetched_at=timezone.now(),
-    )
+    session_id = store_attention(api, {**MATCH, "name": "<img src=x onerror=alert(1)>" + "W" * 300})
+    screening = checks_of(api, session_id)[2]
+    with by_hand():
+        AuditEntry.objects.create(
+            session_id=session_id,
+            entry_id="a1",
+            resource_type="check",
+            resource_id=screening,
+            member_id="m" * 100,
+            trigger="validateCheck",
+            diff=[{"path": ["x"], "new": "W" * 300}],
+            fetched_at=timezone.now(),
+        )
     return RelatedCheck.objects.get(check_id=screening)
 
 
@@ -73,13 +70,13 @@ def test_decision__from_the_check_to_the_timeline(
     page.goto(f"/admin/complycube_sessions/relatedcheck/{check.pk}/change/")
     assert faults(page, engine) == []
     page.get_by_role("link", name="Decide on a match at ComplyCube").click()
-    assert page.get_by_role("heading", name="What will happen").is_visible()
+    expect(page.get_by_role("heading", name="What will happen")).to_be_visible()
     assert faults(page, engine) == []
     page.get_by_label("Rejected: somebody else").check()
     page.get_by_label("Comment").fill("Another date of birth.")
     page.get_by_role("button", name="Send the decision").click()
-    assert page.get_by_text("ComplyCube has done it.").is_visible()
-    assert page.get_by_text("Decision sent to ComplyCube").first.is_visible()
+    expect(page.get_by_text("ComplyCube has done it.")).to_be_visible()
+    expect(page.get_by_text("Decision sent to ComplyCube").first).to_be_visible()
     assert faults(page, engine) == []
     assert UpstreamChange.objects.get().state == "done"
     check.refresh_from_db()

@@ -89,7 +89,7 @@ def test_pictures__are_shown() -> None:
 def test_readme__shows_the_five_main_pages() -> None:
     """The README shows what the admin looks like, without a click."""
     shown = {Path(target).name for _line, target in links(ROOT / "README.md")}
-    main = {"queue.png", "session.png", "check.png", "overview.png", "run.png"}
+    main = {"queue.png", "session.png", "matches.png", "decision.png", "overview.png"}
     assert {name for name in shown if name.endswith(".png")} == main
 
 

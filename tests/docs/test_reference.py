@@ -169,19 +169,6 @@ def test_errors__all_are_documented() -> None:
     assert set(first_column("errors.md")) == classes
 
 
-def test_loggers__all_are_documented() -> None:
-    """The same page names each logger of the app."""
-    in_code = {
-        name
-        for path in PACKAGE.rglob("*.py")
-        for name in re.findall(r'getLogger\("([^"]+)"\)', path.read_text(encoding="utf-8"))
-    }
-    text = (DOCS / "errors.md").read_text(encoding="utf-8")
-    section = text.partition("## Logs")[2]
-    documented = {f"complycube_sessions.{name}" for name in re.findall(r"`[\w]*\.(\w+)`", section)}
-    assert documented == in_code
-
-
 def test_tasks__all_are_documented() -> None:
     """docs/refreshing.md has each task with parameters that it has."""
     functions = {

@@ -322,6 +322,7 @@ def prepared(api: FakeAPI, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> I
     """Store the vendor's example and a few more sessions, one of which has moved since."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COMPLYCUBE_API_KEY", KEY)
+    monkeypatch.setenv("NINJA_SKIP_REGISTRY", "1")  # the recipes are run more than once
     monkeypatch.setenv("COMPLYCUBE_WEBHOOK_SECRET", "secret")
     for number in range(1, 4):
         api.add_session(number)

@@ -11,6 +11,7 @@ from complycube_sessions.evidence import decisions
 from complycube_sessions.evidence.build import Content, export_evidence
 from complycube_sessions.models import AuditEntry, UpstreamChange, WorkflowSession
 from tests.admin.builders import NOON, make_session
+from tests.builders import by_hand
 
 pytestmark = pytest.mark.django_db
 
@@ -18,18 +19,19 @@ pytestmark = pytest.mark.django_db
 @pytest.fixture
 def session() -> WorkflowSession:
     session = make_session()
-    AuditEntry.objects.create(
-        session=session,
-        entry_id="a1",
-        resource_type="check",
-        resource_id="c1",
-        member_id="member1",
-        trigger="validateCheck",
-        action="update",
-        diff=[{"path": ["result"], "old": "attention", "new": "<b>clear"}],
-        created_at=NOON,
-        fetched_at=NOON,
-    )
+    with by_hand():
+        AuditEntry.objects.create(
+            session=session,
+            entry_id="a1",
+            resource_type="check",
+            resource_id="c1",
+            member_id="member1",
+            trigger="validateCheck",
+            action="update",
+            diff=[{"path": ["result"], "old": "attention", "new": "<b>clear"}],
+            created_at=NOON,
+            fetched_at=NOON,
+        )
     UpstreamChange.objects.create(
         session=session,
         action="validate",

@@ -31,12 +31,13 @@ from complycube_sessions.models import (
 )
 from complycube_sessions.privacy.erase import erase_client
 from tests.admin.builders import NOON, make_check, make_session
-from tests.builders import session_row
+from tests.builders import by_hand, session_row
 
 pytestmark = pytest.mark.django_db
 MARKUP = "<img src=x onerror=alert(1)>"
 
 
+@by_hand()
 def whole_session(**fields: Any) -> WorkflowSession:
     """Return a session with a check, a policy, a task and a change of each kind."""
     session = make_session(
@@ -203,7 +204,8 @@ def test_record__hashes_and_no_person() -> None:
 def test_record__outlives_the_session() -> None:
     """When the session is gone, its file can still be verified."""
     exported = export_evidence(whole_session().pk)
-    WorkflowSession.objects.all().delete()
+    with by_hand():
+        WorkflowSession.objects.all().delete()
     assert is_as_exported(verify_evidence(exported.json))
 
 
@@ -245,9 +247,10 @@ def test_bounds__what_is_left_out_is_named(monkeypatch: pytest.MonkeyPatch) -> N
     session = whole_session()
     for _ in range(4):
         make_check(session, result={"outcome": "clear", "breakdown": {"text": "x" * 400}})
-        SessionChange.objects.create(
-            session=session, field="outcome", new="clear", observed_at=NOON, source="refresh"
-        )
+        with by_hand():
+            SessionChange.objects.create(
+                session=session, field="outcome", new="clear", observed_at=NOON, source="refresh"
+            )
     monkeypatch.setattr(build, "CHECKS_KEPT", 3)
     monkeypatch.setattr(build, "CHANGES_KEPT", 2)
     monkeypatch.setattr(build, "RESULT_BYTES_KEPT", 600)
@@ -400,9 +403,10 @@ def test_export__queries_do_not_grow(django_assert_max_num_queries: Any) -> None
     session = whole_session()
     for _ in range(100):
         make_check(session)
-        SessionChange.objects.create(
-            session=session, field="outcome", observed_at=NOON, source="refresh"
-        )
+        with by_hand():
+            SessionChange.objects.create(
+                session=session, field="outcome", observed_at=NOON, source="refresh"
+            )
     with django_assert_max_num_queries(11):
         export_evidence(session.pk)
 
@@ -552,10 +556,11 @@ def test_page__hostile_text_is_text(text: str) -> None:
     )
     make_check(session, check_id=word, type=word, status=word, outcome=word, result=tree)
     for field in ("outcome", "status", "check", word):
-        SessionChange.objects.create(
-            session=session, check_id=word, field=field, old=word, new=word,
-            observed_at=NOON, source=word,
-        )  # fmt: skip
+        with by_hand():
+            SessionChange.objects.create(
+                session=session, check_id=word, field=field, old=word, new=word,
+                observed_at=NOON, source=word,
+            )  # fmt: skip
     html = page_of(session, actor_name=text)
     found = Elements(html)
     assert {tag for tag, _ in found.tags} <= {

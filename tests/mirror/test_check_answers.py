@@ -11,6 +11,7 @@ from pytest_django import Settings
 from complycube_sessions.evidence.build import Content, export_evidence
 from complycube_sessions.models import RelatedCheck
 from complycube_sessions.services import refresh_session, refresh_sessions
+from tests.builders import by_hand
 from tests.fake_api import KEY, FakeAPI
 
 pytestmark = pytest.mark.django_db
@@ -63,7 +64,8 @@ def test_get__fills_the_answer(api: FakeAPI, session_id: str) -> None:
 def test_full__rows_of_before_are_filled(api: FakeAPI, session_id: str) -> None:
     """Checks that were stored without an answer get it by ``--full``, by the list alone."""
     refresh_sessions()
-    RelatedCheck.objects.update(raw={}, document_id="", monitored=None)
+    with by_hand():
+        RelatedCheck.objects.update(raw={}, document_id="", monitored=None)
     api.requests.clear()
     refresh_sessions(full=True)
     assert not api.count("/checks/")

@@ -12,7 +12,7 @@ from complycube_sessions.models import Erasure, RefreshRun, WebhookEvent, Workfl
 from complycube_sessions.privacy.erase import erase_client
 from complycube_sessions.privacy.tombstones import find
 from complycube_sessions.services import refresh_sessions
-from tests.builders import session_row
+from tests.builders import by_hand, session_row
 from tests.fake_api import KEY, FakeAPI
 from tests.privacy.support import NAME, Person, add_person, dump, run
 
@@ -121,7 +121,8 @@ def store(*clients: str) -> None:
 def test_unknown__is_said(typed: str, near: list[str]) -> None:
     """Who erased nobody is told so with what may have been meant, and no hash is left."""
     store("other", "the-client")
-    WorkflowSession.objects.get(pk="s1").checks.create(check_id="c1", type="t", position=0)
+    with by_hand():
+        WorkflowSession.objects.get(pk="s1").checks.create(check_id="c1", type="t", position=0)
     for dry_run in ([], ["--dry-run"]):
         said = run(ERASE, typed, *dry_run)
         assert (said.code, said.out) == (1, "")

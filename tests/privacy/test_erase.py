@@ -33,7 +33,7 @@ from complycube_sessions.sync.run import RunRecord
 from complycube_sessions.webhooks import processing
 from tests.admin.builders import make_staff
 from tests.admin.conftest import SignIn
-from tests.builders import default_account, session_row
+from tests.builders import by_hand, default_account, session_row
 from tests.fake_api import FakeAPI
 from tests.privacy.support import (
     NAME,
@@ -396,12 +396,14 @@ def test_minimum_retention__refuses_what_is_younger(person: Person, settings: Se
     """A session that the law wants kept is not erased before its time."""
     settings.COMPLYCUBE_MINIMUM_RETENTION = timedelta(days=365 * 5)
     old = timezone.now() - timedelta(days=365 * 6)
-    WorkflowSession.objects.filter(pk=person.sessions[0]).update(updated_at=old)
+    with by_hand():
+        WorkflowSession.objects.filter(pk=person.sessions[0]).update(updated_at=old)
     said = run(ERASE, person.client_id)
     assert said.code == 1
     assert f"{person.sessions[1]}: minimum retention, until 20" in said.err
     assert f"{person.sessions[0]}:" not in said.err
-    WorkflowSession.objects.filter(pk=person.sessions[1]).update(updated_at=old)
+    with by_hand():
+        WorkflowSession.objects.filter(pk=person.sessions[1]).update(updated_at=old)
     assert run(ERASE, person.client_id).code == 0
 
 

@@ -18,7 +18,7 @@ from complycube_sessions.models import (
     WebhookEvent,
     WorkflowSession,
 )
-from tests.builders import session_row
+from tests.builders import by_hand, session_row
 from tests.privacy.host_rows import host_model
 from tests.privacy.support import everything, run
 
@@ -30,6 +30,7 @@ WHY = "Rows of sandbox.Invoice protect rows of WorkflowSession: remove those fir
 
 
 @pytest.fixture(autouse=True)
+@by_hand()
 def sessions(settings: Settings) -> None:
     """Store seven old sessions of one client, each with a check and a change."""
     settings.COMPLYCUBE_RETENTION = {"WorkflowSession": timedelta(days=30)}
@@ -121,7 +122,8 @@ def test_prune__reference_to_another_row(settings: Settings, model: type[models.
     """A run, an event or a change that is referred to is left by name, and the retention run ends."""
     settings.COMPLYCUBE_RETENTION = {model.__name__: timedelta(days=30)}
     long_ago = timezone.now() - timedelta(days=60)
-    SessionChange.objects.update(observed_at=long_ago)
+    with by_hand():
+        SessionChange.objects.update(observed_at=long_ago)
     for number in range(3):
         RefreshRun.objects.create(
             account="default", mode="full", state="failed", started_at=long_ago
@@ -146,7 +148,8 @@ def test_prune__dry_run_counts_nothing_twice(settings: Settings) -> None:
         "WebhookEvent": timedelta(days=30),
     }
     long_ago = timezone.now() - timedelta(days=60)
-    SessionChange.objects.filter(session__in=["s1", "s2"]).update(observed_at=long_ago)
+    with by_hand():
+        SessionChange.objects.filter(session__in=["s1", "s2"]).update(observed_at=long_ago)
     for number, received in enumerate([long_ago, timezone.now()]):
         WebhookEvent.objects.create(
             account="default",

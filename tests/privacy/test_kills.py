@@ -9,6 +9,7 @@ import pytest
 from django.utils import timezone
 
 from complycube_sessions.models import Erasure, PruneRun, WorkflowSession
+from tests.builders import by_hand
 from tests.reliability.conftest import OpenDatabase
 
 pytestmark = pytest.mark.databases
@@ -24,15 +25,20 @@ def test_kill__record_tells_what_is_gone(
     database = open_database(kind)
     rows = WorkflowSession.objects.using(database.alias)
     old = timezone.now() - timedelta(days=60)
-    rows.bulk_create(
-        [
-            WorkflowSession(
-                id=f"s{number:05}", account="default", client_id="c", updated_at=old, fetched_at=old
-            )
-            for number in range(SESSIONS)
-        ],
-        batch_size=500,
-    )
+    with by_hand():
+        rows.bulk_create(
+            [
+                WorkflowSession(
+                    id=f"s{number:05}",
+                    account="default",
+                    client_id="c",
+                    updated_at=old,
+                    fetched_at=old,
+                )
+                for number in range(SESSIONS)
+            ],
+            batch_size=500,
+        )
     for _ in range(KILLS):
         before = rows.count()
         process = database.start(

@@ -26,6 +26,7 @@ from complycube_sessions.privacy.removal import ReferencedError
 from complycube_sessions.services import refresh_session, refresh_sessions
 from complycube_sessions.webhooks import processing
 from tests.admin.conftest import SignIn
+from tests.builders import by_hand
 from tests.fake_api import FakeAPI
 from tests.privacy.support import NAME, Person, add_person, dump, leave_traces, run
 from tests.webhook_requests import event, post
@@ -92,7 +93,8 @@ def test_moved__goes_the_way_of_the_erasure(
 def test_moved__after_it_was_missing(person: Person) -> None:
     """A session that was marked as missing and comes back as the erased client's goes as well."""
     moved = person.sessions[0]
-    WorkflowSession.objects.filter(pk=moved).update(missing_since=timezone.now())
+    with by_hand():
+        WorkflowSession.objects.filter(pk=moved).update(missing_since=timezone.now())
     assert refresh_sessions(full=True).kept_out == 1
     assert not WorkflowSession.objects.filter(pk=moved).exists()
 

@@ -25,7 +25,7 @@ from complycube_sessions.models import (
 from complycube_sessions.privacy.pruning import prune
 from complycube_sessions.services import refresh_sessions
 from complycube_sessions.webhooks import processing
-from tests.builders import session_row
+from tests.builders import by_hand, session_row
 from tests.fake_api import FakeAPI, iso
 from tests.privacy.support import add_person, everything, leave_traces, run
 
@@ -59,7 +59,8 @@ def test_prune__removes_what_has_outlived_its_retention(api: FakeAPI, retention:
     person = add_person(api, 40)
     leave_traces(person, api)
     young = session_row("young", updated_at=timezone.now())
-    WorkflowSession.objects.filter(pk=person.sessions[0]).update(updated_at=old())
+    with by_hand():
+        WorkflowSession.objects.filter(pk=person.sessions[0]).update(updated_at=old())
 
     said = run(PRUNE)
 
@@ -108,7 +109,8 @@ def test_full_refresh__does_not_fetch_the_pruned(api: FakeAPI, retention: None, 
         age(api, session_id)
         if lists == "created":
             del api.sessions[session_id]["updatedAt"]
-    WorkflowSession.objects.filter(pk__in=ids[:2]).update(updated_at=old())
+    with by_hand():
+        WorkflowSession.objects.filter(pk__in=ids[:2]).update(updated_at=old())
     assert prune().rows["WorkflowSession"] == 2
     api.requests.clear()
 
@@ -137,7 +139,8 @@ def test_full_refresh__still_confirms_the_missing(api: FakeAPI, retention: None)
     """A pruned session counts neither as missing nor in the share that may be."""
     ids = [api.add_session(number) for number in range(30)]
     refresh_sessions()
-    WorkflowSession.objects.filter(pk__in=ids[:5]).update(updated_at=old())
+    with by_hand():
+        WorkflowSession.objects.filter(pk__in=ids[:5]).update(updated_at=old())
     for session_id in ids[:5]:
         age(api, session_id)
     prune()
@@ -166,7 +169,8 @@ def test_prune__dry_run(api: FakeAPI, retention: None, settings: Settings) -> No
     """A dry run tells the same counts and writes nothing, not even its record."""
     person = add_person(api, 40)
     leave_traces(person, api)
-    WorkflowSession.objects.update(updated_at=old())
+    with by_hand():
+        WorkflowSession.objects.update(updated_at=old())
     settings.COMPLYCUBE_CHECK_RESULTS = "none"
     before = everything()
     dry = run(PRUNE, "--dry-run", "--json")
@@ -252,9 +256,10 @@ def test_prune__history(settings: Settings) -> None:
         session = session_row(pk)
         for days in (10, 40):
             at = timezone.now() - timedelta(days=days)
-            SessionChange.objects.create(
-                session=session, field="status", observed_at=at, source="refresh"
-            )
+            with by_hand():
+                SessionChange.objects.create(
+                    session=session, field="status", observed_at=at, source="refresh"
+                )
     assert run(PRUNE).code == 1
     left = SessionChange.objects.values_list("session", flat=True)
     assert sorted(left) == ["free", "held", "held"]

@@ -95,7 +95,7 @@ def drift_once(api: FakeAPI, rng: random.Random, path: str, *drifts: Drift) -> N
 
 @pytest.mark.parametrize("seed", parameters(SEEDS, quick={0}))
 @pytest.mark.parametrize("drift", [delete, create, update, update_check])
-@pytest.mark.parametrize("mode", ["first", "later"])
+@pytest.mark.parametrize("mode", parameters(["first", "later"], quick={"later"}))
 def test_drift__while_pages_are_read(api: FakeAPI, mode: str, drift: Drift, seed: int) -> None:
     """Whatever moves while the pages are read, nothing is missed once the next run has ended."""
     rng = random.Random(seed)
@@ -433,7 +433,7 @@ def test_missing__empty_list(api: FakeAPI) -> None:
     assert _mark() == mark
 
 
-@pytest.mark.parametrize("how_many", [1, 3, 4, 10])
+@pytest.mark.parametrize("how_many", parameters([1, 3, 4, 10], quick={4}))
 def test_missing__newest_are_gone(api: FakeAPI, how_many: int) -> None:
     """When the newest sessions are cleaned up upstream, a few runs later the watermark moves again."""
     ids = [api.add_session(number) for number in range(60)]

@@ -12,6 +12,7 @@ from django.core.management import call_command
 
 from complycube_sessions.models import RelatedCheck, Review, ReviewEvent, WorkflowSession
 from complycube_sessions.reviews.meaning import differences, fingerprint
+from tests.builders import by_hand
 from tests.reliability.conftest import OpenDatabase
 from tests.reliability.processes import ROOT, OwnDatabase
 from tests.reviews.builders import NOON, session_id
@@ -50,6 +51,7 @@ def run_together(database: OwnDatabase, *jobs: str) -> list[list[str]]:
     return printed
 
 
+@by_hand()
 def fill(database: OwnDatabase, number: int) -> None:
     """Write sessions that have been waiting for a review, and make room for people."""
     call_command("migrate", "auth", database=database.alias, verbosity=0)

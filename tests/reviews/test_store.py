@@ -18,6 +18,7 @@ from complycube_sessions.services import (
     refresh_sessions,
     take_review,
 )
+from tests.builders import by_hand
 from tests.fake_api import FakeAPI
 from tests.reviews.builders import NOON, make_user, store
 
@@ -123,7 +124,8 @@ def test_store__leaves_a_decision_alone(what: str) -> None:
     pk = store(outcome="review")
     decide_review(pk, user, "declined")
     if what == "name":
-        WorkflowSession.objects.update(entity_name="Other")
+        with by_hand():
+            WorkflowSession.objects.update(entity_name="Other")
     store(outcome="review")
     review = Review.objects.get()
     assert (review.state, review.decision, review.decided_by) == ("decided", "declined", user)

@@ -73,7 +73,7 @@ ADDRESSES: dict[str, Callable[[], str]] = {
     "broken brackets": lambda: "http://[::1/v1",
 }
 KINDS = [*ANSWERS, *ADDRESSES, "TLS", "TLS with nobody"]
-QUICK = {"401", "200 in HTML", "bad JSON", "redirect", "refused", "TLS"}
+QUICK = {"401", "bad JSON", "redirect", "refused"}
 # As an error page of Django's, which shows the variables of each function, may print it.
 FORMS = (
     KEY,

@@ -15,6 +15,7 @@ from complycube_sessions.privacy.erase import erase_client
 from complycube_sessions.privacy.pruning import prune
 from complycube_sessions.statistics import by_day, overview
 from tests.admin.builders import make_check, make_session
+from tests.builders import by_hand
 from tests.fake_api import FakeAPI
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -148,7 +149,8 @@ def test_removed__makes_its_days_count_anew(settings: Any, way: str) -> None:
     if way == "erase":
         erase_client("gone", account=gone.account)
     else:
-        WorkflowSession.objects.filter(pk=gone.pk).update(updated_at=gone.created_at)
+        with by_hand():
+            WorkflowSession.objects.filter(pk=gone.pk).update(updated_at=gone.created_at)
         settings.COMPLYCUBE_RETENTION = {"WorkflowSession": timedelta(days=8)}
         prune()
     assert period().activity.total == WorkflowSession.objects.count() < 41

@@ -17,6 +17,7 @@ from complycube_sessions.exceptions import (
 from complycube_sessions.models import AuditEntry, WorkflowSession
 from complycube_sessions.services import erase_client, prune, refresh_session
 from complycube_sessions.sync import audit
+from tests.builders import by_hand
 from tests.fake_api import KEY, FakeAPI
 
 pytestmark = pytest.mark.django_db
@@ -215,7 +216,8 @@ def test_removal__goes_with_the_session(api: FakeAPI, session: str, settings: Se
     add_entry(api, 9, other)
     refresh_session(other)
     settings.COMPLYCUBE_RETENTION = {"WorkflowSession": timedelta(days=1)}
-    WorkflowSession.objects.update(
-        created_at="2020-01-01T00:00Z", updated_at="2020-01-01T00:00Z", completed_at=None
-    )
+    with by_hand():
+        WorkflowSession.objects.update(
+            created_at="2020-01-01T00:00Z", updated_at="2020-01-01T00:00Z", completed_at=None
+        )
     assert prune().rows["AuditEntry"] == 1

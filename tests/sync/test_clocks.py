@@ -40,7 +40,7 @@ from complycube_sessions.sync.pending import claim_pending, visibility_timeout
 from complycube_sessions.sync.request_budget import FARTHEST, DatabaseSlots, has_room
 from complycube_sessions.webhooks import inbox, processing
 from complycube_sessions.webhooks.health import silent_accounts
-from tests.builders import default_account, session_row
+from tests.builders import by_hand, default_account, session_row
 from tests.examples import parameters
 from tests.fake_api import KEY, FakeAPI
 from tests.reliability.support import assert_equals_source, configure, refresh, summary
@@ -380,7 +380,8 @@ def test_missing__of_a_copy_from_a_clock_that_was_set_back(
     """A session that the API does not know is marked, whatever its copy says, and told only then."""
     ids = [api.add_session(number) for number in range(30)]
     assert refresh().code == 0
-    WorkflowSession.objects.filter(pk=ids[3]).update(fetched_at=timezone.now() + ahead)
+    with by_hand():
+        WorkflowSession.objects.filter(pk=ids[3]).update(fetched_at=timezone.now() + ahead)
     del api.sessions[ids[3]]
 
     if way == "page":
@@ -401,7 +402,8 @@ def test_missing__not_told_where_a_later_answer_is_stored(api: FakeAPI) -> None:
     del api.sessions[session_id]
 
     # By a machine whose clock differs by as much as clocks may.
-    WorkflowSession.objects.update(fetched_at=timezone.now() + timedelta(seconds=50))
+    with by_hand():
+        WorkflowSession.objects.update(fetched_at=timezone.now() + timedelta(seconds=50))
 
     ended = refresh(session_id)
 
@@ -423,8 +425,9 @@ def test_copy__newer_than_one_of_a_clock_that_was_set_back(
     if updated_at is None:
         del api.sessions[session_id]["updatedAt"]
     assert refresh(session_id).code == 0
-    WorkflowSession.objects.update(fetched_at=timezone.now() + ahead)
-    RelatedCheck.objects.update(fetched_at=timezone.now() + ahead)
+    with by_hand():
+        WorkflowSession.objects.update(fetched_at=timezone.now() + ahead)
+        RelatedCheck.objects.update(fetched_at=timezone.now() + ahead)
     api.sessions[session_id]["entityName"] = "Somebody Else"
     api.checks[api.sessions[session_id]["allRelatedChecks"][0]["checkId"]]["status"] = "failed"
 
@@ -443,7 +446,8 @@ def test_check__listed_after_one_of_a_clock_that_was_set_back(
     """The list of checks moves a check of a session that did not move."""
     session_id = api.add_session(1)
     assert refresh().code == 0
-    RelatedCheck.objects.update(fetched_at=timezone.now() + ahead)
+    with by_hand():
+        RelatedCheck.objects.update(fetched_at=timezone.now() + ahead)
     api.checks[api.sessions[session_id]["allRelatedChecks"][0]["checkId"]]["status"] = "failed"
 
     assert refresh("--full").code == 0
@@ -456,7 +460,8 @@ def test_missing__ends_when_it_returns(api: FakeAPI, ahead: timedelta) -> None:
     """A session that was marked by such a clock is there again with its next answer."""
     session_id = api.add_session(1)
     assert refresh().code == 0
-    WorkflowSession.objects.update(missing_since=timezone.now() + ahead)
+    with by_hand():
+        WorkflowSession.objects.update(missing_since=timezone.now() + ahead)
 
     assert refresh(session_id).code == 0
 
@@ -472,7 +477,8 @@ def test_stale__time_that_is_still_to_come(api: FakeAPI, ahead: timedelta) -> No
     for find in (WorkflowSession.objects.stale, WorkflowSession.objects.stale_now):
         assert not find(older_than=day).exists()
     wrong = timezone.now() + ahead
-    WorkflowSession.objects.update(fetched_at=wrong)
+    with by_hand():
+        WorkflowSession.objects.update(fetched_at=wrong)
     RefreshRun.objects.update(started_at=wrong, finished_at=wrong)
     for find in (WorkflowSession.objects.stale, WorkflowSession.objects.stale_now):
         assert find(older_than=day).count() == 1
@@ -485,9 +491,10 @@ def test_silence__event_of_a_time_that_is_still_to_come(settings: Settings) -> N
     session = session_row()
     then = timezone.now() - timedelta(hours=5)
     for _ in range(3):
-        SessionChange.objects.create(
-            session=session, field="status", changed_at=then, observed_at=then, source="refresh"
-        )
+        with by_hand():
+            SessionChange.objects.create(
+                session=session, field="status", changed_at=then, observed_at=then, source="refresh"
+            )
     event = received("x", received_at=timezone.now())
     assert silent_accounts() == []
     WebhookEvent.objects.filter(pk=event.pk).update(received_at=timezone.now() + timedelta(days=30))

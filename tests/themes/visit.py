@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
@@ -16,8 +17,10 @@ import pytest
 from django.utils import timezone
 
 from complycube_sessions.models import RefreshRun, SessionChange, WebhookEvent
+from complycube_sessions.services import add_review_note, take_review
 from tests.admin.builders import make_check, make_session, make_staff
-from tests.browser.conftest import NARROW, WIDE, OpenPage, chromium, open_page
+from tests.browser.conftest import NARROW, WIDE, OpenPage, chromium, expect, open_page
+from tests.builders import by_hand
 from tests.themes import settings
 
 __all__ = ["chromium", "open_page"]
@@ -30,11 +33,23 @@ PICTURES: Final = Path(
 SCREENED: Final = {
     "breakdown": {
         "summary": {"watchlist": {"sanctionsLists": "attention"}},
-        "matches": [{"name": "Lukasz N.", "score": 97}, {"name": "L.", "validation": "rejected"}],
+        "matches": [
+            {"id": "m1", "name": "Lukasz N.", "score": 97},
+            {"id": "m2", "name": "L.", "validation": "rejected"},
+        ],
     }
 }
 # The colours of these are those of all.
-IN_THE_DARK: Final = {"list", "queue", "session", "check", "overview", "run"}
+IN_THE_DARK: Final = {
+    "list",
+    "queue",
+    "session",
+    "check",
+    "decision",
+    "upstream",
+    "overview",
+    "run",
+}
 WITHOUT_CONTROLS: Final = {"log", "run", "event"}
 # Finds what a person could not see or hit among the controls inside what is ours.
 CONTROLS: Final = """
@@ -117,7 +132,7 @@ CONTROLS: Final = """
 def pages(transactional_db: None) -> dict[str, str]:
     """Store what the pages show, and return their addresses."""
     now = timezone.now()
-    for number in range(12):
+    for number in range(11):
         session = make_session(
             entity_name=f"Łukasz Ñandú {number}",
             outcome="attention",
@@ -129,15 +144,20 @@ def pages(transactional_db: None) -> dict[str, str]:
         check = make_check(
             session, type="extensive_screening_check", outcome="attention", result=SCREENED
         )
-    change = SessionChange.objects.create(
-        session=session,
-        check_id=check.check_id,
-        field="outcome",
-        old="clear",
-        new="attention",
-        observed_at=now,
-        source="refresh",
-    )
+    taken = make_session(outcome="attention", needs_review=True)
+    reviewer = make_staff(superuser=True)
+    take_review(taken.pk, reviewer)
+    add_review_note(taken.pk, reviewer, "The passport was seen.")
+    with by_hand():
+        change = SessionChange.objects.create(
+            session=session,
+            check_id=check.check_id,
+            field="outcome",
+            old="clear",
+            new="attention",
+            observed_at=now,
+            source="refresh",
+        )
     run = RefreshRun.objects.create(account="default", mode="incremental", state="succeeded")
     event = WebhookEvent.objects.create(
         account="default", event_id="e1", type="workflow.session.completed", resource_id=session.pk,
@@ -148,6 +168,13 @@ def pages(transactional_db: None) -> dict[str, str]:
         "queue": "workflowsession/?review=yes",
         "filtered": "workflowsession/?outcome=attention&q=nandu",
         "session": f"workflowsession/{session.pk}/change/",
+        "decision": f"workflowsession/{taken.pk}/change/",
+        "assign": f"workflowsession/{taken.pk}/assign/",
+        "cases": "workflowsession/?case=open",
+        "figures": "workflowsession/reviews/",
+        "views": "workflowsession/views/?case=open",
+        "upstream": f"workflowsession/{session.pk}/upstream/?action=validate"
+        f"&check={check.check_id}&match=m1",
         "log": f"workflowsession/{session.pk}/history/",
         "overview": "workflowsession/overview/",
         "fetch": "workflowsession/fetch/",
@@ -165,8 +192,6 @@ def pages(transactional_db: None) -> dict[str, str]:
 
 def test_visit__search_filter_and_select(open_page: OpenPage, pages: dict[str, str]) -> None:
     """What is typed finds, a filter with fields filters beside it, and rows can be chosen."""
-    from playwright.sync_api import expect
-
     page = open_page(user=make_staff(superuser=True))
     page.goto(ADMIN + pages["queue"])
     rows = page.locator("#result_list tbody tr")
@@ -177,7 +202,7 @@ def test_visit__search_filter_and_select(open_page: OpenPage, pages: dict[str, s
     page.locator("[name=created_to]").fill("2001-01-01")
     page.locator(".ccs-filter button").last.click()
     expect(rows).to_have_count(0)
-    assert "q=nandu+7" in page.url
+    page.wait_for_url(re.compile(r"q=nandu\+7"))
     page.goto(ADMIN + pages["list"])
     page.locator(".ccs-all").check()
     expect(page.locator(".ccs-rows .action-select:checked")).to_have_count(12)
@@ -200,7 +225,7 @@ def test_visit__every_control(
         page.goto(ADMIN + address)
         page.wait_for_load_state("load")
         page.evaluate(
-            "document.querySelectorAll('.ccs-filters').forEach((d) => { d.open = true; })"
+            "document.querySelectorAll('.ccs-filters, .ccs-ask').forEach((d) => { d.open = true; })"
         )
         count, problems = page.evaluate(CONTROLS)
         if problems or (not count and name not in WITHOUT_CONTROLS):

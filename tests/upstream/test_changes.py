@@ -41,13 +41,13 @@ from complycube_sessions.services import (
     cancel_session,
     complete_session,
     erase_client,
-    refresh_session,
     validate_check,
 )
 from complycube_sessions.sync.request_budget import DatabaseSlots
 from complycube_sessions.upstream import guards
 from complycube_sessions.upstream.requested import RequestedChange
 from tests.fake_api import CONNECTION_RESET, KEY, FakeAPI, Reply, served
+from tests.upstream.sessions import allow_changes, checks_of, store_attention, store_started
 
 pytestmark = pytest.mark.django_db
 
@@ -56,36 +56,18 @@ Do = Callable[[], Reply]
 
 @pytest.fixture(autouse=True)
 def allowed(settings: Settings) -> None:
-    settings.COMPLYCUBE_ALLOW_UPSTREAM_CHANGES = True
-    settings.COMPLYCUBE_ACCOUNTS = {
-        "default": {"API_KEY": KEY, "MAX_RETRIES": 0, "REQUESTS_PER_SECOND": 1000}
-    }
+    allow_changes(settings)
 
 
 @pytest.fixture
 def session(api: FakeAPI) -> str:
     """Return a session whose document and screening are in need of attention."""
-    session_id = api.add_session(1, outcome="attention")
-    document, _, screening = checks_of(api, session_id)
-    api.touch_check(document, "attention")
-    api.touch_check(screening, "attention")
-    api.checks[screening]["result"]["breakdown"]["matches"] = [
-        {"id": "m1", "validation": "pending"}
-    ]
-    refresh_session(session_id)
-    return session_id
+    return store_attention(api)
 
 
 @pytest.fixture
 def started(api: FakeAPI) -> str:
-    session_id = api.add_session(2, status="started", checks=0)
-    del api.sessions[session_id]["outcome"]
-    refresh_session(session_id)
-    return session_id
-
-
-def checks_of(api: FakeAPI, session_id: str) -> list[str]:
-    return [check["checkId"] for check in api.sessions[session_id]["allRelatedChecks"]]
+    return store_started(api)
 
 
 def states() -> list[tuple[str, str, str]]:
