@@ -226,36 +226,38 @@ def freshness() -> Freshness:
         RefreshLease.objects.order_by("account").values_list("account", flat=True)[:ACCOUNTS_SHOWN]
     )
     newest, failing, waiting = _newest_sweeps(names)
-    found = _by_account(names, newest)
+    by_account = _by_account(names, newest)
     last_run = max(
-        (one.last_sweep for one in found.values() if one.last_sweep),
+        (account.last_sweep for account in by_account.values() if account.last_sweep),
         key=lambda run: run.pk,
         default=None,
     )
-    successes = [one.last_success_at for one in found.values() if one.last_success_at]
+    successes = [
+        account.last_success_at for account in by_account.values() if account.last_success_at
+    ]
     return Freshness(
         last_run=last_run,
-        its_last_success_at=found[last_run.account].last_success_at if last_run else None,
+        its_last_success_at=by_account[last_run.account].last_success_at if last_run else None,
         last_success_at=max(successes, default=None),
-        late_accounts=[name for name in names if found[name].is_late],
+        late_accounts=[name for name in names if by_account[name].is_late],
         failing=failing,
         waiting=waiting,
     )
 
 
 def account_freshness(names: Sequence[str]) -> dict[str, AccountFreshness]:
-    """Return for each of these accounts when it was last swept, and whether it is late, in two queries."""
+    """Return when each account was last swept and whether it is late, in two queries."""
     newest, _failing, _waiting = _newest_sweeps(names)
     return _by_account(names, newest)
 
 
 def _by_account(names: Sequence[str], newest: Sequence[int]) -> dict[str, AccountFreshness]:
-    """Read the newest sweeps, and say of each account what they tell."""
+    """Read the newest sweeps, and return the freshness of each account."""
     last: dict[str, RefreshRun] = {}
     successes: dict[str, datetime] = {}
     for run in RefreshRun.objects.filter(pk__in=newest).order_by("-pk").defer("errors"):
         last.setdefault(run.account, run)
-        # The newest of each mode is among them; any of them is news of the whole account.
+        # The newest run of each sweeping mode is included; each mode covers the whole account.
         ended = run.finished_at or run.started_at
         if run.state == RefreshRun.State.SUCCEEDED and is_believable(ended, timezone.now()):
             successes[run.account] = max(ended, successes.get(run.account, ended))
