@@ -181,7 +181,7 @@ class HTTPClient:
         return Answer(value, began_at, answered_at, elapsed, size_bytes)
 
     def _span(self, method: str, path: str) -> AbstractContextManager[None]:
-        """Return the span of a request, whose address is told without ids."""
+        """Return the span of a request; its URL template contains no ids."""
         template = route_of(path)
         attributes = {
             "http.request.method": method,
