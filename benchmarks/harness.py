@@ -10,6 +10,7 @@ import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
 
@@ -78,8 +79,14 @@ def start_worker(
     database: dict[str, Any],
     base_url: str = "http://127.0.0.1:9/v1",
     requests_per_second: float = 5000,
+    folder: Path | None = None,
+    clock_ahead_seconds: int = 0,
 ) -> subprocess.Popen[str]:
-    """Start a script as a worker: a process with Django, this database and this server."""
+    """
+    Start a script as a worker: a process with Django, this database and this server.
+
+    It works, and keeps its temporary files, in ``folder``; its clock is ``clock_ahead_seconds`` wrong.
+    """
     settings = {
         "database": database,
         "account": {
@@ -87,10 +94,16 @@ def start_worker(
             "BASE_URL": base_url,
             "REQUESTS_PER_SECOND": requests_per_second,
         },
+        "clock_ahead_seconds": clock_ahead_seconds,
     }
     return subprocess.Popen(  # noqa: S603 - our own script
-        [sys.executable, str(script), *map(str, arguments)],
-        env={**os.environ, _SETTINGS: json.dumps(settings)},
+        [sys.executable, str(script.resolve()), *map(str, arguments)],
+        env={
+            **os.environ,
+            _SETTINGS: json.dumps(settings),
+            **({"TMPDIR": str(folder), "HOME": str(folder)} if folder else {}),
+        },
+        cwd=folder,
         stdout=subprocess.PIPE,
         text=True,
     )
@@ -134,6 +147,20 @@ def setup_django() -> None:
         COMPLYCUBE_ACCOUNTS={"default": given["account"]},
     )
     django.setup()
+    _set_clock(given["clock_ahead_seconds"])
+
+
+def _set_clock(seconds_ahead: int) -> None:
+    """
+    Let this process's clock be wrong.
+
+    The app asks ``timezone.now()`` for the time. ``faketime`` cannot be used: it breaks ``time.sleep`` of
+    Python 3.11, which waits until a moment of the monotonic clock.
+    """
+    from django.utils import timezone
+
+    right = timezone.now
+    timezone.now = lambda: right() + timedelta(seconds=seconds_ahead)
 
 
 def report(value: Any) -> None:

@@ -180,6 +180,13 @@ class Door:
         self.requests = self.refused = 0
         self.first = self.last = 0.0
         self.most_in_a_second = 0
+        self._fetched: set[str] = set()
+        self.fetched_again = 0
+
+    def count_session(self, found_id: str) -> None:
+        """Count how many sessions are fetched that were fetched before."""
+        self.fetched_again += found_id in self._fetched
+        self._fetched.add(found_id)
 
     def lets_pass(self) -> bool:
         now = time.monotonic()
@@ -200,6 +207,7 @@ class Door:
             "refused": self.refused,
             "seconds": self.last - self.first,
             "most_in_a_second": self.most_in_a_second,
+            "fetched_again": self.fetched_again,
         }
 
 
@@ -251,6 +259,7 @@ class Connection(asyncio.Protocol):
         if not found_id:
             return 200, self._upstream.page(kind, query)
         if kind == "workflowSessions":
+            self._door.count_session(found_id)
             found = self._upstream.session(int(found_id, 16))
         else:
             found = self._upstream.check(int(found_id[4:], 16), int(found_id[:4], 16))

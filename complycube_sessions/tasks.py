@@ -18,6 +18,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 from complycube_sessions import services
 from complycube_sessions.conf import conf
+from complycube_sessions.db.schemas import current_schemas
 from complycube_sessions.exceptions import ComplyCubeRefreshRunningError
 from complycube_sessions.models import RefreshRun
 from complycube_sessions.webhooks import processing
@@ -44,8 +45,12 @@ def _task(function: Callable[..., Any]) -> Any:
 
 
 def has_task_engine() -> bool:
-    """Return whether ``TASKS["default"]`` has workers, unlike the immediate and the dummy backend."""
-    if _framework is None:
+    """
+    Return whether ``TASKS["default"]`` has workers, unlike the immediate and the dummy backend.
+
+    False if the connection is set to a tenant's schema, which a task does not carry to the worker.
+    """
+    if _framework is None or not current_schemas().are_public:
         return False
     try:
         backend = _framework.task_backends["default"]

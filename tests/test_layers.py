@@ -39,7 +39,7 @@ ALLOWED = {
     "operations": f"{BASE} models db sync mirror statistics webhooks.health",
     "services": f"{BASE} models api upstream sync webhooks privacy evidence reviews statistics",
     "testing": f"{BASE} models api mirror webhooks.receive",
-    "tasks": f"{BASE} models services webhooks contrib",
+    "tasks": f"{BASE} models db services webhooks contrib",
     "contrib": f"{BASE} tasks operations",
     "database_checks": f"{BASE} db mirror privacy webhooks system_checks",
     "views": f"{BASE} db webhooks api.sealing",

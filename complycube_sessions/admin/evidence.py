@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import re
 from functools import partial
-from typing import Any, Final, Self
+from typing import Any, Final
 
-from asgiref.sync import sync_to_async
 from django.contrib import messages
 from django.contrib.admin.utils import unquote
 from django.core.exceptions import PermissionDenied
-from django.core.handlers.asgi import ASGIRequest
 from django.db.models import Count, Max
 from django.http import (
     HttpRequest,
@@ -18,7 +16,6 @@ from django.http import (
     HttpResponseBase,
     HttpResponseNotAllowed,
     HttpResponseRedirect,
-    StreamingHttpResponse,
 )
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
@@ -35,7 +32,7 @@ from complycube_sessions.admin.base import (
 )
 from complycube_sessions.admin.error_messages import ERRORS, error_message
 from complycube_sessions.admin.review_list import may_see
-from complycube_sessions.api.report import Report
+from complycube_sessions.admin.streaming import streamed
 from complycube_sessions.db.connections import (
     beside_transactions,
     outside_transactions,
@@ -132,9 +129,7 @@ def report_view(page: ReadOnlyAdmin, request: HttpRequest, object_id: str) -> Ht
         # Without the line nobody gets it.
         report.close()
         raise
-    pieces = _AsyncReport(report) if isinstance(request, ASGIRequest) else report
-    # It has a `close`, which the response calls however the download ends.
-    response = StreamingHttpResponse(pieces, content_type="application/pdf")
+    response = streamed(request, report, "application/pdf", reads_database=False)
     if report.size_bytes is not None:
         response["Content-Length"] = str(report.size_bytes)
     safe_id = re.sub(r"[^A-Za-z0-9_-]", "_", session_id)[:64]
@@ -144,26 +139,6 @@ def report_view(page: ReadOnlyAdmin, request: HttpRequest, object_id: str) -> Ht
 def _unknown(page: ReadOnlyAdmin, request: HttpRequest, session_id: str) -> HttpResponse:
     messages.warning(request, _("There is no session “%(id)s”.") % {"id": session_id})
     return HttpResponseRedirect(after_action(page, request))
-
-
-class _AsyncReport:
-    """A report whose pieces are waited for in a thread, so that a server's loop goes on meanwhile."""
-
-    def __init__(self, report: Report) -> None:
-        self._report = report
-        self.close = report.close
-
-    def __aiter__(self) -> Self:
-        return self
-
-    async def __anext__(self) -> bytes:
-        piece = await sync_to_async(self._next, thread_sensitive=False)()
-        if not piece:
-            raise StopAsyncIteration
-        return piece
-
-    def _next(self) -> bytes:
-        return next(self._report, b"")
 
 
 def report_reason(error: Exception) -> str:

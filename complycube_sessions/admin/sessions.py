@@ -24,7 +24,7 @@ from complycube_sessions.admin.base import (
     time_column,
 )
 from complycube_sessions.admin.evidence import evidence_view, report_view
-from complycube_sessions.admin.export import export_view, xlsx_is_there
+from complycube_sessions.admin.export import export_view, may_export_list, xlsx_is_there
 from complycube_sessions.admin.freshness import freshness_line
 from complycube_sessions.admin.log_words import in_words
 from complycube_sessions.admin.neighbours import next_view, previous_view
@@ -114,6 +114,8 @@ class WorkflowSessionAdmin(ReadOnlyAdmin):
             "overview/": overview_view,
             "fetch/": fetch_view,
             "export/": export_view,
+            # The same under a name of ours: import-export takes the one above.
+            "export_list/": export_view,
             "take-next/": take_next_view,
             "reviews/": figures_view,
             "views/": views_view,
@@ -143,7 +145,7 @@ class WorkflowSessionAdmin(ReadOnlyAdmin):
         """Show the list, or the queue of those that need a review; run an action on a selection."""
         queue, view = is_queue(request), case_view(request)
         may_refresh = self.has_refresh_permission(request)
-        may_export = self.has_export_permission(request)
+        may_export = may_export_list(request)
         query = request.GET.urlencode()
         context = {
             "title": list_title(request),
@@ -157,7 +159,7 @@ class WorkflowSessionAdmin(ReadOnlyAdmin):
             "next_url": self.url("take-next") if allowed(request, "work_review") else "",
             "overview_url": self.url("overview"),
             "fetch_url": self.url("fetch") if may_refresh else "",
-            "export_url": f"{self.url('export')}?{query}" if may_export else "",
+            "export_url": f"{self.url('export_list')}?{query}" if may_export else "",
             "has_xlsx": xlsx_is_there(),
             "freshness": freshness_line(self.pending_url(request))
             if self.has_view_permission(request)

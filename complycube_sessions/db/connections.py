@@ -14,6 +14,8 @@ from typing import Any, Final, TypeVar
 from django.apps import apps
 from django.db import DatabaseError, InterfaceError, connections, router, transaction
 
+from complycube_sessions.db.schemas import current_schemas
+
 TRIES: Final = 8
 FIRST_WAIT_SECONDS: Final = 0.02
 # PostgreSQL: deadlock, serialization failure, lock not available. MySQL: lock wait timeout, deadlock.
@@ -30,6 +32,11 @@ View = TypeVar("View", bound=Callable[..., Any])
 def write_alias() -> str:
     """Return the database that holds the mirrored rows, by the project's routers."""
     return router.db_for_write(apps.get_model("complycube_sessions", "WorkflowSession"))
+
+
+def budget_alias() -> str:
+    """Return the database that holds the budgets of the keys, by the project's routers."""
+    return router.db_for_write(apps.get_model("complycube_sessions", "RequestBudget"))
 
 
 def outside_transactions(view: View) -> View:
@@ -61,17 +68,21 @@ def beside_transactions(work: Callable[[], Result], *, alias: str) -> Result:
     """
     Run ``work`` outside of a transaction that is open here, and return its result.
 
-    A middleware of the host project may have opened one around the request. Then ``work`` runs in a thread
-    with connections of its own. It stays inside of the transaction in two cases: on SQLite, where the open
-    transaction would block writes of another connection, and inside of a test case, which rolls back anyway.
+    A middleware of the host project may have opened one around the request. Then ``work`` runs in a thread with
+    connections of its own, set to the schemas of this thread. It stays inside of the transaction in two cases: on
+    SQLite, where the open transaction would block writes of another connection, and inside of a test case, which
+    rolls back anyway.
     """
     is_tested = any(map(_is_of_a_test_case, _open_blocks(alias)))
     if is_durable(alias) or is_tested or connections[alias].vendor == "sqlite":
         return work()
 
+    schemas = current_schemas()
+
     def work_and_close() -> Result:
         try:
-            return work()
+            with schemas.in_use():
+                return work()
         finally:
             connections.close_all()
 

@@ -15,7 +15,7 @@ from complycube_sessions.api.retries import LONGEST_BACKOFF_SECONDS
 from complycube_sessions.api.throttle import SECONDS_AHEAD, NoSlotYetError, Patience, Throttle
 from complycube_sessions.conf import Account
 from complycube_sessions.db import clocks
-from complycube_sessions.db.connections import database_now, retry_transient, write_alias
+from complycube_sessions.db.connections import budget_alias, database_now, retry_transient
 from complycube_sessions.models import RequestBudget
 
 # No slot is reserved further ahead than the longest pause, so no caller waits longer than that for its slot.
@@ -41,7 +41,7 @@ class DatabaseSlots:
             "complycube_sessions.budget", api_key, algorithm="sha256"
         ).hexdigest()
         del api_key  # an error page would show it, should the router below fail
-        self._alias = write_alias()
+        self._alias = budget_alias()
         self._end: datetime | None = None
         self._interval = timedelta()
 
@@ -130,7 +130,7 @@ def has_room(account: Account) -> bool:
 
 def budget_waits(accounts: Sequence[Account]) -> dict[str, timedelta]:
     """Return for each account how long a request sent now would wait for its key's budget."""
-    alias = write_alias()
+    alias = budget_alias()
     digests = {account.name: DatabaseSlots(account.api_key).digest for account in accounts}
     rows = RequestBudget.objects.using(alias).filter(pk__in=set(digests.values()))
     slots = dict(rows.values_list("pk", "next_slot_at"))

@@ -18,6 +18,7 @@ from django.db import DatabaseError, InterfaceError, connections, transaction
 from complycube_sessions import tracing
 from complycube_sessions.conf import Account, get_account
 from complycube_sessions.db.connections import ensure_no_open_transaction, write_alias
+from complycube_sessions.db.schemas import Schemas, current_schemas
 from complycube_sessions.exceptions import ComplyCubeConfigurationError, ComplyCubeError
 from complycube_sessions.models import RefreshRun, WebhookEvent
 from complycube_sessions.sync import pending
@@ -144,10 +145,12 @@ def process_here(account: str) -> None:
     """
     Process the inbox in a background thread of this process, after the open transaction is committed.
 
-    One thread serves all accounts. It sends one request at a time, without retries, and only while the key's
-    request budget has room. The next refresh run or ``process_webhook_events`` does the rest.
+    One thread serves all accounts, each in the schemas of the calling thread. It sends one request at a time, without
+    retries, and only while the key's request budget has room. The next refresh run or ``process_webhook_events``
+    does the rest.
     """
-    transaction.on_commit(lambda: _background.wake(account), using=write_alias())
+    schemas = current_schemas()
+    transaction.on_commit(lambda: _background.wake(account, schemas), using=write_alias())
 
 
 class Background:
@@ -155,13 +158,13 @@ class Background:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._accounts: set[str] = set()
+        self._accounts: set[tuple[str, Schemas]] = set()
         self._thread: threading.Thread | None = None
 
-    def wake(self, account: str) -> None:
-        """Make sure that a thread processes the account's inbox after this call."""
+    def wake(self, account: str, schemas: Schemas = Schemas()) -> None:  # noqa: B008 - never changes
+        """Make sure that a thread processes the account's inbox, in these schemas, after this call."""
         with self._lock:
-            self._accounts.add(account)
+            self._accounts.add((account, schemas))
             if self._thread is None:
                 self._thread = threading.Thread(
                     target=self._work, name="complycube-inbox", daemon=True
@@ -177,12 +180,14 @@ class Background:
 
     def _work(self) -> None:
         try:
-            while (account := self._next()) is not None:
-                work_in_background(account)
+            while (wanted := self._next()) is not None:
+                account, schemas = wanted
+                with schemas.in_use():
+                    work_in_background(account)
         finally:
             connections.close_all()
 
-    def _next(self) -> str | None:
+    def _next(self) -> tuple[str, Schemas] | None:
         with self._lock:
             if self._accounts:
                 return self._accounts.pop()

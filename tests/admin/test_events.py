@@ -116,7 +116,9 @@ def test_events__process_again_fetches(
     """Without a task engine the process itself fetches what the events are about, with no other command."""
     # In the test's own thread: another one would leave its connection to the database in memory open.
     work = processing.work_in_background
-    monkeypatch.setattr(processing.Background, "wake", lambda background, account: work(account))
+    monkeypatch.setattr(
+        processing.Background, "wake", lambda background, account, schemas: work(account)
+    )
     event = stored(1, resource_id=api.add_session(1), processed_at=timezone.now(), error="500")
     process_again(sign_in(*OPERATOR), event)
     event.refresh_from_db()

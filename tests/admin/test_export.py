@@ -6,12 +6,13 @@ import re
 from typing import Any
 
 import pytest
+from asgiref.sync import async_to_sync
 from django.contrib.admin.models import LogEntry
-from django.test import Client
+from django.test import AsyncClient, Client
 from django.urls import reverse
 
-from complycube_sessions.admin import export
-from tests.admin.builders import make_check, make_session
+from complycube_sessions.admin import export, streaming
+from tests.admin.builders import make_check, make_session, make_staff
 from tests.admin.conftest import SENSITIVE, VIEWS, SignIn
 from tests.examples import parameters
 
@@ -82,6 +83,37 @@ def test_csv__excel_reads_its_accents(lead: Client) -> None:
     """The file begins with the mark by which Excel knows UTF-8."""
     make_session(entity_name="Ñandú")
     assert exported(lead).getvalue().startswith(b"\xef\xbb\xbf")
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("file_format", ["csv", "xlsx"])
+def test_export__under_asgi(file_format: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An asynchronous server gets the same file in pieces, and Django has nothing to warn of."""
+    monkeypatch.setattr(export, "LINES_AT_ONCE", 2)
+    monkeypatch.setattr(streaming, "BLOCK_BYTES", 1_000)
+    for number in range(5):
+        make_session(entity_name=f"Person {number} Ñandú")
+    user = make_staff(*VIEWS, "export_workflowsession")
+
+    async def ask() -> tuple[list[bytes], Any]:
+        client = AsyncClient()
+        await client.aforce_login(user)
+        response: Any = await client.post(reverse(ADDRESS), {"format": file_format})
+        assert response.is_async
+        pieces = [piece async for piece in response]
+        return pieces, response
+
+    pieces, response = async_to_sync(ask)()
+    assert len(pieces) > 3
+    assert f'.{file_format}"' in response["Content-Disposition"]
+    if file_format == "csv":
+        client = Client()
+        client.force_login(user)
+        assert b"".join(pieces) == exported(client).getvalue()
+    else:
+        book = pytest.importorskip("openpyxl").load_workbook(io.BytesIO(b"".join(pieces)))
+        assert len(list(book.active.iter_rows())) == 6
+        assert int(response["Content-Length"]) == sum(map(len, pieces))
 
 
 EXPIRED = {"breakdown": {"contentAnalysis": {"expiry": "attention", "issuer": "clear"}}}

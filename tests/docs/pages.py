@@ -23,6 +23,8 @@ REFERENCE = re.compile(r"^ {0,3}\[[^\]]+\]: *(?P<target>\S+)")
 HTML_LINK = re.compile(r"""<(?:a|img|source)\b[^>]*?\b(?:href|src|srcset)=["'](?P<target>[^"']+)""")
 HTML_ANCHOR = re.compile(r"""<[a-z]+\b[^>]*?\b(?:id|name)=["']([^"']+)""")
 CODE = re.compile(r"(`+)(?P<code>.+?)\1")
+# A block that needs packages of others: a test of tests/installed_wheel runs it.
+HOST = "python host"
 ROW = re.compile(r"^ *\|(?P<cells>.*)\| *$")
 
 
@@ -133,6 +135,18 @@ def tables(page: Path) -> list[list[list[str]]]:
             found[-1].append([cell.strip() for cell in cells])
             last = number
     return [table[2:] for table in found]
+
+
+def host_module(title: str) -> str:
+    """Return the block for a host project that begins with a comment, for a test that runs it in one."""
+    found = [
+        block.text
+        for page in PAGES
+        for block in fenced(page)
+        if block.kind == HOST and block.text.startswith(f"# {title}\n")
+    ]
+    assert len(found) == 1, title
+    return f"{found[0]}\n"
 
 
 def rows(page: Path) -> list[list[str]]:

@@ -7,6 +7,7 @@ line tell:
 
 - ``python``: code. ``# settings.py`` makes it settings, ``# urls.py`` a URL configuration, ``# celery.py``
   a module of a project that has a Celery ``app``, and ``# any/other.py`` a module that can be imported.
+- ``python host``: code of a project with packages of others, which a test of ``tests/installed_wheel`` runs.
 - ``console``, or no fence at all: commands, one a line, of the programs in ``PROGRAMS``. ``[`` makes it the
   synopsis of a command; a word in capitals is a placeholder, with which a command is parsed and not run.
 - ``text``: what the console block before it prints, with ``…`` for what differs and lines
@@ -47,7 +48,7 @@ from complycube_sessions.models import WorkflowSession
 from complycube_sessions.services import refresh_session, refresh_sessions
 from complycube_sessions.system_checks import check_settings
 from tests.builders import CHECK_IDS, SESSION_ID, UNKNOWN_ID, check_payload, vendor_example
-from tests.docs.pages import PAGES, ROOT, Block, blocks, names, prose
+from tests.docs.pages import HOST, PAGES, ROOT, Block, blocks, names, prose
 from tests.fake_api import KEY, FakeAPI
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
@@ -91,6 +92,7 @@ class Page:
             return
         rule = {
             "python": self.python,
+            HOST: judge_host_module,
             "console": self.console,
             "text": self.text,
             "json": self.json,
@@ -144,6 +146,14 @@ class Page:
     def json(self, block: Block) -> None:
         assert self.printed is not None, f"{block.where}: no console block stands before it"
         assert list(json.loads(block.text)) == list(json.loads(self.printed)), block.where
+
+
+def judge_host_module(block: Block) -> None:
+    """Demand that a test of a host project runs the block, which is named by its first line."""
+    compile(block.text, block.where, "exec", dont_inherit=True)
+    title = block.text.splitlines()[0].removeprefix("# ")
+    tests = (ROOT / "tests" / "installed_wheel").glob("test_*.py")
+    assert any(f'host_module("{title}")' in test.read_text() for test in tests), block.where
 
 
 def run_settings(code: Any) -> None:

@@ -9,6 +9,7 @@ from django.db import connection, transaction
 from django.utils import timezone
 from pytest_django import Settings
 
+from complycube_sessions.db.schemas import Schemas
 from complycube_sessions.exceptions import (
     ComplyCubeAuthenticationError,
     ComplyCubeConfigurationError,
@@ -522,7 +523,7 @@ def woken(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Collect the accounts whose inbox the process was told to look at."""
     accounts: list[str] = []
 
-    def wake(background: processing.Background, account: str) -> None:
+    def wake(background: processing.Background, account: str, schemas: Schemas) -> None:
         assert not connection.in_atomic_block
         accounts.append(account)
 
