@@ -180,8 +180,8 @@ class Background:
 
     def _work(self) -> None:
         try:
-            while (wanted := self._next()) is not None:
-                account, schemas = wanted
+            while (next_account := self._next()) is not None:
+                account, schemas = next_account
                 with schemas.in_use():
                     work_in_background(account)
         finally:
