@@ -13,7 +13,7 @@ class ComplyCubeSessionsConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        # Its imports need the models, which are not there before.
+        # Imported here because it needs the models, which are not loaded before.
         from complycube_sessions.database_checks import (
             check_accounts_are_apart,
             check_accounts_are_configured,

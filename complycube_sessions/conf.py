@@ -1,7 +1,7 @@
 """
-The settings of the app, read from the project's settings each time they are asked for.
+The settings of the app, read from the project's settings on each access.
 
-``Settings`` is the table of them: the system checks and the tests of ``docs/settings.md`` go by it.
+``Settings`` lists them; the system checks and the tests of ``docs/settings.md`` are based on it.
 """
 
 from __future__ import annotations
@@ -59,23 +59,23 @@ class Account:
 
     @property
     def environment(self) -> str:
-        """``test`` or ``live``, read off the key's prefix, or ``""``."""
+        """``test`` or ``live`` from the key's prefix, or ``""``."""
         return environment_of(self.api_key)
 
     @property
     def host(self) -> str:
-        """Where requests go, for messages: the host of ``base_url`` with its port, and never the key."""
+        """The host and port of ``base_url``, for messages."""
         return urlsplit(self.base_url).netloc
 
 
 class Setting(Generic[Value]):
     """
-    One setting: its default, and the rule that it is held to whenever it is read.
+    One setting with its default and the rule that is checked on each access.
 
     Args:
-        default: What counts where the project's settings leave it out.
-        rule: What a value has to meet; None where its parts are checked one by one.
-        load: Makes of a valid value what ``conf`` returns.
+        default: The value if the project does not set it.
+        rule: The rule for values; None if the parts of a value are checked separately.
+        load: Converts a valid value to the result of the access.
     """
 
     def __init__(
@@ -97,7 +97,7 @@ class Setting(Generic[Value]):
         return self._load(self._typed())
 
     def fault(self) -> Fault | None:
-        """Return what is wrong with what the project typed, or None."""
+        """Return what is wrong with the project's value, or None."""
         return self._rule.fault(self.name, self._typed()) if self._rule else None
 
     def _typed(self) -> Any:
@@ -127,12 +127,12 @@ def _load_function(path: str | None) -> Any:
 
 
 class Settings:
-    """The settings, each with its default and its rule; ``docs/settings.md`` says what they mean."""
+    """The settings, each with its default and its rule; ``docs/settings.md`` describes them."""
 
     DEBUG = Setting[bool](default=False)
     USE_TZ = Setting[bool](default=True)
     AUTH_USER_MODEL = Setting[str]("auth.User")
-    # What the project typed; ``get_account`` is for use.
+    # The raw value; use ``get_account`` for a validated account.
     COMPLYCUBE_ACCOUNTS = Setting[Any]({})
     COMPLYCUBE_CHECK_RESULTS = Setting[CheckResults](
         "review",
@@ -188,17 +188,17 @@ class Settings:
             "Write timedelta(days=1826), or leave it out.",
         ),
     )
-    # Tells of a session why it must not be removed.
+    # Returns why a session must not be removed.
     COMPLYCUBE_LEGAL_HOLD = Setting[Callable[[Any], object] | None](
         None, _function_rule("E042"), _load_function
     )
-    # Takes out of an answer what must not be stored.
+    # Removes data that must not be stored from an answer.
     COMPLYCUBE_SCRUBBER = Setting[Callable[[str, dict[str, Any]], object] | None](
         None, _function_rule("E043"), _load_function
     )
     # Whether checks may be validated and sessions completed and cancelled at the vendor from here.
     COMPLYCUBE_ALLOW_UPSTREAM_CHANGES = Setting[bool](default=False, rule=_switch_rule("E070"))
-    # Whether the refresh of one session fetches the vendor's audit log of it as well.
+    # Whether refreshing a single session also fetches its audit log from the vendor.
     COMPLYCUBE_AUDIT_LOGS = Setting[bool](default=False, rule=_switch_rule("E071"))
     # The reasons to choose from, for each decision or for all; None for ``REVIEW_REASONS``.
     COMPLYCUBE_REVIEW_REASONS = Setting[Mapping[str, Sequence[str]] | Sequence[str] | None](
@@ -211,7 +211,7 @@ class Settings:
             f"the decisions are {', '.join(REVIEW_REASONS)}, a text has at most 255 characters.",
         ),
     )
-    # How long after it was opened a review is due; None for reviews that are never overdue.
+    # How long after its opening a review is due; None if reviews are never overdue.
     COMPLYCUBE_REVIEW_DUE = Setting[timedelta | None](
         timedelta(days=2),
         Rule(
@@ -235,7 +235,7 @@ class Settings:
 
     @property
     def hash_keys(self) -> Sequence[str | bytes]:
-        """The keys of hashes that are kept: the one in use, then those that it replaced."""
+        """The keys for stored hashes: the current one, then older ones."""
         return [settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS]
 
 
@@ -252,7 +252,7 @@ def environment_of(api_key: str) -> str:
 
 
 def is_loopback(url: str) -> bool:
-    """Return whether an address leads to this machine."""
+    """Return whether a URL points to this machine."""
     host = urlsplit(url).hostname or ""
     try:
         return ip_address(host).is_loopback
@@ -265,16 +265,16 @@ def get_account(name: str = "default") -> Account:
     Return the account of that name from the project's settings.
 
     Raises:
-        ComplyCubeConfigurationError: There is no such account, it has no key, or one of its values is wrong.
+        ComplyCubeConfigurationError: The account does not exist, has no key, or has a wrong value.
     """
-    # An error page shows the variables of this function: none of them may hold a key.
+    # Error pages show the variables of this function, so none of them may contain a key.
     if fault := _first_fault(name):
         raise ComplyCubeConfigurationError(fault)
     return _build_account(name, conf.COMPLYCUBE_ACCOUNTS[name])
 
 
 def _first_fault(name: str) -> str:
-    """Return why there is no usable account of that name, or ``""``."""
+    """Return why the account cannot be used, or ``""``."""
     accounts = conf.COMPLYCUBE_ACCOUNTS
     if not isinstance(accounts, Mapping) or name not in accounts:
         known = ", ".join(sorted(map(str, accounts))) if isinstance(accounts, Mapping) else ""
@@ -287,7 +287,7 @@ def _first_fault(name: str) -> str:
 
 
 def webhook_secrets(name: str) -> tuple[str, ...]:
-    """Return the secrets that verify an account's events; none where anything about them is wrong."""
+    """Return the secrets that verify an account's events; empty if the setting is missing or wrong."""
     accounts = conf.COMPLYCUBE_ACCOUNTS
     entry = accounts.get(name) if isinstance(accounts, Mapping) else None
     if not isinstance(entry, Mapping) or not are_secrets(entry.get("WEBHOOK_SECRETS")):

@@ -1,4 +1,4 @@
-"""What ``manage.py check --database default`` finds in the rows; no request."""
+"""System checks of the stored rows for ``manage.py check --database default``, without requests."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ Messages = list[checks.CheckMessage]
 
 
 def _of_rows(find: Callable[[], Messages]) -> Callable[..., Messages]:
-    """Look only where the database of the rows is to be checked, and has their tables already."""
+    """Run the check only if the app's database is to be checked, and its tables exist."""
 
-    # Without ``wraps``: Django looks at the signature, which has to take what it gives.
+    # Without ``wraps``, as Django inspects the signature.
     def check(databases: Sequence[str] | None = None, **kwargs: Any) -> Messages:
         if write_alias() not in (databases or ()):
             return []
@@ -51,7 +51,7 @@ def check_events_arrive() -> Messages:
 
 @_of_rows
 def check_erasures_are_comparable() -> Messages:
-    """Return a warning where erased persons would come back, since the key of their hashes is gone."""
+    """Return a warning if erased persons could be stored again, as the key of their hashes is gone."""
     count = tombstones.orphaned()
     if not count:
         return []
@@ -68,7 +68,7 @@ def check_erasures_are_comparable() -> Messages:
 
 @_of_rows
 def check_accounts_are_configured() -> Messages:
-    """Return a warning for each account that has rows and is not in the settings (any more)."""
+    """Return a warning for each account that has rows but is not in the settings."""
     return [
         checks.Warning(
             f"COMPLYCUBE_ACCOUNTS has no account {name!r}, but the database has {' and '.join(what)} of it, "
@@ -83,7 +83,7 @@ def check_accounts_are_configured() -> Messages:
 
 @_of_rows
 def check_accounts_are_apart() -> Messages:
-    """Return a warning for each two accounts that see the same sessions, as keys of one ComplyCube account do."""
+    """Return a warning for each pair of accounts that see the same sessions, as with keys of one ComplyCube account."""
     return [
         checks.Warning(
             f"The accounts {owner!r} and {other!r} see the same sessions: {count} that are stored for "
@@ -97,7 +97,7 @@ def check_accounts_are_apart() -> Messages:
 
 @_of_rows
 def check_environments_apart() -> Messages:
-    """Return a warning for each account of which sessions are stored that its key did not bring."""
+    """Return a warning for each account with stored sessions of another environment than its key's."""
     beside = {account: stored_beside(account) for account in usable_accounts()}
     return [
         checks.Warning(

@@ -1,40 +1,40 @@
 """
-Every error the app raises on purpose.
+All errors that the app raises on purpose.
 
 ::
 
     ComplyCubeError                       a loop over sessions may log it and go on, unless marked "stop"
-    ├── ComplyCubeInvalidIdError          an id that must not be put into an address (also a ValueError)
+    ├── ComplyCubeInvalidIdError          an id that must not be put into a URL (also a ValueError)
     ├── ComplyCubeOwnershipError          the row belongs to another account or environment
     ├── ComplyCubeErasedError             the person was erased, and is not fetched again
-    ├── ComplyCubeClientNotFoundError     nothing is stored of the client who was to be erased; .near
-    ├── ComplyCubeProtectedError          a hold or a minimum retention forbids to remove; .reasons
+    ├── ComplyCubeClientNotFoundError     nothing is stored about the client to erase; .near
+    ├── ComplyCubeProtectedError          a hold or the minimum retention prevents the removal; .reasons
     ├── ComplyCubeScrubberError           the project's scrubber failed on the record
-    ├── ComplyCubeFilterError             a list left out a row that it must hold; stop
+    ├── ComplyCubeFilterError             a list omitted a row that it must contain; stop
     ├── ComplyCubeRefreshRunningError     another run of the account holds the lock; stop
-    ├── ComplyCubeStorageError            the database refused the record
-    ├── ComplyCubeBusyError               others use the budget of requests for longer than a page may wait
-    ├── ComplyCubeUpstreamOffError        the settings do not allow to change anything at the vendor
-    ├── ComplyCubeInvalidChangeError      a change that cannot be asked for so; nothing was sent (also a ValueError)
-    ├── ComplyCubeChangeUnderWayError     the same change is being asked for by somebody else; nothing was sent
-    ├── ComplyCubeLostAnswerError         a change was sent, its answer lost, and it is not seen as done; .is_done
-    ├── ComplyCubeConnectionError         no answer: DNS, TLS, timeout; worth a retry
-    ├── ComplyCubeAPIError                an answer other than 2xx; .status_code
+    ├── ComplyCubeStorageError            the database rejected the record
+    ├── ComplyCubeBusyError               others use the request budget for longer than a page may wait
+    ├── ComplyCubeUpstreamOffError        the settings do not allow changes at the vendor
+    ├── ComplyCubeInvalidChangeError      a change with wrong arguments; nothing was sent (also a ValueError)
+    ├── ComplyCubeChangeUnderWayError     the same change was sent a moment ago; nothing was sent
+    ├── ComplyCubeLostAnswerError         a change was sent, the response lost, and the change not confirmed; .is_done
+    ├── ComplyCubeConnectionError         no response: DNS, TLS, timeout; worth a retry
+    ├── ComplyCubeAPIError                a status other than 2xx; .status_code
     │   ├── ComplyCubeAuthenticationError 401; stop
     │   ├── ComplyCubePaymentError        402; stop
-    │   ├── ComplyCubePermissionError     403: one session's, unless every request so far got one
+    │   ├── ComplyCubePermissionError     403: concerns one session, unless every request so far got it
     │   ├── ComplyCubeNotFoundError       404
     │   ├── ComplyCubeRateLimitError      429; .retry_after_seconds, or None
     │   └── ComplyCubeServerError         5xx; worth a retry
-    ├── ComplyCubeReportError             the vendor's report is at no address that may be asked, or is no PDF
+    ├── ComplyCubeReportError             the URL of the vendor's report is not allowed, or returns no PDF
     ├── ComplyCubePayloadError            2xx, but not the documented shape (also a ValueError)
-    ├── ReviewConflictError               a review is no longer what the caller saw; .changes
-    ├── ReviewPermissionError             the same person twice, or somebody else's review
+    ├── ReviewConflictError               a review or its session has changed since the caller saw it; .changes
+    ├── ReviewPermissionError             confirming one's own decision, or acting on somebody else's review
     └── ComplyCubeSignatureError          a webhook whose signature does not verify
-    ComplyCubeConfigurationError          ImproperlyConfigured, outside the tree on purpose: no loop may swallow it
-    MirrorWriteError                      code that is not the app's would write a mirrored row; outside the tree as well
+    ComplyCubeConfigurationError          ImproperlyConfigured; outside the tree, so that no loop swallows it
+    MirrorWriteError                      the project's code tried to write a mirrored row; outside the tree as well
 
-Messages name the vendor's id and the status, never the key, a person or a body.
+Messages contain the vendor's id and the status, but never the key, a person's data or a body.
 """
 
 from __future__ import annotations
@@ -43,11 +43,11 @@ from django.core.exceptions import ImproperlyConfigured
 
 
 class ComplyCubeError(Exception):
-    """Base of all errors that concern one session, one request or one event."""
+    """Base class of all errors about one session, one request or one event."""
 
 
 class ComplyCubeInvalidIdError(ComplyCubeError, ValueError):
-    """The id holds characters that would change the address of a request."""
+    """The id contains characters that would change the URL of a request."""
 
 
 class ComplyCubeOwnershipError(ComplyCubeError):
@@ -55,11 +55,11 @@ class ComplyCubeOwnershipError(ComplyCubeError):
 
 
 class ComplyCubeErasedError(ComplyCubeError):
-    """The id is that of an erased person; the message does not repeat it."""
+    """The id belongs to an erased person; the message does not repeat it."""
 
 
 class ComplyCubeClientNotFoundError(ComplyCubeError):
-    """Nothing is stored of the client who was to be erased; ``near`` has ids that may have been meant."""
+    """Nothing is stored about the client to erase; ``near`` has similar ids."""
 
     def __init__(self, message: str, *, near: list[str]) -> None:
         super().__init__(message)
@@ -67,7 +67,7 @@ class ComplyCubeClientNotFoundError(ComplyCubeError):
 
 
 class ComplyCubeProtectedError(ComplyCubeError):
-    """A legal hold or a minimum retention protects what was to be removed; nothing was."""
+    """A legal hold or the minimum retention protects rows; nothing was removed."""
 
     def __init__(self, message: str, *, reasons: dict[str, str]) -> None:
         super().__init__(message)
@@ -75,43 +75,43 @@ class ComplyCubeProtectedError(ComplyCubeError):
 
 
 class ComplyCubeScrubberError(ComplyCubeError):
-    """The project's scrubber raised, or returned what may not be stored."""
+    """The project's scrubber raised, or returned something that must not be stored."""
 
 
 class ComplyCubeFilterError(ComplyCubeError):
-    """A filtered list did not show what it must show, so it proves nothing."""
+    """A filtered list omitted an item that it must contain, so it proves nothing."""
 
 
 class ComplyCubeRefreshRunningError(ComplyCubeError):
-    """Another run over the same account is alive."""
+    """Another run over the same account is in progress."""
 
 
 class ComplyCubeStorageError(ComplyCubeError):
-    """The database refused the record, alone and with a healthy connection."""
+    """The database rejected a single record, although the connection works."""
 
 
 class ComplyCubeBusyError(ComplyCubeError):
-    """Others use the budget of requests for longer than somebody who waits for a page may be kept waiting."""
+    """Others use the request budget for longer than a person should wait for a page."""
 
 
 class ComplyCubeUpstreamOffError(ComplyCubeError):
-    """Nothing may be changed at the vendor from here unless ``COMPLYCUBE_ALLOW_UPSTREAM_CHANGES`` is on."""
+    """Changes at the vendor require ``COMPLYCUBE_ALLOW_UPSTREAM_CHANGES = True``."""
 
 
 class ComplyCubeInvalidChangeError(ComplyCubeError, ValueError):
-    """The change cannot be asked for so: an unknown outcome, a match too few, a comment too long."""
+    """The arguments of a change are wrong: an unknown outcome, a missing match, a comment that is too long."""
 
 
 class ComplyCubeChangeUnderWayError(ComplyCubeError):
-    """The same change was sent a moment ago, and it is not known yet what became of it."""
+    """The same change was sent a moment ago, and its result is not known yet."""
 
 
 class ComplyCubeLostAnswerError(ComplyCubeError):
     """
-    A change was sent once, and the API gave no answer to it; it is not sent again.
+    A change was sent once, and its response was lost; it is not sent again.
 
-    ``is_done`` is False where the object, fetched after it, does not show the change, and None where it
-    does not tell, or could not be fetched.
+    ``is_done`` is False if the object, fetched afterwards, does not show the change. It is None if the object
+    is unclear or could not be fetched.
     """
 
     def __init__(self, message: str, *, is_done: bool | None) -> None:
@@ -120,7 +120,7 @@ class ComplyCubeLostAnswerError(ComplyCubeError):
 
 
 class ComplyCubeConnectionError(ComplyCubeError):
-    """No complete answer arrived: name resolution, TLS, a reset, a timeout, a broken header."""
+    """No complete response arrived: name resolution, TLS, a reset, a timeout, a broken header."""
 
 
 class ComplyCubeAPIError(ComplyCubeError):
@@ -136,11 +136,11 @@ class ComplyCubeAuthenticationError(ComplyCubeAPIError):
 
 
 class ComplyCubePaymentError(ComplyCubeAPIError):
-    """402: the vendor wants payment before it goes on."""
+    """402: the vendor requires payment."""
 
 
 class ComplyCubePermissionError(ComplyCubeAPIError):
-    """403: the key is good, but not for this resource."""
+    """403: the key is valid, but not for this resource."""
 
 
 class ComplyCubeNotFoundError(ComplyCubeAPIError):
@@ -158,7 +158,7 @@ class ComplyCubeRateLimitError(ComplyCubeAPIError):
 
 
 class ComplyCubeServerError(ComplyCubeAPIError):
-    """5xx: a fault on the vendor's side or of a gateway in between."""
+    """5xx: a fault of the vendor or of a gateway in between."""
 
     def __init__(
         self, message: str, *, status_code: int, retry_after_seconds: float | None = None
@@ -168,11 +168,11 @@ class ComplyCubeServerError(ComplyCubeAPIError):
 
 
 class ComplyCubeReportError(ComplyCubeError):
-    """The report was not fetched: its address may not be asked, or what is there is no PDF of bounded size."""
+    """The report was not fetched: its URL is not allowed, or returns no PDF of bounded size."""
 
 
 class ComplyCubePayloadError(ComplyCubeError, ValueError):
-    """The API answered 2xx, but the body is not of the documented shape."""
+    """The API answered 2xx, but the body does not have the documented shape."""
 
 
 class ComplyCubeSignatureError(ComplyCubeError):
@@ -181,9 +181,9 @@ class ComplyCubeSignatureError(ComplyCubeError):
 
 class ReviewConflictError(ComplyCubeError):
     """
-    A review is not, or no longer, what the caller took it for; nothing was written.
+    A review is not in the state that the caller expects; nothing was written.
 
-    ``changes`` has what changed in the session since the page that was decided on, in words.
+    ``changes`` describes how the session has changed since the person's page was rendered.
     """
 
     def __init__(self, message: str, *, changes: list[str] | None = None) -> None:
@@ -192,12 +192,12 @@ class ReviewConflictError(ComplyCubeError):
 
 
 class ReviewPermissionError(ComplyCubeError):
-    """Somebody would confirm the own decision, or works on what is assigned to another."""
+    """A user tried to confirm their own decision, or to act on a review of somebody else."""
 
 
 class ComplyCubeConfigurationError(ImproperlyConfigured):
-    """A setting is missing or wrong; the message says what to type."""
+    """A setting is missing or wrong; the message says how to fix it."""
 
 
 class MirrorWriteError(RuntimeError):
-    """A mirrored row would be written by other than the app's store; nothing was. The message says what to call instead."""
+    """The project's code tried to write a mirrored row; nothing was written. The message says what to call instead."""

@@ -1,8 +1,8 @@
 """
-What a value of a setting has to be, and what is said and to be typed where it is not.
+The rules for the values of settings, with the messages and hints for wrong ones.
 
-Nothing here reads the settings: ``conf`` has their table, and names the rule of each. The keys of an
-account have their table here.
+This module does not read the settings: ``conf`` lists them with their rules. The keys of an account are listed
+here.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from django.utils.module_loading import import_string
 from django.utils.translation import gettext_noop
 
 DEFAULT_BASE_URL: Final = "https://api.complycube.com/v1"
-# What may be given an age; all else goes with its session, or is work that is still to be done.
+# The models that may have a retention; other rows are removed with their session, or are pending work.
 RETAINED: Final = ("WorkflowSession", "SessionChange", "RefreshRun", "WebhookEvent")
-# What people may give as the reason for a decision on a review, unless the project has reasons of its own.
+# The default reasons for decisions on reviews.
 REVIEW_REASONS: Final = {
     "approved": (
         gettext_noop("False positive"),
@@ -45,15 +45,15 @@ REVIEW_REASONS: Final = {
     ),
 }
 TOO_LONG: Final = timedelta(days=36_525)
-# Operating systems refuse far longer timeouts, and nobody means them.
+# Operating systems reject much longer timeouts.
 LARGEST_NUMBER: Final = 1_000_000
-# What requests looks for; it would pass over any other key, and the proxy with it.
+# The schemes that requests knows; it would ignore a proxy under any other key.
 PROXIED: Final = frozenset({"http", "https", "all"})
 
 
 @dataclass(frozen=True)
 class Fault:
-    """One thing that is wrong with the settings, with what to type instead."""
+    """One problem with the settings, with a hint on how to fix it."""
 
     number: str
     message: str
@@ -62,7 +62,7 @@ class Fault:
 
 @dataclass(frozen=True)
 class Rule:
-    """What a value has to meet, with the number of the system check, what it says and what to type."""
+    """A condition for a value, with the number of the system check, its message and its hint."""
 
     number: str
     is_met: Callable[[Any], bool]
@@ -70,7 +70,7 @@ class Rule:
     hint: str
 
     def fault(self, where: str, value: object) -> Fault | None:
-        """Return what is wrong with a value that stands ``where``, or None."""
+        """Return what is wrong with the value of ``where``, or None."""
         if self.is_met(value):
             return None
         return Fault(self.number, f"{where} {self.problem}", self.hint)
@@ -147,13 +147,13 @@ def is_base_url(value: object) -> bool:
 
 
 def _split_url(url: str) -> SplitResult | None:
-    """Return the parts of an address to which a path can be added, or None where it is none."""
+    """Return the parts of a URL that a path can be appended to, or None if it is not valid."""
     try:
         parts = urlsplit(url)
-        port = parts.port  # one that is no number raises here
+        port = parts.port  # raises if it is no number
     except ValueError:
         return None
-    # Credentials of an address would be sent in place of the key.
+    # Credentials in the URL would be sent instead of the key.
     plain = url.isascii() and url.isprintable() and " " not in url and "@" not in parts.netloc
     return parts if parts.hostname and plain and port != 0 else None
 
@@ -181,7 +181,7 @@ def is_path(value: object) -> bool:
     return value is None or (isinstance(value, str) and value != "")
 
 
-# The keys of an account, each with its default; a rate depends on the key.
+# The keys of an account with their defaults; the default rate depends on the API key.
 ACCOUNT_KEYS: Final[Mapping[str, Any]] = {
     "API_KEY": None,
     "WEBHOOK_SECRETS": None,
@@ -192,7 +192,7 @@ ACCOUNT_KEYS: Final[Mapping[str, Any]] = {
     "PROXIES": None,
     "CA_BUNDLE": None,
 }
-# In the order in which faults are told; a value is held to all rules of its key.
+# In the order in which faults are reported; a value has to meet all rules of its key.
 ACCOUNT_RULES: Final[Mapping[str, tuple[Rule, ...]]] = {
     "API_KEY": (
         Rule(
@@ -275,10 +275,10 @@ ACCOUNT_RULES: Final[Mapping[str, tuple[Rule, ...]]] = {
 
 def account_faults(name: str, entry: object) -> list[Fault]:
     """
-    Return all that is wrong with one entry of ``COMPLYCUBE_ACCOUNTS``, worst first.
+    Return all problems of one entry of ``COMPLYCUBE_ACCOUNTS``, worst first.
 
     Returns:
-        Faults whose ``number`` is that of the system check (``E002`` …, ``W001`` for a missing key).
+        Faults whose ``number`` is the number of the system check (``E002`` …, ``W001`` for a missing key).
     """
     where = f'COMPLYCUBE_ACCOUNTS["{name}"]'
     if not isinstance(entry, Mapping):

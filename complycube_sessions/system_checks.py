@@ -1,4 +1,4 @@
-"""What ``manage.py check`` finds wrong with the settings; no query, no request."""
+"""System checks of the settings, without queries and requests."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from complycube_sessions.conf import (
 from complycube_sessions.exceptions import ComplyCubeConfigurationError
 from complycube_sessions.setting_rules import Fault, Rule, account_faults
 
-# What an account has to be where real customers are processed.
+# The conditions for accounts that process real customers.
 RISKS: Final = (
     Rule(
         "W060",
@@ -57,18 +57,18 @@ def check_settings(**kwargs: Any) -> list[checks.CheckMessage]:
 
 
 def check_deployment(**kwargs: Any) -> list[checks.CheckMessage]:
-    """Return what ``manage.py check --deploy`` warns of, for each account without a fault."""
+    """Return the warnings of ``manage.py check --deploy`` for each account with valid settings."""
     return [_message(fault) for account in usable_accounts() for fault in _risks(account)]
 
 
 def usable_accounts() -> list[Account]:
-    """Return the accounts in whose settings nothing is wrong."""
+    """Return the accounts with valid settings."""
     accounts = []
     for name in account_names():
         try:
             accounts.append(get_account(name))
         except ComplyCubeConfigurationError:
-            continue  # check_settings names it
+            continue  # check_settings reports it
     return accounts
 
 
@@ -106,7 +106,7 @@ def _accounts_faults() -> list[Fault]:
 
 
 def _shared_keys(accounts: Mapping[str, Any]) -> list[Fault]:
-    """Return a fault for each two accounts with one key: each would refuse the rows of the other."""
+    """Return a fault for each pair of accounts with the same key: each would refuse the rows of the other."""
     keys = {
         name: entry.get("API_KEY") for name, entry in accounts.items() if isinstance(entry, Mapping)
     }
@@ -130,11 +130,11 @@ def _other_faults() -> list[Fault]:
 
 
 def _conflicts() -> list[Fault]:
-    """Return a warning where sessions are to be pruned before they may be."""
+    """Return a warning if the retention of sessions is shorter than the minimum retention."""
     try:
         age = conf.COMPLYCUBE_RETENTION.get("WorkflowSession")
         minimum = conf.COMPLYCUBE_MINIMUM_RETENTION
-    except ComplyCubeConfigurationError:  # it is named above
+    except ComplyCubeConfigurationError:  # reported above
         return []
     if age is None or minimum is None or age >= minimum:
         return []

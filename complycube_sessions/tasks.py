@@ -1,8 +1,8 @@
 """
 The services as tasks of Django's Tasks framework, which the project configures with ``TASKS``.
 
-``django.tasks`` is a part of Django 6.0 and later; the package ``django-tasks`` brings it to 5.2.
-Where neither is there, the names of this module are plain functions. All arguments and results are JSON.
+``django.tasks`` is part of Django 6.0 and later; the package ``django-tasks`` provides it for 5.2. Without
+either, the names of this module are plain functions. All arguments and results are JSON.
 For Celery see ``contrib/celery.py``.
 """
 
@@ -46,21 +46,21 @@ def _task(function: Callable[..., Any]) -> Any:
 
 def has_task_engine() -> bool:
     """
-    Return whether ``TASKS["default"]`` hands tasks to workers, not to the caller or to nobody.
+    Return whether ``TASKS["default"]`` has workers, unlike the immediate and the dummy backend.
 
-    Where the connection is set to a tenant's schema there is none: a task does not carry it to the worker.
+    False if the connection is set to a tenant's schema, which a task does not carry to the worker.
     """
     if _framework is None or not current_schemas().are_public:
         return False
     try:
         backend = _framework.task_backends["default"]
-    except ImproperlyConfigured:  # of an unknown backend, which the framework's own check names
+    except ImproperlyConfigured:  # an unknown backend; the framework's own check reports it
         return False
     return type(backend).__name__ not in {"ImmediateBackend", "DummyBackend"}
 
 
 def engine() -> Literal["celery", "tasks", ""]:
-    """Return which task engine works for this app, or ``""`` for none."""
+    """Return the task engine that this app uses, or ``""`` for none."""
     if conf.COMPLYCUBE_WEBHOOK_PROCESSING == "celery":
         return "celery"
     return "tasks" if has_task_engine() else ""
@@ -68,7 +68,7 @@ def engine() -> Literal["celery", "tasks", ""]:
 
 def refresh_in_background(account: str, session_ids: Iterable[str]) -> bool:
     """
-    Let the project's workers refresh these sessions; the rows that say so are stored first.
+    Queue these sessions, and let the project's workers refresh them.
 
     Returns:
         Whether the engine took the tasks. If not, the next refresh run fetches the sessions.
@@ -87,9 +87,9 @@ def refresh_in_background(account: str, session_ids: Iterable[str]) -> bool:
 
 
 def enqueue(name: str, argument: Any) -> None:
-    """Give a task of this module to Celery where the settings say so, else to the Tasks framework."""
+    """Enqueue a task of this module with Celery if the settings say so, otherwise with the Tasks framework."""
     if conf.COMPLYCUBE_WEBHOOK_PROCESSING == "celery":
-        # Only a project that asks for it has Celery.
+        # Celery is optional.
         from complycube_sessions.contrib import celery
 
         getattr(celery, name).apply_async((argument,), retry=False)
@@ -98,7 +98,7 @@ def enqueue(name: str, argument: Any) -> None:
 
 
 def run_refresh(account: str, **options: Any) -> dict[str, Any]:
-    """Refresh an account and return how the run ended; ``running`` where another one is at it."""
+    """Refresh an account and return how the run ended; ``running`` if another run is in progress."""
     try:
         run = services.refresh_sessions(account, **options)
     except ComplyCubeRefreshRunningError as error:
@@ -112,7 +112,7 @@ def run_refresh(account: str, **options: Any) -> dict[str, Any]:
 
 
 def run_in_chunks(account: str, full: bool, enqueue_chunk: Callable[[str], Any]) -> dict[str, Any]:
-    """Refresh an account as ``refresh_account_in_chunks``, with the engine that runs this task."""
+    """Do the work of ``refresh_account_in_chunks``, with the engine that runs the task."""
     ended = run_refresh(account, full=full, hand_out=True)
     chunks = processing.count_chunks(account)
     for _ in range(chunks):
@@ -122,13 +122,13 @@ def run_in_chunks(account: str, full: bool, enqueue_chunk: Callable[[str], Any])
 
 @_task
 def process_webhook_event(event: int) -> dict[str, Any]:
-    """Process one stored event, by the primary key of its row, with all others of its session."""
+    """Process one stored event, given its primary key, and all other events of its session."""
     return asdict(processing.process_webhook_event(event))
 
 
 @_task
 def process_webhook_events(account: str = "default") -> dict[str, Any]:
-    """Process all events of an account that are due."""
+    """Process all due events of an account."""
     return asdict(processing.process_webhook_events(account))
 
 
@@ -140,22 +140,22 @@ def refresh_session(session_id: str, account: str = "default") -> str:
 
 @_task
 def refresh_account(account: str = "default", full: bool = False) -> dict[str, Any]:
-    """Refresh an account as ``refresh_workflow_sessions`` does, in this one worker."""
+    """Refresh an account like the command ``refresh_workflow_sessions``, in a single worker."""
     return run_refresh(account, full=full)
 
 
 @_task
 def refresh_chunk(account: str = "default") -> dict[str, Any]:
-    """Fetch up to 100 of the sessions that ``refresh_account_in_chunks`` has made due."""
+    """Fetch up to 100 of the sessions that ``refresh_account_in_chunks`` has queued."""
     return asdict(processing.process_chunk(account))
 
 
 @_task
 def refresh_account_in_chunks(account: str = "default", full: bool = False) -> dict[str, Any]:
     """
-    Read the lists of an account, then let as many workers as there are fetch what moved.
+    Read the lists of an account, then let all available workers fetch the sessions that moved.
 
-    The sessions wait as ``PendingRefresh`` rows, so that a chunk whose worker dies is not lost: the next
-    refresh run takes it.
+    The sessions are queued as ``PendingRefresh`` rows, so a chunk is not lost if its worker dies: the next
+    refresh run fetches it.
     """
     return run_in_chunks(account, full, refresh_chunk.enqueue)

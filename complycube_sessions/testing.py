@@ -1,8 +1,8 @@
 """
-For the tests of projects that use the app: sessions, an API and webhook events, without a network.
+Helpers for the tests of projects that use the app: sessions, a fake API and webhook events, without a network.
 
-Sessions go through the parser and the store that refreshes use, so that ``needs_review``, the search and
-the history are as they would be. Nothing here is needed at run time, and nothing beyond the app is installed.
+Sessions are parsed and stored by the code that refreshes use, so ``needs_review``, the search and the history
+are realistic. The app does not need this module at run time, and it needs no further packages.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from complycube_sessions.mirror.write import store_batch
 from complycube_sessions.models import WorkflowSession
 from complycube_sessions.webhooks.receive import SIGNATURE_HEADER, sign
 
-# What the list of sessions tells of each.
+# The fields of a session in the list of sessions.
 _LISTED: Final = (
     "id",
     "clientId",
@@ -47,13 +47,13 @@ Reply = tuple[int, dict[str, str], str]
 
 def session_answer(**vendor_fields: Any) -> dict[str, Any]:
     """
-    Return a session as ``GET /workflowSessions/{id}`` shows it: complete, clear and new unless told otherwise.
+    Return a session as ``GET /workflowSessions/{id}`` shows it; by default complete, clear and new.
 
     Args:
-        **vendor_fields: The vendor's own names, such as ``clientId``; times may be ``datetime``.
+        **vendor_fields: Fields by the vendor's names, such as ``clientId``; times may be ``datetime``.
 
     Raises:
-        TypeError: A name is a column's, such as ``client_id``, which the vendor has not.
+        TypeError: A name is the name of a column, such as ``client_id``, not of a vendor's field.
     """
     if columns := sorted(name for name in vendor_fields if "_" in name):
         raise TypeError(f"{', '.join(columns)}: the vendor's names are wanted, such as clientId.")
@@ -74,23 +74,23 @@ def session_answer(**vendor_fields: Any) -> dict[str, Any]:
         "updatedAt": now,
         **vendor_fields,
     }
-    return {name: _told(value) for name, value in answer.items()}
+    return {name: _as_json(value) for name, value in answer.items()}
 
 
 def make_session(
     *, account: str = "default", checks: Iterable[Mapping[str, Any]] = (), **vendor_fields: Any
 ) -> WorkflowSession:
     """
-    Store a session as a refresh would, and return its row; with a known ``id`` it is a newer answer.
+    Store a session as a refresh would, and return its row; with a stored ``id`` it is a newer answer.
 
     Args:
-        account: The entry of ``COMPLYCUBE_ACCOUNTS`` that it is stored for.
-        checks: The session's checks, each as far as the test cares: ``{"type": …, "outcome": …}`` or any
-            of the vendor's fields, such as ``result``. They follow those of ``allRelatedChecks``.
+        account: The entry of ``COMPLYCUBE_ACCOUNTS`` to store it for.
+        checks: The session's checks, each with the fields that matter for the test: ``{"type": …, "outcome": …}``
+            or any of the vendor's fields, such as ``result``. They follow those of ``allRelatedChecks``.
         **vendor_fields: As for ``session_answer``.
 
     Raises:
-        ComplyCubeStorageError: It could not be stored: it is another account's, or was erased.
+        ComplyCubeStorageError: It could not be stored: it belongs to another account, or was erased.
     """
     owner, answer = get_account(account), session_answer(**vendor_fields)
     full = [_check_answer(answer, check) for check in checks]
@@ -112,7 +112,7 @@ class FakeAPI:
     """
     The vendor's sessions and checks by id, which a test may change between two refreshes.
 
-    What the app itself changes there is in ``posts``: each path with the body that was sent.
+    ``posts`` records the changes that the app requests: the path and the body of each.
     """
 
     def __init__(self, sessions: Iterable[WorkflowSession | Mapping[str, Any]]) -> None:
@@ -125,7 +125,7 @@ class FakeAPI:
 
     def add(self, session: WorkflowSession | Mapping[str, Any]) -> str:
         """
-        Add a session and the checks that it names, and return its id.
+        Add a session and its checks, and return its id.
 
         Args:
             session: A row, or the vendor's fields as for ``session_answer``.
@@ -146,39 +146,39 @@ class FakeAPI:
         return str(answer["id"])
 
     def change(self, session_id: str, **vendor_fields: Any) -> None:
-        """Change a session upstream, now."""
+        """Change fields of a session upstream, with the current time as ``updatedAt``."""
         given = {"updatedAt": datetime.now(UTC), **vendor_fields}
-        self.sessions[session_id] |= {name: _told(value) for name, value in given.items()}
+        self.sessions[session_id] |= {name: _as_json(value) for name, value in given.items()}
 
     def answer(self, request: Any) -> Reply:
         """Answer a GET, as a callback of ``responses``."""
         parts = urlsplit(str(request.url))
-        kind, _, wanted = parts.path.partition("/v1/")[2].partition("/")
-        self.requests.append(f"{kind}/{wanted}" if wanted else kind)
-        # Its audit log is empty.
+        kind, _, object_id = parts.path.partition("/v1/")[2].partition("/")
+        self.requests.append(f"{kind}/{object_id}" if object_id else kind)
+        # The audit log is empty.
         stores = {"workflowSessions": self.sessions, "checks": self.checks}
         store: dict[str, dict[str, Any]] = stores.get(kind, {})
-        if not wanted:
+        if not object_id:
             return _reply(200, self._page(kind, store, dict(parse_qsl(parts.query))))
-        if found := store.get(unquote(wanted)):
-            return _reply(200, found)
+        if stored := store.get(unquote(object_id)):
+            return _reply(200, stored)
         return _reply(404, {"type": "resource_not_found", "message": "There is no such resource"})
 
     def answer_change(self, request: Any) -> Reply:
-        """Answer a POST, as a callback of ``responses``: a session moves on, a check gets its outcome."""
+        """Answer a POST, as a callback of ``responses``: change the status of a session or the outcome of a check."""
         path = urlsplit(str(request.url)).path.partition("/v1/")[2]
         sent = json.loads(request.body or b"{}")
         self.posts.append((path, sent))
-        kind, wanted, action = (unquote(part) for part in path.split("/"))
+        kind, object_id, action = (unquote(part) for part in path.split("/"))
         store = self.sessions if kind == "workflowSessions" else self.checks
-        if wanted not in store:
+        if object_id not in store:
             return _reply(
                 404, {"type": "resource_not_found", "message": "There is no such resource"}
             )
         if action == "validate":
-            return _reply(200, {"outcome": self._validate(store[wanted], sent)})
+            return _reply(200, {"outcome": self._validate(store[object_id], sent)})
         status = {"complete": "processing", "cancel": "cancelled"}[action]
-        self.change(wanted, status=status)
+        self.change(object_id, status=status)
         return _reply(200, {"status": status})
 
     def _validate(self, check: dict[str, Any], sent: Mapping[str, Any]) -> str:
@@ -193,7 +193,7 @@ class FakeAPI:
             result["outcome"] = "match_confirmed" if "confirmed" in verdicts else all_dismissed
         else:
             result["outcome"] = {"confirmed": "clear"}.get(sent["outcome"], sent["outcome"])
-        check["updatedAt"] = _told(datetime.now(UTC))
+        check["updatedAt"] = _as_json(datetime.now(UTC))
         return str(result["outcome"])
 
     def _page(
@@ -219,13 +219,13 @@ def fake_api(
     account: str = "default",
 ) -> FakeAPI:
     """
-    Let an API with these sessions answer the requests of an account.
+    Answer the requests of an account with a fake API that has these sessions.
 
     Args:
-        responses_mock: A ``responses.RequestsMock`` that is active, or the module ``responses`` itself
-            within ``responses.activate``.
-        sessions: Rows, or the vendor's fields; the checks that they name are complete and clear.
-        account: The entry of ``COMPLYCUBE_ACCOUNTS`` whose address it answers at.
+        responses_mock: An active ``responses.RequestsMock``, or the module ``responses`` itself within
+            ``responses.activate``.
+        sessions: Rows, or the vendor's fields; checks without a row are complete and clear.
+        account: The entry of ``COMPLYCUBE_ACCOUNTS`` whose ``BASE_URL`` it answers at.
     """
     api = FakeAPI(sessions)
     address = re.escape(get_account(account).base_url)
@@ -240,12 +240,12 @@ def signed_webhook(
     event: Mapping[str, Any], secret: str, *, account: str = "default"
 ) -> dict[str, Any]:
     """
-    Return what Django's test client posts to the receiver: ``client.post(**signed_webhook(event, secret))``.
+    Return arguments for Django's test client: ``client.post(**signed_webhook(event, secret))``.
 
     Args:
-        event: The event; an ``id``, a ``type`` and the time are filled in where they are left out.
+        event: The event; a missing ``id``, ``type`` or time is filled in.
         secret: One of the account's ``WEBHOOK_SECRETS``, or a wrong one.
-        account: Whose receiver it is posted to.
+        account: The account whose receiver to post to.
     """
     whole = {
         "id": uuid.uuid4().hex[:24],
@@ -254,7 +254,7 @@ def signed_webhook(
         "createdAt": datetime.now(UTC),
         **event,
     }
-    body = json.dumps({name: _told(value) for name, value in whole.items()}).encode()
+    body = json.dumps({name: _as_json(value) for name, value in whole.items()}).encode()
     return {
         "path": reverse("complycube_sessions:webhook", args=[account]),
         "data": body,
@@ -264,7 +264,7 @@ def signed_webhook(
 
 
 def _check_answer(session: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a check as ``GET /checks/{id}`` shows it, complete and clear unless told otherwise."""
+    """Return a check as ``GET /checks/{id}`` shows it; by default complete and clear."""
     fields = {
         name: value for name, value in given.items() if name not in {"checkId", "taskId", "outcome"}
     }
@@ -279,16 +279,16 @@ def _check_answer(session: Mapping[str, Any], given: Mapping[str, Any]) -> dict[
         "updatedAt": session["updatedAt"],
         **fields,
     }
-    return {name: _told(value) for name, value in answer.items()}
+    return {name: _as_json(value) for name, value in answer.items()}
 
 
 def _received(kind: str, answer: dict[str, Any]) -> Any:
-    """Return an answer as the client would hand it to the parser."""
+    """Return an answer as the client would pass it to the parser."""
     data = load_json(json.dumps(answer).encode())
     return scrubbed(conf.COMPLYCUBE_SCRUBBER, kind, data, subject=str(answer["id"]))
 
 
-def _told(value: Any) -> Any:
+def _as_json(value: Any) -> Any:
     if isinstance(value, datetime):
         return value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
     return value
@@ -305,12 +305,12 @@ def _listed_check(check: Mapping[str, Any]) -> dict[str, Any]:
 def _matches(item: Mapping[str, Any], query: Mapping[str, str]) -> bool:
     for name, value in query.items():
         if name.endswith("After"):
-            found = str(item.get(f"{name.removesuffix('After')}At", "")) > value
+            matches = str(item.get(f"{name.removesuffix('After')}At", "")) > value
         elif name.endswith("Before"):
-            found = str(item.get(f"{name.removesuffix('Before')}At", "")) < value
+            matches = str(item.get(f"{name.removesuffix('Before')}At", "")) < value
         else:
-            found = str(item.get(name)) == value
-        if not found:
+            matches = str(item.get(name)) == value
+        if not matches:
             return False
     return True
 

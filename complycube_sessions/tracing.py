@@ -1,8 +1,8 @@
 """
-Spans of OpenTelemetry, where the project has ``opentelemetry-api`` (the extra ``opentelemetry``).
+OpenTelemetry spans, if the project has ``opentelemetry-api`` (the extra ``opentelemetry``).
 
-Their attributes hold counts, words and names of accounts, and no id, name or text of an error: an error is told by
-its class. Without the package, or without an SDK that records, a span costs next to nothing.
+Attributes contain counts, words and account names, but no ids, names of persons or error texts: of an error only
+the class is recorded. Without the package, or without an SDK that records, a span costs next to nothing.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ def span(
     name: str, attributes: Attributes = MappingProxyType({}), *, is_client: bool = False
 ) -> AbstractContextManager[None]:
     """
-    Return a context in which a span is open; an error that leaves it is told by its class.
+    Return a context manager that opens a span; if an error leaves it, the error's class is recorded.
 
     Args:
-        name: Of the span, the same for all of its kind.
-        attributes: Without ids, and names of persons.
-        is_client: Whether it is a request to another service.
+        name: The name of the span, the same for all spans of its kind.
+        attributes: The attributes, without ids and names of persons.
+        is_client: Whether the span is a request to another service.
     """
     if not IS_TRACED:
         return _NO_SPAN
@@ -51,7 +51,7 @@ def _span(name: str, attributes: Attributes, is_client: bool) -> Iterator[None]:
         name,
         kind=kind,
         attributes=attributes,
-        # Both would repeat the text of an error, which names a session.
+        # Both would record the text of an error, which may name a session.
         record_exception=False,
         set_status_on_exception=False,
     )
@@ -65,7 +65,7 @@ def _span(name: str, attributes: Attributes, is_client: bool) -> Iterator[None]:
 
 
 def note(attributes: Attributes) -> None:
-    """Add attributes to the span that is open, by the rules of ``span``."""
+    """Add attributes to the current span; the rules of ``span`` apply."""
     if IS_TRACED:
         trace.get_current_span().set_attributes(attributes)
 
@@ -85,7 +85,7 @@ def traced(name: str) -> Callable[[Callable[Given, Result]], Callable[Given, Res
 
 
 def carried(job: Callable[[], Result]) -> Callable[[], Result]:
-    """Return a job whose spans, in whichever thread it runs, are children of the span that is open now."""
+    """Wrap a job so that its spans, in any thread, are children of the current span."""
     if not IS_TRACED:
         return job
     here = context.get_current()

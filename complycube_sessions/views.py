@@ -1,4 +1,4 @@
-"""The receiver of the vendor's events: believe nobody, lose nothing, answer at once."""
+"""The webhook view: it verifies the vendor's events, stores them durably, and responds at once."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from complycube_sessions.webhooks.receive import (
     verify_signature,
 )
 
-# How long a locked database is tried again; the vendor waits for an answer, and sends what got none again.
+# How long to retry on a locked database; the vendor waits for the response, and sends the event again without one.
 PATIENCE_SECONDS: Final = 5.0
 
 log_refused = RateLimitedLog(logging.WARNING)
@@ -43,16 +43,16 @@ log_unstored = RateLimitedLog(logging.ERROR)
 @sensitive_variables("event")
 def webhook(request: HttpRequest, account: str) -> HttpResponse:
     """
-    Store one event durably and answer 200; whatever is not a signed event gets a bare 400.
+    Store one event durably and respond with 200; a request that is no signed event gets a bare 400.
 
-    An unknown account, an account without a secret and a wrong signature answer alike.
+    Unknown accounts, accounts without a secret and wrong signatures get the same response.
     """
     if request.method != "POST":
         return _silently(HttpResponseNotAllowed(["POST"]))
     try:
         event = _signed_event(request, account)
     except (ComplyCubeSignatureError, ComplyCubePayloadError) as error:
-        # Not the account: what a stranger asks for is no name of ours.
+        # Do not log the account, as it comes from a stranger's URL.
         name = type(error).__name__
         log_refused(f"Refused a webhook request: {name}.", error=name)
         return _silently(HttpResponse(status=400))
@@ -70,7 +70,7 @@ def webhook(request: HttpRequest, account: str) -> HttpResponse:
 
 
 def _span_of(account: str, event: EventPayload) -> AbstractContextManager[None]:
-    """Return the span of a signed event; its type is the vendor's word."""
+    """Return the span of a signed event, with its type as the vendor's word."""
     attributes = {"complycube.account": account, "complycube.event_type": event.type}
     return tracing.span("complycube.webhook_event", attributes)
 
@@ -84,7 +84,7 @@ def _signed_event(request: HttpRequest, account: str) -> EventPayload:
 
 
 def _bounded_body(request: HttpRequest) -> bytes:
-    """Return the raw body, and read no more of it than an event may have."""
+    """Return the raw body, without reading more than the maximum size of an event."""
     length = request.META.get("CONTENT_LENGTH") or "0"
     if not (length.isascii() and length.isdigit() and len(length) < 10):
         raise ComplyCubePayloadError("The length of the body is no number.")
@@ -101,6 +101,6 @@ def _bounded_body(request: HttpRequest) -> bytes:
 
 
 def _silently(response: HttpResponse) -> HttpResponse:
-    """Return a response of which Django writes no line of its own, as strangers may ask for millions."""
+    """Keep Django from logging the response, as strangers may cause millions of them."""
     response._has_been_logged = True  # type: ignore[attr-defined]
     return response

@@ -1,4 +1,4 @@
-"""How numbers and errors are worded: for commands and errors, which speak English; pages use ``ngettext``."""
+"""Wording of numbers and errors in commands and error texts, which are in English; pages use ``ngettext``."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ def counted(number: int, noun: str, plural: str = "") -> str:
 
 
 def beside(subject: str, reason: str) -> str:
-    """Return a reason as it is shown beside the subject that it begins with."""
+    """Return a reason without the subject that it begins with, to be shown beside the subject."""
     return reason.removeprefix(f"{subject}: ")
 
 
 def line(subject: str, reason: str) -> str:
-    """Return a reason on a line of its own, with its subject once."""
+    """Return a reason as a line that contains its subject once."""
     return reason if reason.lstrip("'").startswith(subject) else f"{subject}: {reason}"

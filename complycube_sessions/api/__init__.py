@@ -1,7 +1,7 @@
 """
-The vendor's API: one request with its key, timeout, retries and budget, and what its answers say.
+The vendor's API: requests with key, timeout, retries and budget, and parsers for the responses.
 
-It may import ``conf`` and ``exceptions``, and knows no model: what processes share is handed to it.
+It may import ``conf`` and ``exceptions``, and uses no models: callers pass in state that processes share.
 """
 
 from __future__ import annotations

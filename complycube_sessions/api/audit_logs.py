@@ -15,13 +15,13 @@ from complycube_sessions.api.storable_json import clean_json
 from complycube_sessions.api.values import as_list, key_text, known_time, vendor_clock
 from complycube_sessions.exceptions import ComplyCubeScrubberError
 
-# The differences of one entry may hold whole results.
+# The diff of one entry may contain whole results.
 MAX_DIFF_CHARACTERS: Final = 64_000
 
 
 @dataclass(frozen=True, slots=True)
 class AuditPayload:
-    """One entry; ``member_id`` is ``""`` for what came by the API key."""
+    """One entry; ``member_id`` is ``""`` for actions with the API key."""
 
     id: str
     resource_type: str
@@ -42,14 +42,14 @@ def parse_audit_page(
     scrub: Callable[[dict[str, Any], str], Any] = lambda item, entry_id: item,
 ) -> ListPage[AuditPayload]:
     """
-    Return one page of ``GET /auditLogs``; what cannot be read of it is named, and costs nothing else.
+    Return one page of ``GET /auditLogs``; unreadable entries are named, and do not affect the others.
 
     Args:
-        data: The JSON of the answer.
-        resource_type: What was asked for; an entry about something else is not read.
-        resource_id: Its id.
+        data: The JSON of the response.
+        resource_type: The type of the requested resource.
+        resource_id: The id of the requested resource; entries about another one are not read.
         answered_at: The vendor's clock; times more than a day ahead of it count as unknown.
-        scrub: Given each entry and its id; returns what is kept of it.
+        scrub: Called with each entry and its id; returns the entry to keep.
 
     Raises:
         ComplyCubePayloadError: The body is not the documented envelope.
@@ -66,7 +66,7 @@ def parse_audit_page(
         except ComplyCubeScrubberError as error:
             unreadable[entry_id] = str(error)
             continue
-        # A filter that the API does not understand would bring the entries of others.
+        # If the API ignored the filter, it would return entries of other resources.
         if key_text(entry.get("resourceId", resource_id), ID_LENGTH) != resource_id:
             unreadable[entry_id] = "The entry is about something else than was asked for."
             continue
@@ -86,7 +86,7 @@ def parse_audit_page(
 
 
 def _bounded(diff: list[Any]) -> list[Any]:
-    """Return differences without files and oversized text, as many as fit, with a mark for the rest."""
+    """Return as many diff items as fit, without files and oversized text, with a mark for the rest."""
     kept: list[Any] = []
     size = 0
     for number, item in enumerate(without_oversized_text(diff)):

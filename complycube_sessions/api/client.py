@@ -1,7 +1,7 @@
 """
-The calls of the ComplyCube API that the mirror needs, each a method.
+The endpoints of the ComplyCube API that the mirror needs, one method each.
 
-How a request is sent, bounded and repeated is in ``http``, what its answer says in ``payloads``.
+``http`` sends, bounds and retries the requests; ``payloads`` parses the responses.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from complycube_sessions.exceptions import ComplyCubePayloadError, ComplyCubeScr
 logger = logging.getLogger("complycube_sessions.api")
 
 PAGE_SIZE: Final = 1000
-# A record that cannot be read costs itself; a page costs a thousand, and is worth another request.
+# An unreadable record is one lost record; an unreadable page is a thousand, and is retried.
 PAGE_ERRORS: Final = (*TRANSIENT_ERRORS, ComplyCubePayloadError)
 
 
@@ -140,7 +140,7 @@ class ComplyCubeClient(HTTPClient):
             parse=lambda data, at: parse_check_page(data, answered_at=at, scrub=scrub),
             retried=PAGE_ERRORS,
         )
-        if faults:  # status and outcome, which no scrubber changes, must not wait for its repair
+        if faults:  # keep status and outcome, which no scrubber may change, despite its error
             logger.warning(
                 "%s So it is for %s checks of a page of the list; only what the list tells of their "
                 "state is stored.",
@@ -179,9 +179,9 @@ class ComplyCubeClient(HTTPClient):
 
     def get_session_report_url(self, session_id: str) -> Answer[ReportUrl]:
         """
-        Have the vendor make a report of a session, and return the address of the PDF.
+        Have the vendor generate a report of a session, and return the URL of the PDF.
 
-        It is good for ten minutes and for whoever knows it; ``open_report`` is the way to ask it.
+        The URL is valid for ten minutes, for anyone who knows it; fetch it with ``open_report``.
 
         Raises:
             ComplyCubeInvalidIdError: The id cannot be a part of an address; nothing was sent.
@@ -202,7 +202,7 @@ class ComplyCubeClient(HTTPClient):
         self, check_id: str, outcome: str, *, match_id: str = "", comment: str = ""
     ) -> None:
         """
-        Give a check, or one match of a screening, the outcome that a person decided on; sent once.
+        Set the outcome that a person decided on, for a check or one match of a screening; sent once.
 
         Args:
             check_id: The check.

@@ -1,9 +1,9 @@
 """
-Cutting out what is never stored: images and other files, and oversized text.
+Removing data that is never stored: images and other files, and oversized text.
 
-A file is known by what it is, whatever its length: a data URI, the first bytes of its kind, a key that
-the vendor keeps images under. Base64 of over 2,000 characters is one in any case. Cut once is cut for
-good: what the function returns it leaves as it is.
+Files are recognised at any length by a data URI, by the first bytes of a file type, or by a key that the
+vendor uses for images. Base64 of more than 2,000 characters always counts as a file. The functions are
+idempotent: they leave their own results unchanged.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any, Final
 MAX_TEXT: Final = 10_000
 MAX_BASE64: Final = 2_000
 KEPT_OF_CUT_TEXT: Final = 500
-# The smallest images there are have more, and what is shorter may be a word.
+# The smallest images are longer; a shorter text may be a word.
 SHORTEST_FILE: Final = 16
 
 # In base64: JPEG, PNG, GIF, WebP and WAV, PDF, TIFF of both kinds, MP4 and HEIC, WebM, SVG, JPEG 2000.
@@ -27,7 +27,7 @@ _IMAGE_KEY: Final = re.compile(
     re.IGNORECASE,
 )
 _ID: Final = re.compile(r"[0-9A-Fa-f-]+")
-# In one piece, or in the lines of a mail.
+# In one line, or in lines as in an email.
 _BASE64: Final = re.compile(r"(?:[\w+/-]{60,}\r?\n)*[\w+/-]+={0,2}\s*", re.ASCII)
 _DATA_URI: Final = re.compile(
     r"data:[\w.+-]*(?:/[\w.+-]+)?(?:;[\w=.+-]+)*;base64,(?:[\w+/=-]|%[0-9A-F]{2}|\r?\n)*",
@@ -42,7 +42,7 @@ def without_oversized_text(value: Any, key: str = "") -> Any:
 
     Args:
         value: Any JSON.
-        key: What it stands under.
+        key: The key of the value in its object.
     """
     if isinstance(value, str):
         return _cut(value, key)
@@ -55,10 +55,10 @@ def without_oversized_text(value: Any, key: str = "") -> Any:
 
 def without_files(answer: dict[str, Any]) -> dict[str, Any]:
     """
-    Return an answer with everything nested in it cut; of its own texts only images are cut.
+    Return an answer with nested values cut; of the texts on its first level only images are cut.
 
-    Those are the vendor's documented words, names and descriptions: one that is too long for its column
-    stands whole in the answer.
+    The first level has the vendor's documented words, names and descriptions, which are kept in full even if
+    they are too long for their columns.
     """
     return {
         key: _cut(value, key, by_length=False)

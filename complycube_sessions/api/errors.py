@@ -33,8 +33,8 @@ logger = logging.getLogger("complycube_sessions.api")
 
 MAX_MESSAGE: Final = 200
 
-# What no request can be made of, though it is found out only when it is to be sent. A header may as well
-# be one of the answer.
+# Errors of requests that cannot be sent, raised only while sending. A wrong header may also be one of the
+# response.
 UNSENDABLE: Final = (
     requests.exceptions.URLRequired,
     requests.exceptions.MissingSchema,
@@ -49,7 +49,7 @@ _EXPECTED: Final = (requests.RequestException, urllib3.exceptions.HTTPError, OSE
 
 
 def as_unusable(error: Exception) -> Exception:
-    """Return the error of a request that cannot be built, which only the settings can cause."""
+    """Return the error for a request that cannot be built, which only wrong settings can cause."""
     if isinstance(error, _UNUSABLE):
         return ComplyCubeConfigurationError(
             f"No request can be made with BASE_URL or PROXIES of the account ({type(error).__name__})."
@@ -58,15 +58,15 @@ def as_unusable(error: Exception) -> Exception:
 
 
 def as_unanswered(subject: str, error: Exception) -> Exception:
-    """Return the error of a request that was sent and got no readable answer."""
+    """Return the error for a request that was sent and got no readable response."""
     if isinstance(error, UNSENDABLE):
         return as_unusable(error)
-    # The class itself: a subclass may be an answer's, and quote it.
+    # Exactly OSError: the message of a subclass may quote the response.
     if type(error) is OSError and "CA certificate bundle" in str(error):
         return ComplyCubeConfigurationError("The CA_BUNDLE of the account names no readable file.")
     name = type(error).__name__
     if not isinstance(error, _EXPECTED):
-        # Where it rose; its words and its variables may hold the key.
+        # Log only the place: the message and the variables may contain the key.
         places = traceback.extract_tb(error.__traceback__)
         place = f"{places[-1].filename}:{places[-1].lineno}" if places else "nowhere"
         logger.error("%s: %s at %s.", subject, name, place, extra={"error": name})
@@ -80,12 +80,12 @@ def as_unreadable(error: Exception) -> Exception:
 def api_error(
     status: int, headers: Mapping[str, str], body: bytes, subject: str, api_key: str
 ) -> ComplyCubeAPIError:
-    """Return the error of a status; of the body only its ``type`` and the start of its ``message``."""
-    said = _said(body, api_key)
+    """Return the error for a status, with only the ``type`` and the start of the ``message`` of the body."""
+    detail = _error_detail(body, api_key)
     if 300 <= status < 400:
         host = without_key(_host(headers.get("Location", "")), api_key)
-        said = f", a redirect to {host[:100]!a}; not followed."
-    text = without_key(f"{subject}: the API answered {status}{said}", api_key)
+        detail = f", a redirect to {host[:100]!a}; not followed."
+    text = without_key(f"{subject}: the API answered {status}{detail}", api_key)
     if status == 429:
         return ComplyCubeRateLimitError(text, retry_after_seconds=_retry_after(headers))
     if status >= 500:
@@ -109,22 +109,22 @@ def _host(location: str) -> str:
 
 
 def without_key(text: str, api_key: str) -> str:
-    """Return text without the key, which an API or a gateway may have repeated."""
+    """Return text without the key, as an API or a gateway may repeat it."""
     return re.sub(re.escape(api_key), "[the key]", text, flags=re.IGNORECASE)
 
 
-def _said(body: bytes, api_key: str) -> str:
+def _error_detail(body: bytes, api_key: str) -> str:
     try:
         data = load_json(body)
     except ComplyCubePayloadError:
         return "."
     if not isinstance(data, dict):
         return "."
-    said = ": ".join(
+    detail = ": ".join(
         filter(None, (_one_line(data.get(key), api_key) for key in ("type", "message")))
     )
-    # In quotes and ended, so that nobody takes its words for ours, nor ours for a part of them.
-    return f': "{said}".' if said else "."
+    # Quoted and ended with a full stop, to separate the API's words from ours.
+    return f': "{detail}".' if detail else "."
 
 
 def _one_line(value: object, api_key: str) -> str:
@@ -135,7 +135,7 @@ def _one_line(value: object, api_key: str) -> str:
 
 
 def _retry_after(headers: Mapping[str, str]) -> float | None:
-    """Return the seconds of a ``Retry-After`` header, which holds a number or a date."""
+    """Return the seconds of a ``Retry-After`` header, which is a number or a date."""
     value = headers.get("Retry-After", "").strip()
     if value.isascii() and value.isdigit():
         return float(value[:9])
@@ -147,7 +147,7 @@ def _retry_after(headers: Mapping[str, str]) -> float | None:
 
 
 def parse_http_date(value: str | None) -> datetime | None:
-    """Return the time of a header in UTC, or None where there is none that can be read."""
+    """Return the time of a header in UTC, or None if it is missing or cannot be read."""
     try:
         return in_utc(parsedate_to_datetime(value or ""))
     except (ValueError, TypeError, IndexError, OverflowError):

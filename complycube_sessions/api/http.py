@@ -1,7 +1,7 @@
 """
-Requests with the key of one account: the budget, timeouts, retries and bounds of an answer.
+Requests with the key of one account: budget, timeouts, retries and bounds on the response.
 
-Nothing here touches the database. One client serves many threads; each has its own connections.
+This module does not use the database. One client serves many threads, each with its own connections.
 """
 
 from __future__ import annotations
@@ -55,10 +55,10 @@ Value = TypeVar("Value")
 @dataclass(frozen=True, slots=True)
 class Answer(Generic[Value]):
     """
-    What a request brought.
+    The result of a request.
 
-    ``began_at`` is by the clock here; ``answered_at`` is the vendor's ``Date``, which has whole
-    seconds, or None where there was none that can be read.
+    ``began_at`` is by our clock; ``answered_at`` is the vendor's ``Date`` header, which has whole seconds, or
+    None if it is missing or cannot be read.
     """
 
     value: Value
@@ -69,7 +69,7 @@ class Answer(Generic[Value]):
 
 
 class _Session(requests.Session):
-    """A session that knows of no redirects: requests would prepare the next request, key and all."""
+    """A session that ignores redirects: requests would prepare the next request, including the key."""
 
     def get_redirect_target(self, resp: requests.Response) -> str | None:
         return None
@@ -77,12 +77,12 @@ class _Session(requests.Session):
 
 class HTTPClient:
     """
-    Sends requests, and repeats those that change nothing as ``Retries`` says.
+    Sends requests, and retries those that change nothing as ``Retries`` describes.
 
     Args:
-        account: Key, address and limits.
-        throttle: The budget of the account's key.
-        backoff: Waits the given seconds; replaced where a wait has to end early.
+        account: The key, base URL and limits.
+        throttle: The request budget of the account's key.
+        backoff: Waits the given seconds; replaced by callers that have to end a wait early.
     """
 
     def __init__(
@@ -100,16 +100,16 @@ class HTTPClient:
         self._lock = threading.Lock()
         self.requests_sent = 0
         self._latencies: deque[float] = deque(maxlen=LATENCIES)
-        # 403 stops a run only when nothing else was ever answered.
+        # A 403 stops a run only if the API has never answered anything else.
         self.answered_other_than_403 = False
 
     def give_up(self) -> None:
-        """Repeat no request from now on: nobody has a use for its answer."""
+        """Retry no request from now on: the responses are no longer needed."""
         self._retries.give_up()
 
     @property
     def latency_seconds(self) -> float:
-        """How long an answer takes of late: the median, so that a long list page is not mistaken for it."""
+        """The recent response time: the median, so that one slow list page does not count much."""
         with self._lock:
             return statistics.median(self._latencies) if self._latencies else 0.0
 
@@ -129,26 +129,26 @@ class HTTPClient:
         retried: tuple[type[ComplyCubeError], ...] = TRANSIENT_ERRORS,
     ) -> Answer[Value]:
         """
-        Return what an address answers.
+        Send a GET request and return the parsed response.
 
         Args:
-            path: Behind the account's ``base_url``.
-            subject: What is asked for, for errors.
-            parse: Given the JSON of the answer and the vendor's time.
-            retried: The errors after which it is asked again.
+            path: The path after the account's ``base_url``.
+            subject: The requested object, for error messages.
+            parse: Called with the JSON of the response and the vendor's time.
+            retried: The errors after which to retry.
         """
         return self._retries.run(lambda: self._send_once(path, subject, parse), retried)
 
     def post(self, path: str, *, subject: str, body: Mapping[str, str]) -> None:
         """
-        Ask for a change, once: whether a lost answer means that it was done, only the object can tell.
+        Send a POST request once; it is not retried, as the change may be done even if the response is lost.
 
-        What the answer says beside its status is not read; it may be 204, and without a body.
+        Only the status of the response is read; it may be 204 without a body.
 
         Args:
-            path: Behind the account's ``base_url``.
-            subject: What is changed, for errors.
-            body: Sent as JSON; nothing is sent where it is empty.
+            path: The path after the account's ``base_url``.
+            subject: The object to change, for error messages.
+            body: Sent as JSON; if it is empty, no body is sent.
 
         Raises:
             ComplyCubeConnectionError, ComplyCubeServerError: The change may be done all the same.
@@ -174,14 +174,14 @@ class HTTPClient:
         with self._lock:
             self.requests_sent += 1
         request = sealed(as_unusable)(self._prepared)(session, path, change)
-        hear = sealed(partial(as_unanswered, subject))(self._heard)
+        exchange = sealed(partial(as_unanswered, subject))(self._exchange)
         with self._span("GET" if change is None else "POST", path):
-            value, answered_at, size_bytes = hear(session, request, subject, parse)
+            value, answered_at, size_bytes = exchange(session, request, subject, parse)
         elapsed = timedelta(seconds=time.monotonic() - began)
         return Answer(value, began_at, answered_at, elapsed, size_bytes)
 
     def _span(self, method: str, path: str) -> AbstractContextManager[None]:
-        """Return the span of a request, whose address is told without ids."""
+        """Return the span of a request; its URL template contains no ids."""
         template = route_of(path)
         attributes = {
             "http.request.method": method,
@@ -202,14 +202,14 @@ class HTTPClient:
         body = json.dumps(change) if change else None
         return session.prepare_request(requests.Request("POST", url, headers=headers, data=body))
 
-    def _heard(
+    def _exchange(
         self,
         session: requests.Session,
         request: requests.PreparedRequest,
         subject: str,
         parse: Callable[[Any, datetime | None], Value],
     ) -> tuple[Value, datetime | None, int]:
-        """Send a request; return what its whole, bounded answer says, the vendor's time and its size."""
+        """Send a request; return the parsed response, the vendor's time and the size of the body."""
         began, is_change = time.monotonic(), request.method == "POST"
         with session.send(
             request, timeout=self._account.timeout_seconds, stream=True, allow_redirects=False
@@ -217,7 +217,7 @@ class HTTPClient:
             status, headers, body = (
                 response.status_code,
                 response.headers,
-                # That a change was done says the status, whatever is wrong with the rest.
+                # For a change only the status matters, even if the body is broken.
                 _read_error(response) if is_change else _read(response, subject),
             )
         self._note(time.monotonic() - began, status)
@@ -227,11 +227,11 @@ class HTTPClient:
         elif status != 200:
             raise api_error(status, headers, body, subject, self._account.api_key)
         answered_at = parse_http_date(headers.get("Date"))
-        understand = sealed(as_unreadable)(lambda: parse(load_json(body), answered_at))
+        parse_body = sealed(as_unreadable)(lambda: parse(load_json(body), answered_at))
         try:
-            return understand(), answered_at, len(body)
+            return parse_body(), answered_at, len(body)
         except ComplyCubePayloadError as error:
-            # An answer may repeat the key.
+            # The response may repeat the key.
             text = without_key(f"{subject}: {error}", self._account.api_key)
             raise ComplyCubePayloadError(text) from None
 
@@ -239,12 +239,12 @@ class HTTPClient:
         session: requests.Session | None = getattr(self._local, "session", None)
         if session is None:
             session = _Session()
-            # Otherwise a .netrc entry replaces the key, and proxies of the environment see it.
+            # Otherwise a .netrc entry would replace the key, and proxies of the environment would see it.
             session.trust_env = False
             for scheme in ("http://", "https://"):
                 session.mount(scheme, BoundedAdapter())
             session.headers["User-Agent"] = USER_AGENT
-            # What an answer wants to be sent back would be in the way of the requests that follow.
+            # Accept no cookies: they would be sent with later requests.
             session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=()))
             session.proxies = dict(self._account.proxies or {})
             session.verify = self._account.ca_bundle or True
@@ -267,7 +267,7 @@ def route_of(path: str) -> str:
 
 
 def _read(response: requests.Response, subject: str) -> bytes:
-    """Read a body, bounded in size; its time is bounded by the connection."""
+    """Read a body of bounded size; the connection bounds the time."""
     if response.status_code != 200:
         return _read_error(response)
     text = f"{subject}: the answer is larger than {MAX_BODY_BYTES} bytes."
@@ -275,7 +275,7 @@ def _read(response: requests.Response, subject: str) -> bytes:
 
 
 def _read_error(response: requests.Response) -> bytes:
-    """Return the first bytes of an error's body; the status counts, even where the body is broken."""
+    """Return the first bytes of an error's body; the status counts, even if the body is broken."""
     try:
         return bytes(response.raw.read1(READ_BYTES, decode_content=True) or b"")
     except (urllib3.exceptions.HTTPError, OSError):

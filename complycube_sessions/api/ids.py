@@ -8,7 +8,7 @@ from typing import Final
 from complycube_sessions.exceptions import ComplyCubeInvalidIdError
 
 ID_LENGTH: Final = 128
-# An id is opaque, but it becomes part of an address: nothing that could end or climb the path.
+# An id is opaque, but becomes part of a URL: it must not be able to end or leave the path.
 _SAFE_ID = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.~:=+@-]{0,127}")
 
 
@@ -17,8 +17,8 @@ def validate_id(value: object) -> str:
     Return the id if it is safe in a URL.
 
     Raises:
-        ComplyCubeInvalidIdError: It is not text, is empty or too long, or holds other characters than
-            letters, digits and ``_ . ~ : = + @ -``, or ``..``.
+        ComplyCubeInvalidIdError: It is not text, is empty or too long, or contains ``..`` or characters other
+            than letters, digits and ``_ . ~ : = + @ -``.
     """
     if isinstance(value, str) and _SAFE_ID.fullmatch(value) and ".." not in value:
         return value

@@ -1,9 +1,9 @@
 """
 JSON of the API in, frozen dataclasses out.
 
-Tolerant wherever the vendor leaves room: a field that is missing, null or of another type becomes
-``""``, ``None`` or ``()``, an unknown word stays as it is. Only a body that is not the thing that was
-asked for is an error. All values can be stored by SQLite, PostgreSQL and MariaDB alike.
+The parsers are tolerant: a field that is missing, null or of another type becomes ``""``, ``None`` or
+``()``, and unknown words are kept. Only a body that is not the requested object is an error. SQLite,
+PostgreSQL and MariaDB can store all values.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class RelatedCheckRef:
 
 @dataclass(frozen=True, slots=True)
 class SessionSummary:
-    """What a list page tells of a session: enough to see whether it moved."""
+    """A session as a list page shows it: enough to see whether it has changed."""
 
     id: str
     client_id: str
@@ -79,10 +79,10 @@ class SessionPayload(SessionSummary):
 @dataclass(frozen=True, slots=True)
 class CheckPayload:
     """
-    One check; ``result`` is None where the answer is one that never carries the breakdown.
+    One check; ``result`` is None if this kind of response has no breakdown.
 
-    ``raw`` is the answer with no more of its result than the outcome, so that a list and an answer to
-    GET tell the same, and a breakdown stands in ``result`` alone.
+    ``raw`` is the response, reduced to the outcome in its ``result``: so a list item and a ``GET`` response
+    are equal, and only ``result`` holds the breakdown.
     """
 
     id: str
@@ -107,7 +107,7 @@ class ListPage(Generic[Item]):
     """
     One page of a list.
 
-    ``unreadable`` holds a reason for each item that cannot be read, by a name that stays the same.
+    ``unreadable`` maps a stable name of each item that cannot be read to the reason.
     """
 
     items: tuple[Item, ...]
@@ -124,8 +124,8 @@ def parse_session(
     Return the session of an answer to ``GET /workflowSessions/{id}``.
 
     Args:
-        data: The JSON of the answer, of whatever shape it came in.
-        session_id: The id that was asked for; an answer about another one is refused.
+        data: The JSON of the response, of any shape.
+        session_id: The requested id; a response about another session is rejected.
         answered_at: The vendor's clock; times more than a day ahead of it count as unknown.
 
     Raises:
@@ -162,8 +162,8 @@ def parse_check(data: Any, *, check_id: str, answered_at: datetime | None = None
         API reference, "Get a check".
     """
     source = _own_object(data, check_id, "check")
-    found = source.get("result")
-    result = without_oversized_text(found) if isinstance(found, dict) else {}
+    breakdown = source.get("result")
+    result = without_oversized_text(breakdown) if isinstance(breakdown, dict) else {}
     return _check(source, check_id, vendor_clock(answered_at), result=result)
 
 
@@ -197,13 +197,13 @@ def parse_check_page(
     scrub: Callable[[dict[str, Any], str], Any] = lambda item, check_id: item,
 ) -> ListPage[CheckPayload]:
     """
-    Return one page of ``GET /checks``, whose checks carry no breakdown.
+    Return one page of ``GET /checks``; listed checks have no breakdown.
 
     Args:
         data: The JSON of the answer.
         answered_at: The vendor's clock; times more than a day ahead of it count as unknown.
-        scrub: Given each check and its id; what it returns is kept as the answer. None: it cannot be
-            kept, and no more is told than what no scrubber may change.
+        scrub: Called with each check and its id; returns the check to keep. If it returns None, only the
+            fields that no scrubber may change are kept.
 
     Raises:
         ComplyCubePayloadError: The body is not the documented envelope.
@@ -250,7 +250,7 @@ def readable_items(data: Any) -> tuple[list[tuple[str, dict[str, Any]]], dict[st
 
 
 def _name_of_unreadable(item: object) -> str:
-    """Return what tells an item from others, is the same when the list shows it again, and is plain."""
+    """Return a short name that identifies an item, and is the same whenever the list shows it."""
     found = item.get("id") if isinstance(item, dict) else None
     content = clean_json(found if isinstance(found, str) and found else item)
     digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
@@ -288,10 +288,10 @@ def envelope(data: Any) -> dict[Literal["page", "pages", "total_items"], int]:
 
 
 def _summary(source: dict[str, Any], session_id: str, clock: datetime) -> dict[str, Any]:
-    """Return the fields of a ``SessionSummary``, which the list and the session alone both tell."""
+    """Return the fields of a ``SessionSummary``, which both list items and single sessions contain."""
     return {
         "id": session_id,
-        # Two long ids that begin alike are two ids: what is compared is read before anything is cut.
+        # Ids are read from the uncut source: two long ids with the same beginning must stay distinct.
         "client_id": key_text(source.get("clientId"), ID_LENGTH),
         "entity_name": cut_text(source.get("entityName"), NAME_LENGTH),
         "status": key_text(source.get("status"), WORD_LENGTH),
@@ -313,8 +313,8 @@ def _check(
     result: dict[str, Any] | None,
     is_listed: bool = False,
 ) -> CheckPayload:
-    found = source.get("result")
-    outcome = {k: v for k, v in found.items() if k == "outcome"} if isinstance(found, dict) else {}
+    given = source.get("result")
+    outcome = {k: v for k, v in given.items() if k == "outcome"} if isinstance(given, dict) else {}
     monitored = source.get("enableMonitoring")
     return CheckPayload(
         id=check_id,
@@ -333,20 +333,20 @@ def _check(
 
 
 def _related_checks(value: object) -> tuple[RelatedCheckRef, ...]:
-    """Return one reference a check, in the order of their first mention; half-empty ones are completed."""
-    found: dict[str, RelatedCheckRef] = {}
+    """Return one reference per check, in the order of first mention; repeated entries fill in missing fields."""
+    by_id: dict[str, RelatedCheckRef] = {}
     for entry in value if isinstance(value, list) else ():
         if not isinstance(entry, dict) or not (
             check_id := key_text(entry.get("checkId"), ID_LENGTH)
         ):
             continue
-        before = found.get(check_id)
-        found[check_id] = RelatedCheckRef(
+        before = by_id.get(check_id)
+        by_id[check_id] = RelatedCheckRef(
             check_id,
             (before and before.type) or key_text(entry.get("type"), WORD_LENGTH),
             (before and before.task_id) or key_text(entry.get("taskId"), NAME_LENGTH),
         )
-    return tuple(found.values())
+    return tuple(by_id.values())
 
 
 def _kind(value: object) -> str:

@@ -1,10 +1,10 @@
 """
-The vendor's own report: a PDF at an address that comes from outside and works for whoever has it.
+The vendor's own report: a PDF at a URL that comes from outside and works for anyone who has it.
 
-So the address is checked before anything is sent: https, port 443, no login in it, and a host all of whose
-addresses are public. The connection goes to the very address that was checked, which no second look at the
-name system can change, and TLS verifies the host's name. The API key is not sent, no redirect is followed,
-size and time are bounded, and no error names the address.
+So the URL is checked before anything is sent: it must be https on port 443 without a login, and all
+addresses of its host must be public. The connection goes to the checked IP address, so a second DNS lookup
+cannot change it, and TLS verifies the host name. The API key is not sent, redirects are not followed, size
+and time are bounded, and no error contains the URL.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ from complycube_sessions.exceptions import (
 )
 
 MAX_BYTES: Final = 50 * 1024 * 1024
-# For the whole answer, until its last byte was read.
+# For the whole response, up to its last byte.
 TOTAL_SECONDS: Final = 180.0
 MAX_URL_LENGTH: Final = 8_192
 HTTP_PORT: Final = 80
 HTTPS_PORT: Final = 443
 PDF_START: Final = b"%PDF-"
 
-# Storage services name no better type for what they were given without one.
+# Storage services send a generic type for files that were uploaded without one.
 _TYPES: Final = frozenset(
     {"application/pdf", "application/octet-stream", "binary/octet-stream", ""}
 )
@@ -51,20 +51,20 @@ _NAT64: Final = (
     ipaddress.IPv6Network("64:ff9b::/96"),
     ipaddress.IPv6Network("::/96"),
 )
-# The same for use inside a network; not every Python knows that it is not global.
+# The same prefix for local use; some Python versions treat it as global.
 _LOCAL_NAT64: Final = ipaddress.IPv6Network("64:ff9b:1::/48")
 
 
 @dataclass(frozen=True, slots=True)
 class ReportUrl:
-    """The address of a report; whoever knows it may read the report, so ``repr`` hides it."""
+    """The URL of a report; anyone who knows it can read the report, so ``repr`` hides it."""
 
     url: str = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
 class _Target:
-    """Where a request goes: to a checked address, with the name of its host."""
+    """The target of a request: a checked IP address and the host name."""
 
     host: str
     port: int
@@ -81,10 +81,10 @@ def _broken(error: Exception) -> ComplyCubeConnectionError:
 
 class Report(Iterator[bytes]):
     """
-    The bytes of a report as they come, in pieces of at most 64 KiB.
+    An iterator over the bytes of a report as they arrive, in pieces of at most 64 KiB.
 
-    Close it in every case. Reading raises ``ComplyCubeConnectionError`` where it breaks off or takes too
-    long, and ``ComplyCubeReportError`` where it grows larger than 50 MB.
+    Always close it. Reading raises ``ComplyCubeConnectionError`` if the connection breaks or takes too long,
+    and ``ComplyCubeReportError`` if the report is larger than 50 MB.
     """
 
     def __init__(self, connection: HTTPConnection, response: urllib3.BaseHTTPResponse) -> None:
@@ -95,7 +95,7 @@ class Report(Iterator[bytes]):
         self.size_bytes = _size(response)
 
     def begin(self) -> Self:
-        """Read until it is certain that this is a PDF."""
+        """Read until it is clear whether this is a PDF; raise if it is not."""
         while len(self._first) < len(PDF_START) and (piece := self._read()):
             self._first += piece
         if not self._first.startswith(PDF_START):
@@ -125,15 +125,15 @@ class Report(Iterator[bytes]):
 @sealed(_broken)
 def open_report(report_url: ReportUrl, account: Account) -> Report:
     """
-    Request a report and return its bytes, once the first ones are those of a PDF.
+    Request a report and return its bytes, after checking that it begins as a PDF.
 
     Args:
-        report_url: The address that the API named.
-        account: Whose proxies, certificates and timeout are used; its key is not.
+        report_url: The URL that the API returned.
+        account: The account whose proxies, certificates and timeout are used, but not its key.
 
     Raises:
-        ComplyCubeReportError: The address may not be asked, or what is there is not the report.
-        ComplyCubeConnectionError: No complete answer arrived in time.
+        ComplyCubeReportError: The URL is not allowed, or does not return a report.
+        ComplyCubeConnectionError: No complete response arrived in time.
         ComplyCubeConfigurationError: The account's proxy or certificates cannot be used.
     """
     target = _checked_target(report_url.url, account)
@@ -147,7 +147,7 @@ def open_report(report_url: ReportUrl, account: Account) -> Report:
 
 
 def is_public(address: IPAddress) -> bool:
-    """Return whether an address, and one that may be embedded in it, is on the public internet."""
+    """Return whether an address is on the public internet, as well as any IPv4 address embedded in it."""
     inner = _embedded(address)
     if inner is not None:
         return is_public(inner)
@@ -169,7 +169,7 @@ def _begin(connection: HTTPConnection, target: _Target) -> Report:
             "Host": _host_header(target),
             "User-Agent": USER_AGENT,
             "Accept": "application/pdf",
-            # What is packed may be small on the way and without measure here.
+            # A compressed body could expand to any size.
             "Accept-Encoding": "identity",
         },
         preload_content=False,
@@ -195,7 +195,7 @@ def _check_answer(response: urllib3.BaseHTTPResponse) -> None:
 
 
 def _size(response: urllib3.BaseHTTPResponse) -> int | None:
-    """Return the length that the answer promises, or None."""
+    """Return the announced length of the response, or None."""
     if response.headers.get("Transfer-Encoding"):
         return None
     value = response.headers.get("Content-Length", "").strip()
@@ -219,7 +219,7 @@ def _checked_target(url: str, account: Account) -> _Target:
 
 
 def _split(url: str) -> SplitResult:
-    """Return the parts of a well-formed address."""
+    """Return the parts of a well-formed URL."""
     if len(url) > MAX_URL_LENGTH or not re.fullmatch(r"[!-\[\]-~]+", url):
         raise _refused("it is too long, or has characters that no address has")
     try:
@@ -235,23 +235,23 @@ def _split(url: str) -> SplitResult:
 
 
 def _check_is_https(parts: SplitResult) -> None:
-    """Raise unless the address is https on port 443 of a well-formed host."""
+    """Raise unless the URL is https on port 443 of a well-formed host."""
     if parts.scheme != "https":
         raise _refused("it is not https")
     if (parts.port or HTTPS_PORT) != HTTPS_PORT:
         raise _refused("it is on another port than 443")
     host = parts.hostname or ""
-    # Square brackets are for addresses of version 6 alone, and these stand in no other way.
+    # IPv6 addresses must be in square brackets, and only they may be.
     if not (_is_ipv6(host) if "[" in parts.netloc else _HOST.fullmatch(host)):
         raise _refused("its host has characters that no host has")
 
 
 def _is_of_local_stand_in(parts: SplitResult, base_url: str) -> bool:
     """
-    Return whether the address lies under a ``BASE_URL`` that is plain http on this machine.
+    Return whether the URL is below a ``BASE_URL`` that is plain http on this machine.
 
-    Such is a stand-in for the API, as in the demo. The key itself goes there, so nothing is opened that
-    was not open before; with the vendor's address, or any other on a network, this is never true.
+    Such a ``BASE_URL`` is a stand-in for the API, as in the demo. The key is sent there anyway, so allowing
+    reports adds no risk. With the vendor's URL, or any other host on a network, this is never true.
     """
     base = urlsplit(base_url)
     same = (parts.scheme, parts.netloc) == (base.scheme, base.netloc)
@@ -269,7 +269,7 @@ def _is_ipv6(host: str) -> bool:
 
 
 def _addresses(host: str, port: int) -> list[IPAddress]:
-    """Return all addresses of a host, also from their decimal and hexadecimal forms."""
+    """Return all addresses of a host, which may itself be an address in decimal or hexadecimal form."""
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:
@@ -311,7 +311,7 @@ def _connection(target: _Target, account: Account) -> HTTPConnection:
         str(proxy_url.host) if proxy_url else target.address,
         port=(proxy_url.port or HTTP_PORT) if proxy_url else target.port,
         timeout=timeout,
-        # The name that TLS verifies, whatever address is behind it.
+        # TLS verifies this name, although the connection goes to an IP address.
         server_hostname=target.host,
         cert_reqs="CERT_REQUIRED",
         ca_certs=None if os.path.isdir(bundle) else bundle,
@@ -327,7 +327,7 @@ def _connection(target: _Target, account: Account) -> HTTPConnection:
 
 
 def _proxy_url(proxy: str) -> urllib3.util.Url:
-    """Return the address of a proxy that can open a tunnel to the checked address."""
+    """Return the URL of a proxy that can open a tunnel to the checked address."""
     try:
         url = urllib3.util.parse_url(proxy if "://" in proxy else f"http://{proxy}")
     except urllib3.exceptions.LocationParseError:

@@ -1,7 +1,7 @@
 """
-What is asked for again, and after how long: 429, 5xx and broken connections.
+Retrying requests after 429, 5xx and broken connections.
 
-After a 429 every process that uses the key waits, by the throttle that they share.
+After a 429 every process that uses the key waits, through the shared throttle.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ logger = logging.getLogger("complycube_sessions.api")
 
 FIRST_BACKOFF_SECONDS: Final = 1.0
 MAX_BACKOFF_SECONDS: Final = 60.0
-# With the jitter that comes on top of what a `Retry-After` asks for.
+# Including the jitter that is added to a `Retry-After`.
 LONGEST_BACKOFF_SECONDS: Final = 1.1 * MAX_BACKOFF_SECONDS
 
 TRANSIENT_ERRORS: Final = (
@@ -38,12 +38,12 @@ Value = TypeVar("Value")
 
 class Retries:
     """
-    Repeats a request up to ``max_retries`` times, with exponential backoff and full jitter.
+    Retries a request up to ``max_retries`` times, with exponential backoff and full jitter.
 
     Args:
-        account: Whose requests they are.
-        throttle: The budget of the account's key, which a 429 pauses; its patience bounds the waiting.
-        backoff: Waits the given seconds; replaced where a wait has to end early.
+        account: The account of the requests.
+        throttle: The request budget of the account's key; a 429 pauses it, and its patience bounds the waits.
+        backoff: Waits the given seconds; replaced by callers that have to end a wait early.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class Retries:
         self._is_given_up = False
 
     def give_up(self) -> None:
-        """Repeat nothing from now on."""
+        """Retry nothing from now on."""
         self._is_given_up = True
 
     def run(
@@ -63,7 +63,7 @@ class Retries:
         send: Callable[[], Value],
         retried: tuple[type[ComplyCubeError], ...] = TRANSIENT_ERRORS,
     ) -> Value:
-        """Return what ``send`` returns, at once or after one of the errors that are retried."""
+        """Call ``send`` and return its result; call it again after errors that are retried."""
         attempt = 0
         while True:
             try:
@@ -76,11 +76,11 @@ class Retries:
                 attempt += 1
 
     def pause_all(self, error: ComplyCubeRateLimitError) -> None:
-        """Let everyone with this key wait after a 429 to a request that is not repeated."""
+        """Pause all requests with this key after a 429 to a request that is not retried."""
         self._throttle.pause(backoff_seconds(error, 0))
 
     def _waits_after(self, error: ComplyCubeError, attempt: int) -> bool:
-        """Wait before the next try; return whether there is the patience for it."""
+        """Wait before the next try; return False if that takes longer than the patience."""
         seconds = backoff_seconds(error, attempt)
         is_rate_limit = isinstance(error, ComplyCubeRateLimitError)
         if is_rate_limit:
@@ -108,10 +108,12 @@ def backoff_seconds(error: ComplyCubeError, attempt: int) -> float:
     Return how long to wait before the next try.
 
     Args:
-        error: What the last try ended in; its ``Retry-After`` is honoured up to a minute.
+        error: The error of the last try; its ``Retry-After`` is honoured up to a minute.
         attempt: 0 after the first try.
     """
     most = min(MAX_BACKOFF_SECONDS, FIRST_BACKOFF_SECONDS * 2**attempt)
     jittered = random.uniform(0, most)  # noqa: S311 - spreads load, guards nothing
-    asked = getattr(error, "retry_after_seconds", None)
-    return jittered if asked is None else min(asked, MAX_BACKOFF_SECONDS) + jittered / 10
+    retry_after: float | None = getattr(error, "retry_after_seconds", None)
+    if retry_after is None:
+        return jittered
+    return min(retry_after, MAX_BACKOFF_SECONDS) + jittered / 10

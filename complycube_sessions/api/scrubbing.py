@@ -1,9 +1,9 @@
 """
-The project's own say in what of an answer is stored: ``COMPLYCUBE_SCRUBBER``.
+Letting the project change what is stored of an answer: ``COMPLYCUBE_SCRUBBER``.
 
-The scrubber gets a whole answer before anything is read from it, so that every column follows from what
-it leaves. It may take out or replace all but what tells who, which, when and in what state: without that
-the mirror could neither be kept in step nor erased.
+The scrubber gets a whole answer before anything is read from it, so every column is derived from its result.
+It may remove or replace everything except ids, types, times, status and outcome: without those the mirror
+could be neither refreshed nor erased.
 """
 
 from __future__ import annotations
@@ -34,18 +34,18 @@ Scrubber = Callable[[str, dict[str, Any]], object]
 
 def scrubbed(scrubber: Scrubber | None, kind: str, data: Any, *, subject: str) -> Any:
     """
-    Return an answer as the project's scrubber leaves it.
+    Return an answer after the project's scrubber has processed it.
 
     Args:
-        scrubber: Called with ``session``, ``check`` or ``audit_entry`` and the answer, which it may change in place; it
-            returns the answer to store.
+        scrubber: Called with ``kind`` and the answer, which it may change in place; it returns the answer to
+            store.
         kind: ``session``, ``check`` or ``audit_entry``.
-        data: The JSON of the answer; one that is no object is left to the parser to refuse.
-        subject: Whose answer, for the error.
+        data: The JSON of the answer; if it is no object, it is returned unchanged for the parser to reject.
+        subject: The object of the answer, for the error message.
 
     Raises:
-        ComplyCubeScrubberError: The scrubber raised, or returned something else than JSON of an object
-            with the protected fields as they were.
+        ComplyCubeScrubberError: The scrubber raised, changed a protected field, or did not return a JSON
+            object.
     """
     if scrubber is None or not isinstance(data, dict):
         return data
@@ -53,7 +53,7 @@ def scrubbed(scrubber: Scrubber | None, kind: str, data: Any, *, subject: str) -
         before = copy.deepcopy(_protected(kind, data))
         cleaned = scrubber(kind, data)
         text = json.dumps(cleaned)
-    except Exception as error:  # noqa: BLE001 - it is the project's; its words may be a person's
+    except Exception as error:  # noqa: BLE001 - the project's code may raise anything, and quote personal data
         raise ComplyCubeScrubberError(_fault(subject, f"raised {type(error).__name__}")) from None
     if not isinstance(cleaned, dict):
         raise ComplyCubeScrubberError(
@@ -63,7 +63,7 @@ def scrubbed(scrubber: Scrubber | None, kind: str, data: Any, *, subject: str) -
     changed = sorted(name for name in before if before[name] != after[name])
     if changed:
         raise ComplyCubeScrubberError(_fault(subject, f"changed {', '.join(changed)}"))
-    # Not the object that the scrubber returned, which it may still change.
+    # A copy, as the scrubber may still change the object that it returned.
     return json.loads(text)
 
 

@@ -1,8 +1,8 @@
 """
 Keeping secrets out of errors that other libraries raise.
 
-An error page, a mail to the admins and an error tracker show the variables of each frame of a traceback.
-Those of requests, urllib3 and hmac hold the key, the webhook's secret or the body.
+Error pages, mails to the admins and error trackers show the variables of each frame of a traceback. The
+frames of requests, urllib3 and hmac contain the key, the webhook's secret or the body.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ def sealed(
     """
     Return a decorator that replaces a library's errors, and drops the frames and context of all errors.
 
-    Our own errors keep their messages, and so do those that the project or its task engine raises in the
-    middle of a call, such as a time limit. Both lose their frames.
+    Our own errors keep their messages, as do errors that the project or its task engine raises during a
+    call, such as a time limit. Both lose their frames.
 
     Args:
-        as_error: Returns our error in place of one of Python's or of a library's.
+        as_error: Returns our error for an error of Python or a library.
     """
 
     def decorate(function: Callable[Given, Result]) -> Callable[Given, Result]:
@@ -51,9 +51,9 @@ def sealed(
 
 
 def _is_a_librarys(error: BaseException) -> TypeGuard[Exception]:
-    """Return whether an error is a library's, whose message may quote a request."""
+    """Return whether an error comes from a library, so that its message may quote a request."""
     if isinstance(error, _OURS) or not isinstance(error, Exception):
         return False
     package = type(error).__module__.partition(".")[0]
-    # Those that libraries derive for themselves, such as a proxy's or an encoding's, are among these.
+    # Other libraries, such as those for proxies or encodings, derive their errors from these.
     return package in _LIBRARIES or isinstance(error, OSError | ValueError)

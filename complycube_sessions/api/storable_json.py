@@ -1,8 +1,8 @@
 """
-JSON of any shape in, JSON out that SQLite, PostgreSQL and MariaDB all store.
+JSON of any shape in, JSON out that SQLite, PostgreSQL and MariaDB can all store.
 
-What no database holds is replaced by a mark: numbers without measure, what is nested too deep, NUL and
-lone surrogates.
+Values that a database cannot store are replaced by a mark: numbers that are too long or not finite, nesting
+that is too deep, NUL and lone surrogates.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from complycube_sessions.exceptions import ComplyCubePayloadError
 
-# MariaDB refuses JSON that is nested deeper than 31 levels; one limit keeps all mirrors equal.
+# MariaDB rejects JSON that is nested deeper than 31 levels; one limit keeps all mirrors equal.
 MAX_DEPTH: Final = 30
 # Python reads JSON with recursion, to a depth that differs between its versions.
 MAX_READ_DEPTH: Final = 100
@@ -24,23 +24,23 @@ FIRST_INEXACT_FLOAT: Final = 2.0**53
 
 # A text, whole or cut off, or a bracket outside of any text.
 _JSON_STRUCTURE = re.compile(r'"(?:[^"\\]|\\.)*+"?|[\[\]{}]', re.DOTALL)
-# NUL is refused by PostgreSQL, lone surrogates cannot be encoded by any driver.
+# PostgreSQL rejects NUL; no driver can encode lone surrogates.
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 _REPLACEMENT = "\ufffd"
 
 
 class NumberMark(str):
-    """The mark in place of a number that no database holds; it is stored and shown, never compared."""
+    """A mark for a number that no database can store; it is stored and shown, but never compared."""
 
     __slots__ = ()
 
 
 def load_json(body: bytes) -> Any:
     """
-    Return the JSON of a body; numbers that no database holds become marked text.
+    Return the JSON of a body; numbers that no database can store become ``NumberMark`` text.
 
     Raises:
-        ComplyCubePayloadError: The body is empty, not UTF-8, not JSON or nested without measure.
+        ComplyCubePayloadError: The body is empty, not UTF-8, not JSON or nested too deeply to be read.
     """
     try:
         text = body.decode("utf-8-sig")
@@ -49,18 +49,18 @@ def load_json(body: bytes) -> Any:
         except RecursionError:
             return _parse_json(_without_depth(text))
     except (UnicodeDecodeError, json.JSONDecodeError) as error:
-        # The error's own text would show a piece of the body, which may be personal.
+        # The error's message would quote the body, which may be personal data.
         raise ComplyCubePayloadError(_not_json(body, type(error).__name__)) from None
 
 
 def clean_json(value: Any, *, depth: int = 0) -> Any:
-    """Return JSON that all supported databases store: see the module's text and ``MAX_DEPTH``."""
+    """Return JSON that all supported databases can store; see the module docstring and ``MAX_DEPTH``."""
     if isinstance(value, str):
         return value if isinstance(value, NumberMark) else clean_text(value)
     if isinstance(value, float):
         if not math.isfinite(value):
             return f"[{value}]"
-        # PostgreSQL gives 1e23 back as 10 ** 23, which that float is not: it would differ for ever.
+        # PostgreSQL returns 1e23 as 10 ** 23, which is not the same number: it would always look changed.
         return int(value) if abs(value) >= FIRST_INEXACT_FLOAT else value
     if isinstance(value, dict | list) and depth >= MAX_DEPTH:
         return f"[cut: nested deeper than {MAX_DEPTH} levels]" if value else value
@@ -84,9 +84,9 @@ def _parse_json(text: str) -> Any:
 
 def _without_depth(text: str) -> str:
     """
-    Return JSON text in which whatever is nested deeper than ``MAX_READ_DEPTH`` is null.
+    Return JSON text in which values nested deeper than ``MAX_READ_DEPTH`` are null.
 
-    ``clean_json`` puts its mark in place of that and of a little more.
+    ``clean_json`` replaces them later: it puts its mark at the smaller ``MAX_DEPTH``.
     """
     if text.count("[") + text.count("{") > MAX_READ_BRACKETS:
         raise ComplyCubePayloadError("The answer is nested too deep to be read.")

@@ -1,15 +1,15 @@
 """
 The request budget of one API key inside one process.
 
-A *slot* is a moment at which one request may begin. Slots of one key are evenly spaced over all
-threads, processes and machines: a ``SlotSource`` hands them out in blocks, the throttle passes them on
-to its threads. Only the thread that made the throttle talks to the source, because the source may
-use that thread's database connection; the others ask it to.
+A *slot* is a moment at which one request may begin. Slots of one key are evenly spaced over all threads,
+processes and machines: a ``SlotSource`` hands them out in blocks, and the throttle passes them on to its
+threads. Only the thread that created the throttle (its owner) calls the source, because the source may use
+that thread's database connection; the other threads ask the owner.
 
-All threads that wait sleep until the same slot, and the first one that wakes takes it: on a busy machine
-one of several is rarely late. Where all are, the slots in hand move on by that much instead of one being
-lost. What follows them may be another process's, so of slots that have moved the last one stays unused
-until the source has handed out the one after it.
+All waiting threads sleep until the same slot, and the first one that wakes takes it: on a busy machine it is
+rare that all of them are late. If they are, the reserved slots are shifted by the delay, so that none is
+lost. The slots after a block may belong to another process, so the last one of shifted slots stays unused
+until the source has handed out the next one.
 """
 
 from __future__ import annotations
@@ -23,35 +23,35 @@ from typing import Final, Protocol
 
 from complycube_sessions.exceptions import ComplyCubeBusyError
 
-# Requests are spaced a little wider than the limit allows, so that the different times that they need
-# to reach the server cannot push one more of them into a second: 3.7 % of a second is 37 ms.
+# Requests are spaced a little wider than the limit allows. Otherwise differences in network latency could
+# push one more request into a second; 3.7 % of a second is 37 ms.
 USE_OF_LIMIT: Final = 0.963
-# A request that is later than this runs into those after it, unless they are moved on.
+# A request that is later than this comes too close to the next one, unless the slots are shifted.
 LATEST_START_SECONDS: Final = 0.01
-# How far ahead slots are reserved, so that their owner may be busy storing a batch meanwhile.
+# How far ahead slots are reserved, so that the owner may be busy storing a batch meanwhile.
 SECONDS_AHEAD: Final = 1.0
-# When to ask again where slots are reserved as far ahead as anybody may reserve them.
+# When to ask again if slots are reserved as far ahead as allowed.
 ASK_AGAIN_SECONDS: Final = 1.0
-# How long one who waits for a page may be kept waiting for others' requests.
+# How long someone who waits for a page may have to wait for the requests of others.
 PATIENCE_SECONDS: Final = 5.0
 
 
 class SlotSource(Protocol):
-    """Where the slots of a key come from."""
+    """Hands out the slots of a key."""
 
     def reserve(self, count: int, interval_seconds: float) -> float:
         """
         Reserve ``count`` slots and return the first one's time by ``time.monotonic()``.
 
         Raises:
-            NoSlotYetError: All are taken as far ahead as anybody may reserve them; ask again later.
+            NoSlotYetError: Slots are reserved as far ahead as allowed; ask again later.
         """
 
     def postpone(self, seconds: float) -> None:
-        """Let no slot that is reserved from now on begin earlier than ``seconds`` from now."""
+        """Delay all future reservations: no slot begins earlier than ``seconds`` from now."""
 
     def give_back(self, count: int, interval_seconds: float) -> None:
-        """Free the last ``count`` slots of the latest reservation, unless others reserved since."""
+        """Release the last ``count`` slots of the latest reservation, unless others have reserved since."""
 
 
 class LocalSlots:
@@ -79,7 +79,7 @@ class Patience:
         self.seconds_left = seconds
 
     def lasts(self, seconds: float) -> bool:
-        """Return whether a wait of so many seconds is within what is left."""
+        """Return whether a wait is within the time that is left."""
         return seconds <= self.seconds_left
 
     def spend(self, seconds: float) -> None:
@@ -87,7 +87,7 @@ class Patience:
         Count a wait.
 
         Raises:
-            ComplyCubeBusyError: It is longer than what is left.
+            ComplyCubeBusyError: It is longer than the time that is left.
         """
         if not self.lasts(seconds):
             raise ComplyCubeBusyError(
@@ -98,13 +98,13 @@ class Patience:
 
 class Throttle:
     """
-    Let each thread wait until its next request is within the budget.
+    Makes each thread wait until its next request is within the budget.
 
     Args:
-        requests_per_second: The share of the vendor's limit that is this key's.
-        source: Where slots come from; ``LocalSlots`` by default.
+        requests_per_second: This key's share of the vendor's limit.
+        source: Hands out the slots; ``LocalSlots`` by default.
         on_demand: Called from any thread that waits for slots, to wake the owner (see ``supply``).
-        patience: How long to wait for others' requests; without end by default.
+        patience: How long to wait for the requests of others; no limit by default.
     """
 
     def __init__(
@@ -119,30 +119,30 @@ class Throttle:
         self._source = source or LocalSlots()
         self.on_demand = on_demand
         self._owner = threading.get_ident()
-        self._slots: deque[float] = deque()  # as the source gave them
-        self._moved = 0.0  # how much later than that those in hand begin, up to one interval
-        self._latest_block = 0.0  # when its first slot is
+        self._slots: deque[float] = deque()  # reserved slots, by their original times
+        self._moved = 0.0  # by how much the reserved slots are shifted, up to one interval
+        self._latest_block = 0.0  # the time of its first slot
         self._waiting = 0
         self._condition = threading.Condition()
         self._paused_until = 0.0
-        self._unsaid_pause = 0.0
+        self._unsent_pause = 0.0
         self._full_until = 0.0
         self._closed = False
         self.patience = patience or Patience(math.inf)
 
     def acquire(self) -> None:
         """
-        Return when the next request of this key may begin.
+        Wait until the next request of this key may begin.
 
         Raises:
-            ComplyCubeBusyError: That is later than the patience lasts.
+            ComplyCubeBusyError: That takes longer than the patience.
         """
         is_helper = threading.get_ident() != self._owner
         with self._condition:
             self._waiting += is_helper
         try:
             while (delay := self._take()) > 0:
-                # What the requests of this one are apart in any case is no wait for others.
+                # The interval between this caller's own requests does not count as waiting for others.
                 self.patience.spend(max(0.0, delay - self._interval))
                 time.sleep(delay)
         finally:
@@ -150,63 +150,63 @@ class Throttle:
                 self._waiting -= is_helper
 
     def pause(self, seconds: float) -> None:
-        """Let no request of this key begin for so many seconds, in any thread and soon in any process."""
+        """Start no request of this key for this long, in any thread and, soon after, in any process."""
         with self._condition:
             until = time.monotonic() + seconds
             self._paused_until = max(self._paused_until, until)
-            self._unsaid_pause = max(self._unsaid_pause, until)
+            self._unsent_pause = max(self._unsent_pause, until)
             self._slots.clear()
             self._moved = 0.0
         self._ask_owner()
 
     def supply(self, coming: int | None = None) -> None:
         """
-        Reserve slots for the threads that wait; called by the owner's thread only.
+        Reserve slots for the waiting threads; call it on the owner's thread only.
 
         Args:
-            coming: How many requests are sure to come besides: a slot that nobody uses is lost to all
-                users of the key. Never more than for about a second; None: for so long in any case.
+            coming: How many further requests are sure to follow, as an unused slot is lost for all users of
+                the key. At most about a second's worth is reserved; with None exactly that.
         """
-        self._tell_pause()
+        self._send_pause()
         with self._condition:
             needed = self.block if coming is None else min(self.block, self._waiting + coming)
             in_hand = self._in_hand()
             enough = in_hand >= self._waiting and in_hand > needed // 2
-            wanted = 0 if enough else max(0, needed - in_hand)
-        if not wanted or time.monotonic() < self._full_until:
+            count = 0 if enough else max(0, needed - in_hand)
+        if not count or time.monotonic() < self._full_until:
             return
         try:
-            first = self._source.reserve(wanted, self._interval)
+            first = self._source.reserve(count, self._interval)
         except NoSlotYetError:
             self._full_until = time.monotonic() + ASK_AGAIN_SECONDS
             return
         with self._condition:
             self._latest_block = first
-            self._slots.extend(first + index * self._interval for index in range(wanted))
+            self._slots.extend(first + index * self._interval for index in range(count))
             self._condition.notify_all()
 
     def close(self) -> None:
-        """Wake all threads that wait, with an error, and release unused slots; called by the owner's thread only."""
+        """Raise an error in all waiting threads, and release unused slots; call it on the owner's thread only."""
         with self._condition:
             self._closed = True
-            # Between two blocks may lie another's: only the slots of the latest are the last ones.
+            # Another process may have a block between two of ours, so only the latest block can be released.
             unused = sum(slot >= self._latest_block for slot in self._slots)
             unused = max(0, unused - bool(self._moved))
             self._slots.clear()
             self._condition.notify_all()
         if unused:
             self._source.give_back(unused, self._interval)
-        self._tell_pause()
+        self._send_pause()
 
-    def _tell_pause(self) -> None:
+    def _send_pause(self) -> None:
         with self._condition:
-            until, self._unsaid_pause = self._unsaid_pause, 0.0
+            until, self._unsent_pause = self._unsent_pause, 0.0
         seconds = until - time.monotonic()
         if seconds > 0:
             self._source.postpone(seconds)
 
     def _take(self) -> float:
-        """Take the next slot and return 0, or return the seconds until its time has come."""
+        """Take the next slot and return 0, or return the seconds until it begins."""
         with self._condition:
             if self._in_hand() <= self.block // 2:
                 self._ask_owner()
@@ -229,11 +229,11 @@ class Throttle:
             return delay
 
     def _in_hand(self) -> int:
-        """Return how many slots in hand may be used; once they have shifted, not the last one."""
+        """Return how many reserved slots may be used; of shifted slots all but the last."""
         return max(0, len(self._slots) - bool(self._moved))
 
     def _drop_missed(self) -> None:
-        """Shift the slots in hand where the first one was missed, and drop those that no longer fit."""
+        """Shift the reserved slots if the first one was missed, and drop slots that no longer fit."""
         while self._slots:
             late = time.monotonic() - self._slots[0] - self._moved
             if late > LATEST_START_SECONDS:
@@ -244,7 +244,7 @@ class Throttle:
             self._drop_first()
 
     def _ends_moved(self) -> bool:
-        """Return whether the first slot has moved and others' slots come next."""
+        """Return whether the first slot is shifted and slots of other processes may come next."""
         return bool(self._moved) and len(self._slots) > 1 and self._is_gap_after_first()
 
     def _is_gap_after_first(self) -> bool:

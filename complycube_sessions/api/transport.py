@@ -1,7 +1,7 @@
 """
-Bounds on an answer: how long it may take as a whole, however slowly it comes, and how large it may be.
+Bounds on a response: how long it may take in total, and how large it may be.
 
-It is used by the requests to the API (``http``) and by the one for a report (``report``).
+Used for requests to the API (``http``) and for reports (``report``).
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from urllib3 import PoolManager, ProxyManager
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
-# The timeout of ``requests`` is for each read, of which a header may need one a byte.
+# The timeout of ``requests`` applies to each read, and a slow server may send single bytes.
 MAX_ANSWER_TIMEOUTS: Final = 2
 READ_BYTES: Final = 64 * 1024
 USER_AGENT: Final = "django-complycube-sessions"
 
 
 class BoundedAdapter(HTTPAdapter):
-    """Give up on an answer that is not complete, its headers included, after two timeouts."""
+    """Give up on a response that is not complete, including its headers, after two timeouts."""
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
         super().init_poolmanager(*args, **kwargs)
@@ -40,16 +40,16 @@ class BoundedAdapter(HTTPAdapter):
 
 
 def bound_time(connection: HTTPConnection, seconds: float) -> None:
-    """Give up on an answer on this connection that is not complete, its headers included, after so long."""
+    """Give up on a response on this connection that is not complete, including its headers, after this time."""
     connection.response_class = partial(_Answer, seconds=seconds)  # type: ignore[assignment]
 
 
 def pieces(
     response: urllib3.BaseHTTPResponse, max_bytes: int, too_large: Exception
 ) -> Iterator[bytes]:
-    """Yield a body in pieces of at most 64 KiB as they come; raise where it grows larger than allowed."""
+    """Yield a body as it arrives, in pieces of at most 64 KiB; raise if it is larger than allowed."""
     size_bytes = 0
-    # `read1` returns what one read of the socket brought; `stream` would wait for a full piece.
+    # `read1` returns after one read of the socket; `stream` would wait for a full piece.
     while piece := response.read1(READ_BYTES, decode_content=True):
         size_bytes += len(piece)
         if size_bytes > max_bytes:
@@ -58,7 +58,7 @@ def pieces(
 
 
 class _Reads(io.RawIOBase):
-    """The reads of one answer, each with what is left of the time."""
+    """Reads one response; the timeout of each read is the remaining time."""
 
     def __init__(self, sock: socket.socket, seconds: float | None) -> None:
         self._sock = sock

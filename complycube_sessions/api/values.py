@@ -1,4 +1,4 @@
-"""Reading single values of an answer: what is missing or of another type becomes ``""``, None or an empty list."""
+"""Reading single values of a response: missing values and other types become ``""``, None or an empty list."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from complycube_sessions.api.storable_json import NumberMark, clean_text
 MAX_CLOCK_AHEAD: Final = timedelta(days=1)
 BIGINT_MAX: Final = 2**63 - 1
 
-# `fromisoformat` also takes week dates and bare dates, which are no times.
+# `fromisoformat` also accepts week dates and dates without a time.
 _TIME = re.compile(r"\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}.*", re.ASCII)
 
 
 def parse_time(value: object) -> datetime | None:
-    """Return an ISO 8601 time as aware UTC, or None where it cannot be read or does not exist."""
+    """Return an ISO 8601 time as aware UTC, or None if it cannot be read or does not exist."""
     if not isinstance(value, str) or not _TIME.fullmatch(value.strip()):
         return None
     try:
@@ -27,7 +27,7 @@ def parse_time(value: object) -> datetime | None:
 
 
 def in_utc(time: datetime) -> datetime | None:
-    """Return a time as aware UTC, or None at the ends of the calendar, where nothing can be added to it."""
+    """Return a time as aware UTC, or None near the ends of the calendar, where arithmetic would overflow."""
     try:
         time = time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
     except (ValueError, OverflowError):
@@ -36,16 +36,16 @@ def in_utc(time: datetime) -> datetime | None:
 
 
 def cut_text(value: object, length: int) -> str:
-    """Return text for people that fits a column of ``length``; a cut ends in ``…``."""
+    """Return text for display that fits a column of ``length``; cut text ends in ``…``."""
     text = plain_text(value)
     return text if len(text) <= length else f"{text[: length - 1]}…"
 
 
 def key_text(value: object, length: int) -> str:
     """
-    Return text to compare by that fits a column; a cut ends in a hash, so that it stays distinct.
+    Return text for comparisons that fits a column; cut text ends in a hash, so that it stays distinct.
 
-    Of a number that no database holds nothing is left that could tell it from another: it is ``""``.
+    A ``NumberMark`` becomes ``""``, as different numbers may have the same mark.
     """
     text = "" if isinstance(value, NumberMark) else plain_text(value)
     if len(text) <= length:
@@ -55,7 +55,7 @@ def key_text(value: object, length: int) -> str:
 
 
 def known_time(value: object, clock: datetime) -> datetime | None:
-    """Return a time, or None where it cannot be read or lies more than a day ahead of the clock."""
+    """Return a time, or None if it cannot be read or lies more than a day ahead of the clock."""
     time = parse_time(value)
     return None if time is None or time > clock + MAX_CLOCK_AHEAD else time
 

@@ -1,5 +1,5 @@
 """
-Other packages that a project may use with the app; nothing in the app imports this without being asked.
+Integrations with other packages; the app only imports them if a project uses them.
 
 It may import ``operations``, ``tasks`` and ``conf``.
 """

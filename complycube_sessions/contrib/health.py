@@ -21,12 +21,13 @@ from complycube_sessions.operations.status import Status, read_status
 @dataclass
 class MirrorHealth(HealthCheck):
     """
-    Whether the mirror is healthy, as ``complycube_status`` tells.
+    Checks that the mirror is healthy, like ``complycube_status``.
 
     Args:
         account: A name of ``COMPLYCUBE_ACCOUNTS``; all by default.
-        fails_from: ``attention`` or ``broken``: what the check fails for. A page of django-health-check answers
-            500 for either, so a probe that ends processes is better off with the default.
+        fails_from: The state from which the check fails: ``attention`` or ``broken``. The view of
+            django-health-check responds with 500 to either, so a probe that restarts processes should use the
+            default.
     """
 
     account: str | None = None
@@ -37,14 +38,14 @@ class MirrorHealth(HealthCheck):
         Read the status.
 
         Raises:
-            ServiceWarning: The mirror needs attention, and the check is to fail for it.
+            ServiceWarning: The mirror needs attention, and ``fails_from`` is ``attention``.
             ServiceUnavailable: The mirror is broken.
         """
         _close_old_connections()
         try:
             status = read_status([self.account] if self.account else None)
         finally:
-            # Nobody else ends those of a thread of the event loop.
+            # Nothing else closes the connections of a thread of the event loop.
             _close_old_connections()
         if status.state == State.BROKEN:
             raise ServiceUnavailable(_texts(status))
@@ -53,7 +54,7 @@ class MirrorHealth(HealthCheck):
 
 
 def _close_old_connections() -> None:
-    """Do what Django does around a request, but leave a transaction alone that is open around the call."""
+    """Close old connections as Django does around a request, except in an open transaction."""
     for connection in connections.all(initialized_only=True):
         if not connection.in_atomic_block:
             connection.close_if_unusable_or_obsolete()
@@ -61,5 +62,5 @@ def _close_old_connections() -> None:
 
 def _texts(status: Status) -> str:
     texts = [problem.text for problem in status.problems]
-    texts += [f"{one.account}: {p.text}" for one in status.accounts for p in one.problems]
+    texts += [f"{a.account}: {p.text}" for a in status.accounts for p in a.problems]
     return " ".join(texts)

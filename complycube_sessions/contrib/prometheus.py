@@ -1,9 +1,9 @@
 """
 Metrics for Prometheus; needs the extra ``prometheus``.
 
-They are read from the database when they are asked for, so that every process of a site tells the same. The only
-label is the account. What runs did is told for the last day instead of counted up: old runs are pruned, and a
-counter that falls would look like one that began anew.
+They are read from the database on each scrape, so every process of a site returns the same values. The only label
+is the account. The figures of runs cover the last day and are gauges: old runs are pruned, and a counter that
+decreases would look like a reset.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ Read = Callable[[Facts], float | None]
 
 UP: Final = ("complycube_database_up", "Whether the database of the mirror can be read.")
 STATE: Final = ("complycube_state", "0: healthy, 1: needs attention, 2: broken.")
-# Each with its help and how it is read; None where it is not known.
+# Each metric with its help text and a function that reads it, or returns None if it is unknown.
 GAUGES: Final[Mapping[str, tuple[str, Read]]] = {
     "complycube_last_success_timestamp_seconds": (
         "When an incremental or full run last succeeded.",
@@ -97,7 +97,7 @@ def metric_names() -> list[str]:
 
 class MirrorCollector(Collector):
     """
-    Yields the status of the mirror; register it where the project has a registry of its own.
+    Yields the status of the mirror; register it if the project has a registry of its own.
 
     Args:
         accounts: Names of ``COMPLYCUBE_ACCOUNTS``; all by default.
@@ -107,7 +107,7 @@ class MirrorCollector(Collector):
         self._accounts = accounts
 
     def describe(self) -> Iterable[GaugeMetricFamily]:
-        """Return nothing, so that a registry asks no database when a collector is registered."""
+        """Return nothing, so that registering the collector does no queries."""
         return []
 
     def collect(self) -> Iterable[GaugeMetricFamily]:
@@ -120,7 +120,7 @@ class MirrorCollector(Collector):
             return
         yield _gauge(*STATE, {one.account: one.state for one in status.accounts})
         for name, (text, read) in GAUGES.items():
-            # Of an account whose settings are wrong nothing is known.
+            # Accounts with wrong settings have no facts.
             values = {one.account: read(one.facts) for one in status.accounts if one.facts}
             yield _gauge(name, text, values)
         for name, code in PROBLEM_GAUGES.items():
@@ -135,7 +135,7 @@ class MirrorCollector(Collector):
 
 @require_safe
 def metrics(request: HttpRequest) -> HttpResponse:
-    """Return the metrics in the format that the scraper asks for; who may see them is for the project to say."""
+    """Return the metrics in the format that the scraper accepts; the project has to restrict the access."""
     registry = CollectorRegistry()
     registry.register(MirrorCollector())
     encode, content_type = choose_encoder(request.headers.get("Accept", ""))
@@ -143,7 +143,7 @@ def metrics(request: HttpRequest) -> HttpResponse:
 
 
 def _days(status: Status) -> dict[str, DayOfRuns] | None:
-    """Return what the runs of the last day did, or None where the database cannot be read."""
+    """Return the totals of the runs of the last day, or None if the database cannot be read."""
     if any(problem.code == "database" for problem in status.problems):
         return None
     try:

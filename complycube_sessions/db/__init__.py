@@ -1,7 +1,7 @@
 """
-What the app needs of a database beyond Django's ORM: connections, retries, bulk SQL, key-set pages, indexes.
+Database tools beyond Django's ORM: connections, retries, bulk SQL, keyset pagination, indexes.
 
-It may import ``conf`` and ``exceptions``, and no model: those that it needs it finds by their name.
+It may import ``conf`` and ``exceptions``. It imports no models, and looks them up by name if it needs them.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Many values or rows in bounded parts, so that no statement and no transaction grows with the data."""
+"""Splitting values and rows into bounded parts, so that statements and transactions do not grow with the data."""
 
 from __future__ import annotations
 
@@ -23,5 +23,5 @@ def chunks(values: Iterable[Value], size: int = BATCH_SIZE) -> Iterator[list[Val
 
 
 def pages(rows: QuerySet[Any], size: int = BATCH_SIZE) -> Iterator[list[Any]]:
-    """Yield rows in the order of their keys in lists of up to ``size``, whatever becomes of them."""
+    """Yield rows by primary key in lists of up to ``size``; the caller may change or delete them meanwhile."""
     yield from keyset.walk(rows, keyset.keys_of(rows.model, ["pk"]), size=size)

@@ -40,24 +40,24 @@ def budget_alias() -> str:
 
 
 def outside_transactions(view: View) -> View:
-    """Exempt a view from ``ATOMIC_REQUESTS`` on every database: it waits for the API, or must commit."""
+    """Exempt a view from ``ATOMIC_REQUESTS`` on every database, as it waits for the API or has to commit."""
     for alias in connections:
         view = transaction.non_atomic_requests(using=alias)(view)
     return view
 
 
 class OpenTransactionError(RuntimeError):
-    """A transaction is open around something that waits for the API, or must commit."""
+    """A transaction is open around code that waits for the API or has to commit."""
 
 
 def is_durable(alias: str) -> bool:
-    """Return whether what is stored now is committed at once, by Django's own rule for ``durable``."""
+    """Return whether a transaction begun now would commit at its end, by Django's rule for ``durable``."""
     blocks = _open_blocks(alias)
     return not blocks or _is_of_a_test_case(blocks[-1])
 
 
 def ensure_no_open_transaction() -> None:
-    """Raise a RuntimeError, before any request, where a transaction is open that could not be kept short."""
+    """Raise a RuntimeError, before any request, if a transaction is open: it would last as long as the request."""
     if not is_durable(write_alias()):
         raise OpenTransactionError(
             "Call it outside of a transaction: it waits for the API and stores in durable transactions."
@@ -66,11 +66,12 @@ def ensure_no_open_transaction() -> None:
 
 def beside_transactions(work: Callable[[], Result], *, alias: str) -> Result:
     """
-    Return what ``work`` returns, outside of a transaction that is open here.
+    Run ``work`` outside of a transaction that is open here, and return its result.
 
-    A middleware of the host may have opened one around the request. Then the work is done in a thread, whose
-    connections are its own, in the schemas of this one's. Two cases are left inside of it: SQLite, where the open transaction would keep
-    such a connection from writing, and a transaction inside of a test's, where all is undone in the end.
+    A middleware of the host project may have opened one around the request. Then ``work`` runs in a thread with
+    connections of its own, set to the schemas of this thread. It stays inside of the transaction in two cases: on
+    SQLite, where the open transaction would block writes of another connection, and inside of a test case, which
+    rolls back anyway.
     """
     is_tested = any(map(_is_of_a_test_case, _open_blocks(alias)))
     if is_durable(alias) or is_tested or connections[alias].vendor == "sqlite":
@@ -116,7 +117,7 @@ def database_now(alias: str) -> datetime:
 
 @contextmanager
 def patience(seconds: float) -> Iterator[None]:
-    """Retry nothing within the block once so much time has passed: somebody waits for the answer."""
+    """Stop retrying within the block after this time, because someone waits for the response."""
     token = _give_up_at.set(time.monotonic() + seconds)
     try:
         yield
@@ -126,11 +127,11 @@ def patience(seconds: float) -> Iterator[None]:
 
 def retry_transient(work: Callable[[], Result], *, alias: str) -> Result:
     """
-    Return what ``work`` returns; repeat it after a deadlock or SQLite's "locked".
+    Call ``work`` and return its result; retry it after a deadlock or SQLite's "locked".
 
     Args:
-        work: One whole transaction, with no effect when it fails.
-        alias: The database, whose lost connection is closed, so that the next use opens another.
+        work: One whole transaction, which has no effect if it fails.
+        alias: The database.
     """
     for attempt in range(TRIES):
         try:
@@ -145,7 +146,7 @@ def retry_transient(work: Callable[[], Result], *, alias: str) -> Result:
 
 
 def is_transient(error: BaseException) -> bool:
-    """Return whether the same transaction may succeed when it is repeated."""
+    """Return whether the same transaction may succeed if it is retried."""
     cause = error.__cause__
     if getattr(cause, "sqlstate", None) in _TRANSIENT_STATES:
         return True
@@ -155,7 +156,7 @@ def is_transient(error: BaseException) -> bool:
 
 
 def is_read_only(error: BaseException) -> bool:
-    """Return whether the database takes no writes: a replica, or the old primary after a failover."""
+    """Return whether the database rejects writes: a replica, or the old primary after a failover."""
     if getattr(error.__cause__, "sqlstate", None) == "25006":
         return True
     if error.args and error.args[0] in _READ_ONLY_NUMBERS:
@@ -164,7 +165,7 @@ def is_read_only(error: BaseException) -> bool:
 
 
 def fault_of(error: BaseException) -> str:
-    """Return a message for operators about a database's error, whose own words may quote a row."""
+    """Return a message for operators about a database error, without its own message, which may quote a row."""
     name = type(error.__cause__ or error).__name__
     if is_read_only(error):
         return (
@@ -175,7 +176,7 @@ def fault_of(error: BaseException) -> str:
 
 
 def is_connected(alias: str) -> bool:
-    """Return whether the database can be reached, with a fresh connection where the old one is lost."""
+    """Return whether the database can be reached, reconnecting if the connection is lost."""
     connection = connections[alias]
     if connection.connection is not None and not connection.is_usable():
         connection.close()

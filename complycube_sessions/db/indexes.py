@@ -1,4 +1,4 @@
-"""Indexes that hold a part of a table where the database can."""
+"""Partial indexes for databases that support them."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ class PartialIndex(models.Index):
     """
     An index over the rows that meet a condition.
 
-    MySQL and MariaDB have none; there it is a whole index over the fields named by ``instead``.
+    On MySQL and MariaDB, which have no partial indexes, it is a full index over the fields in ``instead``.
     """
 
     def __init__(self, *, condition: models.Q, instead: Sequence[str], **options: Any) -> None:
         super().__init__(**options)
-        # Not ``condition``: for that, Django warns on MySQL and MariaDB that it makes no index.
+        # Not named ``condition``: then Django would warn on MySQL and MariaDB, and create no index.
         self.only = condition
         self.instead = list(instead)
 

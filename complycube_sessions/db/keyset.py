@@ -1,8 +1,8 @@
 """
-Pages of a sorted list that begin behind a row instead of at a number.
+Keyset pagination: pages of a sorted list that begin after a row instead of at an offset.
 
-The database goes straight to that row in the index of the order, however deep it lies; with an offset it
-would read all the rows before it.
+The database finds that row through the index, however deep it is in the list; with an offset it would read
+all rows before it.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class CursorError(ValueError):
 
 @dataclass(frozen=True)
 class Key:
-    """One column of an order; the last of them is the primary key."""
+    """One column of an order; the last key of an order is the primary key."""
 
     path: str
     descending: bool
@@ -46,10 +46,10 @@ class Key:
 
 def keys_of(model: type[Model], ordering: Sequence[Any]) -> list[Key]:
     """
-    Return an order as keys.
+    Convert an ordering to keys.
 
     Returns:
-        The keys up to the primary key; none where the order does not reach it or is no order of columns.
+        The keys up to the primary key; empty if the ordering does not include it, or orders by expressions.
     """
     keys: list[Key] = []
     for part in ordering:
@@ -72,7 +72,7 @@ def keys_of(model: type[Model], ordering: Sequence[Any]) -> list[Key]:
 
 
 def position(row: Model, keys: Sequence[Key]) -> list[Any]:
-    """Return where a row stands: its value for each key."""
+    """Return the position of a row: its value for each key."""
     return [reduce(getattr, key.path.split("__"), row) for key in keys]
 
 
@@ -92,31 +92,31 @@ def page(
         rows: The list in any order; ``values_list`` of one column is fine.
         keys: Its order.
         size: How many rows at most.
-        after: The position behind which the page begins; None: at the beginning.
-        backwards: Read from there towards the beginning, or from the end where there is no position.
-        is_short: The list has so few rows that all behind the position may be read. A database that is
-            told how many are wanted may walk the whole index of the order to meet them.
+        after: The position after which the page begins, or None for the beginning.
+        backwards: Read from there towards the beginning, or from the end if there is no position.
+        is_short: Whether the list is so short that all rows after the position may be read. With a LIMIT, a
+            database may scan the whole index of the order to find the rows.
 
     Returns:
         The rows in the order of the list, whatever the direction.
     """
-    way = [key.reversed() for key in keys] if backwards else list(keys)
-    ordered = rows.order_by(*(key.order for key in way))
-    found: list[Any] = []
-    conditions = [Q()] if after is None else _behind(way, after, nulls_largest=_nulls_largest(rows))
-    for condition in conditions:
-        wanted = size - len(found)
-        stretch = ordered.filter(condition)
-        found += list(stretch)[:wanted] if is_short else stretch[:wanted]
-        if len(found) >= size:
+    ordering = [key.reversed() for key in keys] if backwards else list(keys)
+    ordered = rows.order_by(*(key.order for key in ordering))
+    page_rows: list[Any] = []
+    ranges = [Q()] if after is None else _after(ordering, after, nulls_largest=_nulls_largest(rows))
+    for condition in ranges:
+        room = size - len(page_rows)
+        in_range = ordered.filter(condition)
+        page_rows += list(in_range)[:room] if is_short else in_range[:room]
+        if len(page_rows) >= size:
             break
-    return found[::-1] if backwards else found
+    return page_rows[::-1] if backwards else page_rows
 
 
 def walk(
     rows: QuerySet[Any], keys: Sequence[Key], *, size: int, after: Sequence[Any] | None = None
 ) -> Iterator[list[Any]]:
-    """Yield all rows of a list behind a position in lists of up to ``size``, each of its own short query."""
+    """Yield all rows of a list after a position, in lists of up to ``size``, each from a short query."""
     chunk = page(rows, keys, size=size, after=after)
     while chunk:
         yield chunk
@@ -126,7 +126,7 @@ def walk(
 
 
 def encode(values: Sequence[Any]) -> str:
-    """Return a position as text for an address."""
+    """Return a position as text for a URL."""
     plain = [value.isoformat() if isinstance(value, date) else value for value in values]
     text = json.dumps(plain, separators=(",", ":"))
     return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
@@ -137,7 +137,7 @@ def decode(text: str, keys: Sequence[Key]) -> list[Any]:
     Return the position that a text encodes.
 
     Raises:
-        CursorError: It is none of a list in this order.
+        CursorError: The text is not a position in a list of this order.
     """
     try:
         padded = text[:MAX_CURSOR] + "=" * (-len(text) % 4)
@@ -182,16 +182,16 @@ def _nulls_largest(rows: QuerySet[Any]) -> bool:
     return bool(connections[rows.db].features.nulls_order_largest)
 
 
-def _behind(keys: Sequence[Key], values: Sequence[Any], *, nulls_largest: bool) -> list[Q]:
+def _after(keys: Sequence[Key], values: Sequence[Any], *, nulls_largest: bool) -> list[Q]:
     """
-    Return the rows behind a position as ranges, in their order.
+    Return the rows after a position as conditions, in their order.
 
-    Each is one stretch of the index. Were they one condition, the database would read the index from
-    its beginning.
+    Each condition is one range of the index. With a single combined condition, the database would read the
+    index from its beginning.
     """
-    (key, *rest), (value, *others) = keys, values
+    (key, *other_keys), (value, *other_values) = keys, values
     further = f"{key.path}__{'lt' if key.descending else 'gt'}"
-    if not rest:
+    if not other_keys:
         return [Q(**{further: value})]
     nulls_first = key.descending == nulls_largest
     if value is None:
@@ -202,9 +202,9 @@ def _behind(keys: Sequence[Key], values: Sequence[Any], *, nulls_largest: bool) 
         same, beyond = Q(**{key.path: value}), [Q(**{further: value})]
         if key.field.null and not nulls_first:
             beyond.append(Q(**{f"{key.path}__isnull": True}))
-    within = _behind(rest, others, nulls_largest=nulls_largest)
-    if value is not None and len(rest) == 1:
-        # In one query for both; the outer condition is the stretch of the index.
+    within = _after(other_keys, other_values, nulls_largest=nulls_largest)
+    if value is not None and len(other_keys) == 1:
+        # One query for both ranges; the outer condition limits the range of the index.
         stretch = Q(**{f"{further}e": value})
         return [stretch & ((same & within[0]) | beyond[0]), *beyond[1:]]
     return [*(same & condition for condition in within), *beyond]

@@ -1,4 +1,4 @@
-"""Migrations that can be run again after they were killed half-way."""
+"""Migrations that can be run again after they were killed halfway."""
 
 from __future__ import annotations
 
@@ -8,27 +8,29 @@ from typing import Any, Final
 
 from django.db import DatabaseError, migrations
 
-# MySQL and MariaDB: the table, column, index or constraint is there already, or is gone.
+# MySQL and MariaDB: the table, column, index or constraint exists already, or is gone already.
 _DONE: Final = frozenset({1050, 1051, 1060, 1061, 1091, 1826})
-_NO_COLUMN: Final = 1054  # it has its other name already
+_NO_COLUMN: Final = 1054  # it has been renamed already
 _NO_TABLE: Final = 1146
-_REFUSED: Final = 1005  # MariaDB, of a constraint; its words tell the system's "duplicate key"
+_REFUSED: Final = (
+    1005  # MariaDB, for a constraint; the message contains the errno of "duplicate key"
+)
 _DUPLICATE_KEY: Final = "errno: 121"
 
 
 class RepeatableMigration(migrations.Migration):
     """
-    A migration that may be run again from its beginning, whatever of it was done.
+    A migration that can be run again from its beginning after it was killed.
 
-    MySQL and MariaDB cannot take schema statements back, so a migration that was killed is neither
-    done nor undone there. Each of its statements is, though: one whose work is done already says so by
-    its error, and is passed over. Other databases take a killed migration back, with its record.
+    MySQL and MariaDB cannot roll back schema statements, so a killed migration is half done there. Each
+    statement is atomic, however: if its work is done already, it fails with a known error, which is ignored.
+    Other databases roll back a killed migration with its record.
     """
 
     def apply(self, project_state: Any, schema_editor: Any, collect_sql: bool = False) -> Any:
         _pass_over_what_is_done(schema_editor)
         state = super().apply(project_state, schema_editor, collect_sql)
-        # Django records a migration in its own transaction only where no statement is left for later.
+        # Django records a migration in the same transaction only if no deferred statement is left.
         for statement in schema_editor.deferred_sql:
             schema_editor.execute(statement, None)
         schema_editor.deferred_sql.clear()

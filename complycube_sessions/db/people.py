@@ -1,4 +1,4 @@
-"""References to people of the project, whose table may be swapped and may be in another database."""
+"""References to users of the project, whose model may be swapped and whose table may be in another database."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from complycube_sessions.db.connections import write_alias
 
 def forget_person(collector: Any, field: Any, rows: Any, using: str) -> None:
     """
-    Set a reference to NULL when its person is deleted, and let go of what that person held.
+    Set a reference to NULL when its user is deleted, and release the rows that the user held.
 
-    Django looks for the rows where the person is deleted; they are where this app is.
+    Django would look for the rows in the user's database; they are in the database of this app.
     """
     own = rows.using(write_alias())
     for name, old, new in getattr(field.model, "left_by_a_person", {}).get(field.name, ()):
@@ -24,11 +24,11 @@ def forget_person(collector: Any, field: Any, rows: Any, using: str) -> None:
     collector.add_field_update(field, None, own)
 
 
-forget_person.lazy_sub_objs = True  # type: ignore[attr-defined] # Django is not to ask its own database
+forget_person.lazy_sub_objs = True  # type: ignore[attr-defined] # keeps Django from querying the user's database
 
 
 def person_key(label: Any, *, db_index: bool = True) -> Any:
-    """Return a column for somebody of the project: no constraint can reach another database."""
+    """Return a foreign key to a user without a constraint, which could not reach another database."""
     return models.ForeignKey(
         conf.AUTH_USER_MODEL,
         forget_person,

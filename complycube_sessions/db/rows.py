@@ -1,8 +1,8 @@
 """
-Rows read and made without what Django does for each of them.
+Reading and building rows without Django's work for each instance.
 
-A new instance sends two signals, and each value passes a converter: together several times what the row itself
-costs. The store handles thousands of rows at a time and needs neither (``benchmarks/storing.py``).
+A new instance sends two signals, and each value passes a converter: together that costs several times as much as
+the row itself. The mirror handles thousands of rows at a time and needs neither (``benchmarks/storing.py``).
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ Row = TypeVar("Row", bound=models.Model)
 
 
 class StoredJSON:
-    """JSON as it stands in the database: most of it is replaced without having been looked at."""
+    """Undecoded JSON from the database; most of it is replaced without ever being decoded."""
 
     __slots__ = ("text",)
 
@@ -51,10 +51,10 @@ def read_rows(rows: QuerySet[Row]) -> Iterator[Row]:
     """
     Yield the rows of a queryset without the signals of a new instance.
 
-    Those, the constructor and Django's converters of each value cost several times what the row costs.
+    The signals, the constructor and Django's converters cost several times as much as the row itself.
 
     Args:
-        rows: Of a model whose columns are text, whole numbers, booleans, times and JSON.
+        rows: Rows of a model whose columns are text, integers, booleans, times and JSON.
     """
     names = attnames(rows.model)
     for values in read_values(rows, names):
@@ -65,27 +65,26 @@ def read_values(
     rows: QuerySet[Any], names: Sequence[str], *, encoded: Collection[str] = ()
 ) -> Iterator[tuple[Any, ...]]:
     """
-    Yield what ``values_list`` would.
+    Yield the same as ``values_list``.
 
-    Values are converted a column at a time, since many of them repeat.
+    Values are converted column by column, as many of them repeat.
 
     Args:
         rows: A queryset.
-        names: Columns of it and of what it is related to, or annotations: text, whole numbers, booleans,
-            times and JSON.
-        encoded: Those of them that are JSON and yielded as ``StoredJSON``.
+        names: Columns, columns of related models, or annotations: text, integers, booleans, times and JSON.
+        encoded: The JSON columns among them to yield as ``StoredJSON``.
     """
     connection = connections[rows.db]
     fields = [_field(rows, name) for name in names]
-    wanted: list[Any] = list(names)
+    selected: list[Any] = list(names)
     if connection.vendor == "sqlite":
-        # Otherwise the driver calls a function of Django's for each time.
-        wanted = [
+        # As text, or the driver would call a converter of Django for each time.
+        selected = [
             Cast(name, models.TextField()) if isinstance(field, models.DateTimeField) else name
             for name, field in zip(names, fields, strict=True)
         ]
     try:
-        sql, parameters = rows.values_list(*wanted).query.get_compiler(rows.db).as_sql()
+        sql, parameters = rows.values_list(*selected).query.get_compiler(rows.db).as_sql()
     except EmptyResultSet:
         return
     with connection.cursor() as cursor:
@@ -93,8 +92,10 @@ def read_values(
         columns: list[Sequence[Any]] = list(zip(*cursor.fetchall(), strict=True))
     if columns:
         for place, convert in _converters(fields, connection):
-            stays = names[place] in encoded
-            columns[place] = _as_stored(columns[place]) if stays else convert(columns[place])
+            stays_encoded = names[place] in encoded
+            columns[place] = (
+                _as_stored(columns[place]) if stays_encoded else convert(columns[place])
+            )
     yield from zip(*columns, strict=True)
 
 
@@ -113,14 +114,14 @@ def _field(rows: QuerySet[Any], name: str) -> AnyField:
 
 @cache
 def attnames(model: type[models.Model]) -> tuple[str, ...]:
-    """Return the names of a model's columns as attributes."""
+    """Return the attribute names of a model's columns."""
     return tuple(field.attname for field in model._meta.concrete_fields)
 
 
 def _converters(
     fields: Iterable[AnyField], connection: Any
 ) -> Iterator[tuple[int, Callable[[Sequence[Any]], Sequence[Any]]]]:
-    """Yield the converters of the columns whose values the driver does not return as they are."""
+    """Yield the converters for columns whose values the driver returns in another type."""
     is_typed = connection.vendor == "postgresql"
     zone = connection.timezone
     for place, field in enumerate(fields):
@@ -137,7 +138,7 @@ def _booleans(values: Sequence[int | None]) -> list[bool | None]:
 
 
 def _from_json(texts: Sequence[str | None]) -> list[Any]:
-    """Return the values of JSON that Django wrote; many a column holds an empty list or object."""
+    """Return the values of JSON that Django wrote, with a shortcut for empty lists and objects."""
     return [[] if text == "[]" else {} if text == "{}" else text and decode(text) for text in texts]
 
 
@@ -146,7 +147,7 @@ def _as_stored(texts: Sequence[str | None]) -> list[StoredJSON | None]:
 
 
 def _aware(times: Sequence[Any], zone: Any) -> list[datetime | None]:
-    """Return times as the driver tells them, or as SQLite stores them, with their zone."""
+    """Return times from the driver, or as SQLite stores them, with their time zone."""
     converted: dict[Any, datetime | None] = {None: None}
     for value in {*times} - converted.keys():
         time = datetime.fromisoformat(value) if isinstance(value, str) else value
@@ -162,12 +163,12 @@ def build_row(
     alias: str | None = None,
 ) -> Row:
     """
-    Return an instance without calling its constructor, which costs several times as much.
+    Return an instance without calling its constructor, which would cost several times as much.
 
     Args:
         model: Its model.
-        columns: The values of all of its columns; the instance keeps this dictionary.
-        alias: The database that it was read from; None for a row that is yet to be inserted.
+        columns: The values of all columns; the instance keeps this dictionary.
+        alias: The database that the row was read from, or None for a row that is not inserted yet.
     """
     row = model.__new__(model)
     row.__dict__ = columns
@@ -177,7 +178,7 @@ def build_row(
 
 
 def new_row(model: type[Row], **columns: Any) -> Row:
-    """Return a row that is yet to be inserted, without its constructor: these columns, and defaults."""
+    """Return a row to insert, without calling its constructor: with these columns, and defaults for the others."""
     constants, calls = _defaults(model)
     values = constants | columns
     for name, default in calls:
@@ -190,7 +191,7 @@ def new_row(model: type[Row], **columns: Any) -> Row:
 def _defaults(
     model: type[models.Model],
 ) -> tuple[dict[str, Any], list[tuple[str, Callable[[], Any]]]]:
-    """Return the defaults of a model's columns that are the same for every row, and those to be called."""
+    """Return the constant defaults of a model's columns, and the callable ones."""
     constants: dict[str, Any] = {}
     calls = []
     for field in model._meta.concrete_fields:

@@ -1,9 +1,9 @@
 """
-The schema that a connection works in, carried from the thread of a request to the threads of this app.
+Passing the database schema of a connection from the thread of a request to the threads of this app.
 
-Packages such as django-tenants choose a schema on the connection of the thread that answers a request. The
-connection of another thread begins in the public one. No such package is imported here: what is relied on
-are the attributes ``tenant`` and ``schema_name`` and the method ``set_tenant`` of their connections.
+Packages such as django-tenants set a schema on the connection of the thread that handles a request. Connections
+of other threads start in the public schema. No such package is imported here: the code only relies on the
+attributes ``tenant`` and ``schema_name`` and the method ``set_tenant`` of their connections.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ PUBLIC: Final = "public"
 @dataclass(frozen=True, slots=True)
 class Schemas:
     """
-    The schema that each connection of a thread was set to; equal where their names are.
+    The schemas that the connections of a thread are set to; instances are compared by ``names``.
 
-    ``names`` maps aliases to schemas; it is empty where no connection has a choice. ``tenants`` are what the
-    package's ``set_tenant`` takes, with whether the public schema is looked into after the tenant's.
+    ``names`` maps aliases to schemas; it is empty if no connection supports schemas. ``tenants`` has the arguments
+    for the package's ``set_tenant``: the tenant, and whether to include the public schema.
     """
 
     names: tuple[tuple[str, str], ...] = ()
@@ -32,12 +32,12 @@ class Schemas:
 
     @property
     def are_public(self) -> bool:
-        """Return whether a thread that sets nothing works in the same schemas."""
+        """Return whether all schemas are public, as in a thread that sets none."""
         return all(name == PUBLIC for _, name in self.names)
 
     @contextmanager
     def in_use(self) -> Iterator[None]:
-        """Work in these schemas on the connections of this thread, and in its own ones after it."""
+        """Set the connections of this thread to these schemas, and restore the previous ones afterwards."""
         before = current_schemas()
         self._set()
         try:
@@ -52,16 +52,16 @@ class Schemas:
 
 
 def current_schemas() -> Schemas:
-    """Return the schemas of this thread's connections; it opens none."""
-    found: list[tuple[str, str, Any]] = [
+    """Return the schemas of this thread's connections, without opening any."""
+    in_schemas: list[tuple[str, str, Any]] = [
         (connection.alias, connection.schema_name, connection)  # type: ignore[attr-defined]
         for connection in connections.all()
         if getattr(connection, "tenant", None) is not None and hasattr(connection, "set_tenant")
     ]
     return Schemas(
-        tuple((alias, name) for alias, name, _ in found),
+        tuple((alias, name) for alias, name, _ in in_schemas),
         tuple(
-            (alias, one.tenant, getattr(one, "include_public_schema", True))
-            for alias, _, one in found
+            (alias, connection.tenant, getattr(connection, "include_public_schema", True))
+            for alias, _, connection in in_schemas
         ),
     )

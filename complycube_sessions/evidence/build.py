@@ -1,8 +1,8 @@
 """
-Evidence: what is stored of one session, as files of which it can later be said whether they were changed.
+Exporting evidence: the stored data of one session, as files that can later be checked for changes.
 
 The JSON file is the evidence. Its bytes are canonical (UTF-8, sorted keys, no blanks), so that equal content
-has an equal hash. The HTML file shows the same to a reader. The hashes of both stay in the database.
+has an equal hash. The HTML file shows the same to a reader. The database keeps the hashes of both.
 """
 
 from __future__ import annotations
@@ -43,10 +43,10 @@ ABOUT: Final = (
     "people decided and noted beside it. All times are UTC."
 )
 CHECKS_KEPT: Final = 1_000
-# A check's result may be large; a session has some ten checks.
+# A check's result may be large; a session has about ten checks.
 CHECKS_AT_ONCE: Final = 250
 CHANGES_KEPT: Final = 10_000
-# Of all check results of a session together; an answer is bounded when it is fetched.
+# For all check results of a session together; a single response is bounded when it is fetched.
 RESULT_BYTES_KEPT: Final = 32 * 1024 * 1024
 
 _SESSION_FIELDS: Final = (
@@ -104,9 +104,9 @@ _SENSITIVE_FIELDS: Final = ("raw", "tasks")
 @dataclass(frozen=True, slots=True)
 class Content:
     """
-    What the files may hold, by what the person who asks may see.
+    The parts that the files may contain, according to the permissions of the person who exports them.
 
-    ``sensitive`` is the answer as received, the results of the checks and the tasks.
+    ``sensitive`` covers the answer as received, the results of the checks and the tasks.
     """
 
     sensitive: bool = True
@@ -116,7 +116,7 @@ class Content:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """Evidence that was exported: its record, and the bytes of its files by their names."""
+    """Exported evidence: its record, and its files."""
 
     record: SessionEvidence
     stem: str
@@ -146,14 +146,14 @@ def export_evidence(
     """
     Return the evidence of a stored session, and record that it was exported.
 
-    Nothing is asked of the API. The record is there before the files are, also where a transaction is open
-    around the call; on SQLite it is stored when that one ends.
+    No API request is sent. The record is committed before the files are returned, even if a transaction is open
+    around the call; on SQLite it is committed with that transaction.
 
     Args:
         session_id: The vendor's id.
-        actor: ``user:`` and an id, or ``command``; it is kept in the database.
-        actor_name: How the person is called in the files; the database keeps it nowhere.
-        content: What the files may hold; all by default.
+        actor: ``user:`` and an id, or ``command``; stored in the database.
+        actor_name: The person's name for the files; it is not stored in the database.
+        content: The parts that the files may contain; all by default.
 
     Raises:
         WorkflowSession.DoesNotExist: The session is not stored here.
@@ -166,25 +166,25 @@ def export_evidence(
         session_id,
         actor=actor,
         actor_name=actor_name,
-        asked=content or Content(),
+        content=content or Content(),
         alias=alias,
     )
     return beside_transactions(export, alias=alias)
 
 
 def canonical(document: Any) -> bytes:
-    """Return JSON as the bytes that are hashed."""
+    """Return JSON as canonical bytes, to be hashed."""
     text = json.dumps(
         document, ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False
     )
-    # Half of a surrogate pair has no UTF-8; as an escape it is the JSON that it was.
+    # A lone surrogate cannot be encoded as UTF-8; the JSON escape means the same.
     return text.encode("utf-8", "backslashreplace")
 
 
 def _export(
-    session_id: str, *, actor: str, actor_name: str, asked: Content, alias: str
+    session_id: str, *, actor: str, actor_name: str, content: Content, alias: str
 ) -> Evidence:
-    document = retry_transient(lambda: _read(session_id, asked, alias), alias=alias)
+    document = retry_transient(lambda: _read(session_id, content, alias), alias=alias)
     now = timezone.now()
     document["export"] = {
         "exported_at": _text(now),
@@ -211,9 +211,9 @@ def _export(
 
 
 def _read(session_id: str, content: Content, alias: str) -> dict[str, Any]:
-    """Return the document but for its export, from a session that nobody changes meanwhile."""
+    """Return the document without its ``export`` part, reading the session under a row lock."""
     with transaction.atomic(using=alias):
-        # The store locks the row before it writes checks or changes.
+        # Writers lock the row before they write checks or changes.
         rows = WorkflowSession.objects.using(alias).select_for_update()
         reviews = Review.objects.filter(session=OuterRef("pk"))
         rows = rows.annotate(has_decisions=has_decisions(), has_review=Exists(reviews))
@@ -276,10 +276,10 @@ def _checks(
 
 
 def _reasons(check: RelatedCheck) -> list[str]:
-    """Return why a check is not clear, in English as the rest of the document."""
+    """Return why a check is not clear, in English like the rest of the document."""
     with translation.override("en"):
-        found = reasons(check.type, check.outcome, check.result, status=check.status)
-        return [str(reason) for reason in found]
+        texts = reasons(check.type, check.outcome, check.result, status=check.status)
+        return [str(reason) for reason in texts]
 
 
 def _history(
@@ -287,7 +287,7 @@ def _history(
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     if not content.history:
         return [], [{"what": "history", "why": "permission"}]
-    # The newest are kept, and stand in the order in which they were observed.
+    # Keep the newest changes, in the order in which they were observed.
     rows = list(session.changes.order_by("-observed_at", "-pk")[: CHANGES_KEPT + 1])
     kept = [_values(change, _CHANGE_FIELDS) for change in reversed(rows[:CHANGES_KEPT])]
     if len(rows) <= CHANGES_KEPT:
@@ -309,7 +309,7 @@ def _review(
 def _timeline(
     session: WorkflowSession, checks: list[dict[str, Any]], history: list[dict[str, Any]]
 ) -> list[dict[str, Any]]:
-    """Return what happened and when, oldest first, each with whose time it is."""
+    """Return the events in order, oldest first, each with the source of its time."""
     events = [
         {"at": _text(when), "what": what, "by": by}
         for when, what, by in (
@@ -344,7 +344,7 @@ def _values(row: models.Model, names: tuple[str, ...]) -> dict[str, Any]:
 
 
 def _text(when: datetime | None) -> str | None:
-    """Return a time in a form whose order as text is its order in time."""
+    """Return a time as text that sorts chronologically."""
     if when is None:
         return None
     return when.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

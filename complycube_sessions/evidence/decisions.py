@@ -1,4 +1,4 @@
-"""Who decided what, for the evidence: the vendor's audit log, and what was asked of the vendor from here."""
+"""The decisions in the evidence: the vendor's audit log, and changes requested from here."""
 
 from __future__ import annotations
 
@@ -16,20 +16,24 @@ def decisions(
     session: WorkflowSession, *, sensitive: bool, as_text: Callable[[datetime | None], str | None]
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """
-    Return the decisions, oldest first, and what of them is left out.
+    Return the decisions, oldest first, and the entries for ``left_out``.
 
     Args:
         session: The session.
-        sensitive: Whether to hold what differs.
-        as_text: Writes a time.
+        sensitive: Whether to include the diffs of the audit log.
+        as_text: Formats a time.
     """
-    found = decisions_of(session, with_diff=sensitive, limit=DECISIONS_KEPT + 1)
+    newest = decisions_of(session, with_diff=sensitive, limit=DECISIONS_KEPT + 1)
     kept = [
-        {"at": as_text(one.at)}
-        | (_of_vendor(one, sensitive=sensitive) if one.is_vendors else _from_here(one))
-        for one in reversed(found[:DECISIONS_KEPT])
+        {"at": as_text(decision.at)}
+        | (
+            _of_vendor(decision, sensitive=sensitive)
+            if decision.is_vendors
+            else _from_here(decision)
+        )
+        for decision in reversed(newest[:DECISIONS_KEPT])
     ]
-    if len(found) <= DECISIONS_KEPT:
+    if len(newest) <= DECISIONS_KEPT:
         return kept, []
     count = session.upstream_changes.count() + session.audit_entries.count()
     return kept, [{"what": "decisions", "why": "size", "count": count - DECISIONS_KEPT}]

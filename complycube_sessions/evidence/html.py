@@ -1,8 +1,8 @@
 """
-The HTML file of an evidence: its JSON, laid out for a person who reads or prints it.
+The HTML file of evidence: the JSON document, laid out for reading and printing.
 
-All is made from the document alone. Every text in it is escaped, and the page is bounded in the number and
-the length of what it shows; where something is cut, it says so and points to the JSON file, which is whole.
+The page is rendered from the document only. All texts are escaped, and their number and length is bounded; if
+anything is cut, the page says so and refers to the JSON file, which is complete.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from complycube_sessions.models import RelatedCheck, SessionChange, WorkflowSess
 
 MAX_TEXT: Final = 2_000
 MAX_NODES: Final = 5_000
-# Of all trees together.
+# For all trees together.
 MAX_TREE_TEXT: Final = 500_000
 MAX_DEPTH: Final = 40
 MAX_ROWS: Final = 1_000
@@ -39,7 +39,7 @@ _STATUS_LABELS: Final = {
 }
 _TYPE_LABELS: Final = dict(RelatedCheck.Type.choices)
 _FIELD_LABELS: Final = dict(SessionChange.Field.choices)
-# The page is printed, so it has fewer colours than the admin has tones.
+# The page is made for print, so it has fewer colours than the admin has tones.
 _CLASSES: Final = {
     "clear": "good",
     "attention": "look",
@@ -64,7 +64,7 @@ def render_page(document: Mapping[str, Any], *, sha256: str, json_name: str) -> 
     Return the page of a document.
 
     Args:
-        document: As ``evidence/build.py`` makes it.
+        document: The document from ``evidence/build.py``.
         sha256: The hash of the JSON file.
         json_name: The name of the JSON file.
     """
@@ -114,17 +114,17 @@ def render_page(document: Mapping[str, Any], *, sha256: str, json_name: str) -> 
 
 
 def visible(value: object, length: int = MAX_TEXT) -> str:
-    """Return text in which no character is invisible or turns others around, cut to a length."""
+    """Return text without invisible or reordering characters, cut to a length."""
     return values.visible(value, length)
 
 
 def outcome(word: str) -> SafeString:
-    """Return an outcome as glyph and label; only one that is known and good looks good."""
+    """Return an outcome as glyph and label; only known good outcomes look good."""
     return mark(session_meaning(word))
 
 
 def mark(meaning: Meaning) -> SafeString:
-    """Return what a word means as glyph and label."""
+    """Return a meaning as glyph and label."""
     return format_html(
         '<span class="word {}"><span aria-hidden="true">{}</span> <bdi>{}</bdi></span>',
         _class(meaning),
@@ -134,7 +134,7 @@ def mark(meaning: Meaning) -> SafeString:
 
 
 def moment(time: str | None) -> str:
-    """Return a time of the document as a person reads it, in UTC to the second."""
+    """Return a time of the document for display, in UTC to the second."""
     return f"{cell(time)} UTC" if time else DASH
 
 
@@ -208,7 +208,7 @@ def _origin(
 
 
 def _left_out(entry: Mapping[str, Any]) -> str:
-    """Return what the document lacks as a sentence."""
+    """Return an entry of ``left_out`` as a sentence."""
     count = {"count": entry.get("count", 0)}
     if entry["why"] == "permission":
         if entry["what"] == "history":
@@ -273,29 +273,29 @@ def _check(check: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _policies(document: Mapping[str, Any], trees: _Trees) -> list[dict[str, Any]]:
-    """Return each policy with its words and, as a tree, what else is told of it."""
+    """Return each policy with its outcome and facts, and the rest as a tree."""
     shown = []
     for entry in policies(document["compliance_policies"], document["policy_assurance"]):
-        found = [entry.policy, *(item for item in entry.assurance if item is not entry.policy)]
+        parts = [entry.policy, *(item for item in entry.assurance if item is not entry.policy)]
         shown.append(
             {
                 "title": visible(entry.policy.title),
-                "marks": [mark(item.meaning) for item in found if item.meaning is not None],
-                "facts": [visible(fact) for item in found for fact in item.facts],
-                "notes": {item.meaning.note for item in found if item.meaning is not None} - {""},
-                "rest": [trees.block(item.rest, verdicts=True) for item in found if item.rest],
+                "marks": [mark(item.meaning) for item in parts if item.meaning is not None],
+                "facts": [visible(fact) for item in parts for fact in item.facts],
+                "notes": {item.meaning.note for item in parts if item.meaning is not None} - {""},
+                "rest": [trees.block(item.rest, verdicts=True) for item in parts if item.rest],
             }
         )
     return shown[:MAX_ROWS]
 
 
 def _reasons(check: Mapping[str, Any]) -> list[str]:
-    """Return why a check is not clear in the language of the page, or as the document has it."""
+    """Return why a check is not clear, in the language of the page, or from the document without a result."""
     if not check.get("result"):
-        told: list[str] = check.get("reasons", [])
-        return [visible(reason) for reason in told]
-    found = reasons(check["type"], check["outcome"], check["result"], status=check["status"])
-    return [visible(reason) for reason in found]
+        stored: list[str] = check.get("reasons", [])
+        return [visible(reason) for reason in stored]
+    localized = reasons(check["type"], check["outcome"], check["result"], status=check["status"])
+    return [visible(reason) for reason in localized]
 
 
 def _event(event: Mapping[str, Any]) -> dict[str, Any]:
@@ -321,7 +321,7 @@ def _change(change: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _decision(entry: Mapping[str, Any], trees: _Trees) -> dict[str, Any]:
-    """Return who decided what; in the words of the vendor and of the record."""
+    """Return a decision for display, in the words of the vendor or of the record."""
     if entry["what"] == "audit_log":
         who = entry["member_id"] or _("by the API")
         names: tuple[str, ...] = ("trigger", "action", "resource_type", "resource_id")
@@ -367,7 +367,7 @@ class _Trees:
         self.bounds = Bounds(nodes=MAX_NODES, text=MAX_TREE_TEXT, longest=MAX_TEXT, depth=MAX_DEPTH)
 
     def block(self, value: Any, *, verdicts: bool = False) -> SafeString | str:
-        """Return a value, or ``""`` for one that is empty; ``verdicts`` as in ``findings/tree.py``."""
+        """Return a value as nested lists, or ``""`` if it is empty; ``verdicts`` as in ``findings/tree.py``."""
         if value in (None, "", [], {}):
             return ""
         nodes = build(value, self.bounds, verdicts=verdicts)

@@ -1,4 +1,4 @@
-"""What an evidence holds of a session's review: where it stands, what was done, and what people noted."""
+"""The review of a session in the evidence: its state, events and notes."""
 
 from __future__ import annotations
 
@@ -26,31 +26,31 @@ def review_of(
     session: WorkflowSession, values: Values
 ) -> tuple[dict[str, Any] | None, list[dict[str, Any]]]:
     """
-    Return the review of a session for the document, and what was left out of it.
+    Return the review of a session for the document, and the entries for ``left_out``.
 
     Args:
-        session: Whose row is locked, so that nobody decides meanwhile.
-        values: Returns columns of a row as they stand in the document.
+        session: The session; its row must be locked, so that the review cannot be decided meanwhile.
+        values: Returns columns of a row as values for the document.
     """
     review = Review.objects.using(session._state.db).filter(pk=session.pk).first()
     if review is None:
         return None, []
-    found = values(review, _REVIEW_FIELDS)
+    document = values(review, _REVIEW_FIELDS)
     left_out = []
     for name, rows, order, fields in (
         ("events", review.events, "at", _EVENT_FIELDS),
         ("notes", review.notes, "created_at", _NOTE_FIELDS),
     ):
         newest: list[Any] = list(rows.order_by(f"-{order}", "-pk")[: ROWS_KEPT + 1])
-        found[name] = [values(row, fields) for row in reversed(newest[:ROWS_KEPT])]
+        document[name] = [values(row, fields) for row in reversed(newest[:ROWS_KEPT])]
         if len(newest) > ROWS_KEPT:
             more = rows.count() - ROWS_KEPT
             left_out.append({"what": f"review_{name}", "why": "size", "count": more})
-    return found, left_out
+    return document, left_out
 
 
 def review_lines(review: Mapping[str, Any] | None, visible: Shown, when: Shown) -> list[Any]:
-    """Return what was done and noted in the order of time: time, person and text of each."""
+    """Return events and notes in chronological order, each with time, person and text."""
     if review is None:
         return []
     lines = [
@@ -67,7 +67,7 @@ def review_lines(review: Mapping[str, Any] | None, visible: Shown, when: Shown) 
 
 
 def state_text(review: Mapping[str, Any], visible: Shown) -> str:
-    """Return where a review stands, with the decision and its reason."""
+    """Return the state of a review, with the decision and its reason."""
     states, decisions = dict(Review.State.choices), dict(Review.Decision.choices)
     parts = [
         states.get(review["state"]) or visible(review["state"]),

@@ -1,4 +1,4 @@
-"""The vendor's own report of a session: fetched when somebody asks for it, handed on, and kept nowhere."""
+"""The vendor's own report of a session: fetched on demand, passed on, and never stored."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ logger = logging.getLogger("complycube_sessions.api")
 
 def open_session_report(session_id: str, *, account: str = "default") -> Report:
     """
-    Have the vendor make the report of a session and return its bytes as they come.
+    Have the vendor generate the report of a session, and return its bytes as they arrive.
 
-    Call it outside of a transaction, and close what it returns. Nothing is tried twice: somebody waits.
+    Call it outside of a transaction, and close the report. Requests are not retried, as a person is waiting.
 
     Args:
         session_id: The vendor's id.
@@ -31,8 +31,8 @@ def open_session_report(session_id: str, *, account: str = "default") -> Report:
     Raises:
         ComplyCubeNotFoundError: The API does not know the session, or has no report of it.
         ComplyCubeOwnershipError: The stored row belongs to another account or environment than the key.
-        ComplyCubeReportError: The address may not be asked, or what is there is not the report.
-        ComplyCubeBusyError: Others use the budget of requests for longer than somebody may be kept waiting.
+        ComplyCubeReportError: The URL is not allowed, or does not return a report.
+        ComplyCubeBusyError: Others use the request budget for longer than a person should wait.
         ComplyCubeError: Any other error of ``exceptions.py``.
         ComplyCubeConfigurationError: The account's settings are missing or wrong.
 

@@ -1,4 +1,4 @@
-"""Telling whether a file of evidence is as it was exported."""
+"""Verifying that an evidence file is unchanged since its export."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ MAX_FILES: Final = 10
 _UNREADABLE: Final = (
     zipfile.BadZipFile,
     zipfile.LargeZipFile,
-    NotImplementedError,  # a compression that this Python does not know
-    RuntimeError,  # a password
+    NotImplementedError,  # an unknown compression method
+    RuntimeError,  # a password-protected archive
     EOFError,
     ValueError,
     OSError,
@@ -31,17 +31,16 @@ _UNREADABLE: Final = (
 
 
 class EvidenceUnreadableError(Exception):
-    """The file cannot be read as evidence at all: too large, or a broken archive."""
+    """The file cannot be read as evidence: it is too large, or a broken archive."""
 
 
 @dataclass(frozen=True, slots=True)
 class Verification:
     """
-    What the database knows of a file.
+    What the database knows about a file.
 
-    ``record`` is the export that the file came from as it is, or None when it was changed or is not
-    from here. ``claimed`` is the session that the file says it is about, and ``known`` are the exports
-    of that session.
+    ``record`` is the export that the unchanged file came from, or None if it was changed or exported
+    elsewhere. ``claimed`` is the session that the file names, and ``known`` the number of its exports.
     """
 
     sha256: str
@@ -53,16 +52,16 @@ class Verification:
 
 def verify_evidence(data: bytes) -> list[Verification]:
     """
-    Return what is known of each file in the bytes of a JSON file, an HTML file or an archive of both.
+    Verify a JSON file, an HTML file or an archive of both; return the result for each file.
 
     Raises:
-        EvidenceUnreadableError: It is larger than any evidence, or an archive that cannot be opened.
+        EvidenceUnreadableError: It is too large, or an archive that cannot be opened.
     """
     return [_verify(content) for content in _contents(data)]
 
 
 def is_as_exported(found: Iterable[Verification]) -> bool:
-    """Return whether the files are one export, each as it was, and nothing besides."""
+    """Return whether all files are unchanged and come from the same export."""
     records = [verification.record for verification in found]
     return bool(records) and None not in records and len({r.pk for r in records if r}) == 1
 
@@ -103,7 +102,7 @@ def _verify(content: bytes) -> Verification:
 
 
 def _claimed_session(content: bytes) -> str:
-    """Return the id that a changed or foreign file names as its session, if it is JSON of our format."""
+    """Return the session id in a changed or foreign file, if it is JSON of our format, otherwise ``""``."""
     try:
         document = json.loads(content)
     except (ValueError, RecursionError):

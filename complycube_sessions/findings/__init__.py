@@ -1,6 +1,6 @@
 """
-What the vendor's words and breakdowns say, in plain words.
+Explaining the vendor's words and breakdowns in plain words.
 
-Pure functions: no model, no database, no HTTP. Nothing here trusts the shape of what it reads, and nothing
-raises an error. It may import nothing of the app; the admin pages and the evidence show what it returns.
+Pure functions: no models, no database, no HTTP. They accept input of any shape and raise no errors. The room
+may import nothing of the app; the admin pages and the evidence show its results.
 """

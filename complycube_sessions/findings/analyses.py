@@ -1,4 +1,4 @@
-"""What the analyses in a breakdown found: one finding for each that is not clear."""
+"""Finding the analyses of a breakdown that are not clear."""
 
 from __future__ import annotations
 
@@ -44,8 +44,7 @@ class Finding:
     """
     An analysis that is not clear.
 
-    ``path`` holds the keys that lead to it, ``beside`` the values that stand with it, ``whole`` the
-    breakdown.
+    ``path`` holds the keys that lead to it, ``beside`` the object that contains it, ``whole`` the breakdown.
     """
 
     path: tuple[str, ...]
@@ -60,21 +59,21 @@ class Finding:
 
     @property
     def documented(self) -> str:
-        """The key of its sentence, or ``""`` where the vendor documents no such analysis."""
+        """The key of its sentence, or ``""`` if the vendor does not document the analysis."""
         by_group = ".".join(self.path[-2:])
         return by_group if by_group in SENTENCES else self.key if self.key in SENTENCES else ""
 
     @property
     def gravity(self) -> int:
-        """Its place among those of the same tone, the worst one first."""
+        """Its rank among findings of the same tone, the worst one first."""
         return GRAVITY.get(self.documented, len(GRAVITY))
 
 
 def findings_of(breakdown: Any) -> Iterator[Finding]:
     """
-    Yield what is not clear in a breakdown, in its order, within bounds.
+    Yield the values of a breakdown that are not clear, in order and within bounds.
 
-    The possible matches of a screening, which stand on its first level, are not among them.
+    The possible matches of a screening, which are on the first level, are not included.
     """
     if is_branch(breakdown):
         whole = breakdown if isinstance(breakdown, dict) else {}
@@ -82,7 +81,7 @@ def findings_of(breakdown: Any) -> Iterator[Finding]:
 
 
 class _Walk:
-    """One way through a breakdown, of a bounded length."""
+    """A walk through a breakdown that visits a bounded number of values."""
 
     def __init__(self, whole: Values) -> None:
         self.whole = whole
@@ -95,15 +94,15 @@ class _Walk:
             self.left -= 1
             if self.left < 0:
                 return
-            # The number of an entry says nothing to a reader.
+            # Leave out the numbers of list entries, which do not help a reader.
             here = (*path, key) if isinstance(value, dict) else path
             if key == MATCHES and is_branch(item):
                 yield from self._open_matches(item, here, depth)
             elif not is_branch(item):
-                found = verdict_of(key, item, among_verdicts=among)
-                if found is not None and not found.is_settled:
+                verdict = verdict_of(key, item, among_verdicts=among)
+                if verdict is not None and not verdict.is_settled:
                     subject = path if key in VERDICT_KEYS else here
-                    yield Finding(subject, found, short_text(item), beside, self.whole)
+                    yield Finding(subject, verdict, short_text(item), beside, self.whole)
             elif depth < MAX_DEPTH:
                 yield from self.below(item, here, depth + 1)
 
@@ -113,7 +112,7 @@ class _Walk:
 
 
 def sentence(finding: Finding) -> str:
-    """Return a finding in words, with how sure it is where the breakdown tells."""
+    """Return a finding in words, with its score or detail if the breakdown has one."""
     text = _plain(finding)
     if finding.meaning.tone not in {"attention", "refused"}:
         return text
@@ -133,7 +132,7 @@ def label_path(path: Sequence[str]) -> str:
 
 
 def listed(names: Sequence[str | Promise], most: int = 5) -> str:
-    """Return names one after the other, and how many more there are."""
+    """Return names as a comma-separated list, with the number of further ones."""
     unique = list(dict.fromkeys(short_text(str(name), 60) for name in names))
     shown = ", ".join(unique[:most])
     if len(unique) <= most:
@@ -159,7 +158,7 @@ def _plain(finding: Finding) -> str:
 
 
 def _likeness(finding: Finding) -> str:
-    """Return how alike two things are or how a score is, from what stands beside the verdict."""
+    """Return the similarity or score that belongs to the verdict, as text."""
     beside, key = finding.beside, finding.key
     for name in ("similarity", "similarityScore"):
         if text := likeness_text(beside.get(name)):
@@ -172,7 +171,7 @@ def _likeness(finding: Finding) -> str:
 
 
 def _detail(finding: Finding) -> str:
-    """Return what was looked at: the date on which a document expired, the age of a face, a feature."""
+    """Return what was examined: the expiry date of a document, the age of a face, or a feature."""
     if finding.key in _EXPIRIES:
         return structured_date(
             _at(finding.whole, "extractedData", "documentDetails", "expirationDate")

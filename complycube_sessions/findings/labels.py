@@ -1,4 +1,4 @@
-"""The vendor's keys in words: those that its pages document have a label, any other is taken apart."""
+"""The vendor's keys in words: documented keys have a label, other keys are split into words."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
 
 MAX_LABEL: Final = 80
-# Where a word of a key ends: before a capital, and at anything that is no letter or digit.
+# Word boundaries in a key: before a capital, and at anything but letters and digits.
 _ENDS: Final = re.compile(
     r"(?<=[a-z0-9])(?=[A-Z])|(?<=[a-z])(?=[0-9])|(?<=[A-Z])(?=[A-Z][a-z])|[\W_]+"
 )
@@ -89,15 +89,15 @@ def label_of(key: str, group: str = "") -> str | Promise:
 
     Args:
         key: A key of an answer, such as ``mrzChecksum``, or a word of the vendor's, such as ``not_met``.
-        group: The key of the object that it stands in.
+        group: The key of the object that contains it.
     """
     return LABELS.get(f"{group}.{key}") or LABELS.get(key) or in_words(key)
 
 
 def in_words(key: str) -> str:
     """Return a key of the vendor's style as words, ``eIDInformation`` as "eID information"."""
-    found = _ENDS.sub(" ", key[:MAX_LABEL].replace("eID", "Eid")).split()
-    parts = [_ACRONYMS.get(part.casefold(), part.casefold()) for part in found]
+    words = _ENDS.sub(" ", key[:MAX_LABEL].replace("eID", "Eid")).split()
+    parts = [_ACRONYMS.get(word.casefold(), word.casefold()) for word in words]
     if not parts:
         return key[:MAX_LABEL]
     text = " ".join(parts)
@@ -105,5 +105,5 @@ def in_words(key: str) -> str:
 
 
 def word_in_words(word: str) -> str:
-    """Return a word without a label as words: ``company_check`` is "Company check"; other spellings stay."""
+    """Return a snake-case word as words: ``company_check`` is "Company check"; keep other spellings."""
     return in_words(word) if _SNAKE_CASE.fullmatch(word) else word

@@ -1,4 +1,4 @@
-"""The possible matches of a screening, from results whose shape the vendor documents in part."""
+"""The possible matches of a screening, read from results whose shape the vendor documents only in part."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _COMMENTS: Final = ("comment", "validationComment")
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """One possible match; what the vendor did not tell is ``""``, empty or None."""
+    """One possible match; missing values are ``""``, empty or None."""
 
     id: str
     name: str
@@ -50,17 +50,17 @@ class Match:
 
     @property
     def is_dismissed(self) -> bool:
-        """Whether somebody decided that it is another person."""
+        """Whether a person decided that it is somebody else."""
         return self.decision.tone == "dismissed"
 
     @property
     def is_confirmed(self) -> bool:
-        """Whether somebody decided that it is the person."""
+        """Whether a person decided that it is a hit."""
         return self.decision.tone == "refused"
 
     @property
     def is_undecided(self) -> bool:
-        """Whether it is left to decide."""
+        """Whether it still has to be decided."""
         return not (self.is_dismissed or self.is_confirmed)
 
 
@@ -72,7 +72,7 @@ class Matches:
     left_out: int = 0
 
     def count(self, name: str) -> int:
-        """Return for how many of them ``is_undecided``, ``is_confirmed`` or ``is_dismissed`` is true."""
+        """Return the number of matches for which ``is_undecided``, ``is_confirmed`` or ``is_dismissed`` is true."""
         return sum(bool(getattr(match, name)) for match in self.rows)
 
 
@@ -84,7 +84,7 @@ def matches_of(result: Any) -> Matches:
         result: The ``result`` of a check, of any shape.
     """
     listed = [match for match in _listed(result) if match]
-    # The order of what is cut off is known: an undecided one is never behind the bound of a dismissed one.
+    # Sorted before they are cut off, so that dismissed matches never displace undecided ones.
     listed.sort(key=_urgency)
     rows = tuple(sorted(map(_match, listed[:MAX_MATCHES]), key=_order))
     return Matches(rows, max(0, len(listed) - MAX_MATCHES))
@@ -132,11 +132,11 @@ def _match(entry: Any) -> Match:
 
 
 def _first(entry: Mapping[Any, Any], keys: tuple[str, ...]) -> str:
-    """Return the first of these keys that holds a text, a list of texts or an object with a name."""
+    """Return the text of the first key that holds a text, a list of texts or an object with a name."""
     for key in keys:
         value = entry.get(key)
         if isinstance(value, list):
-            value = ", ".join(filter(None, (_text(one) for one in value[:MAX_LISTS])))
+            value = ", ".join(filter(None, (_text(item) for item in value[:MAX_LISTS])))
         if text := _text(value):
             return text
     return ""
@@ -158,7 +158,7 @@ def _lists(entry: Mapping[Any, Any]) -> Iterator[str | Promise]:
         if not value:
             continue
         named = value if isinstance(value, list) else [value]
-        for one in named[:MAX_LISTS]:
-            if text := _text(one):
+        for item in named[:MAX_LISTS]:
+            if text := _text(item):
                 yield LABELS.get(text) or word_in_words(text)
         return

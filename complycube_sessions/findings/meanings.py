@@ -1,4 +1,4 @@
-"""What a word of the vendor's means where it stands: the same word is bad news in one place and none in another."""
+"""The meaning of the vendor's words, which depends on the place: a word may be bad news in one and not in another."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from complycube_sessions.findings.labels import word_in_words
 from complycube_sessions.findings.values import short_text
 
 DASH: Final = "\N{EN DASH}"
-# The statuses, of a session or a check, from which an outcome can still come.
+# The statuses of sessions and checks that may still get an outcome.
 _RUNNING: Final = frozenset({"started", "processing", "pending"})
 
 
 class Place(Enum):
-    """Where a word stands."""
+    """The kind of field that a word was found in."""
 
     OUTCOME = "outcome"  # of a session or a check
     ANALYSIS = "analysis"  # in the breakdown of a check
@@ -30,11 +30,11 @@ class Place(Enum):
 @dataclass(frozen=True)
 class Meaning:
     """
-    A word as it is read: tone (its colour), glyph (its shape), label and, where it needs one, a note.
+    The interpretation of a word: tone (its colour), glyph (its shape), label and an optional note.
 
-    The tones: ``clear``, ``attention``, ``refused``, ``failed``, ``unprocessed``, ``unknown`` (a word that is
-    not known where it could be an approval), ``undocumented`` (a word where the vendor documents none),
-    ``dismissed``, ``waiting`` and ``none``.
+    The tones: ``clear``, ``attention``, ``refused``, ``failed``, ``unprocessed``, ``unknown`` (an unknown word
+    in a place where it could be an approval), ``undocumented`` (a word in a place where the vendor documents
+    none), ``dismissed``, ``waiting`` and ``none``.
     """
 
     tone: str
@@ -44,7 +44,7 @@ class Meaning:
 
     @property
     def is_clear(self) -> bool:
-        """Whether it may be read as good news."""
+        """Whether it is good news."""
         return self.tone == "clear"
 
     @property
@@ -95,7 +95,7 @@ _UNPROCESSED: Final = Meaning(
 
 
 def meaning(word: str, place: Place) -> Meaning:
-    """Return what a word means in its place; one that is missing or not known there is never clear."""
+    """Return the meaning of a word in its place; a missing or unknown word is never clear."""
     known = _WORDS[place].get(word)
     if known is not None:
         return known
@@ -114,19 +114,19 @@ def meaning(word: str, place: Place) -> Meaning:
 
 
 def unknown_outcome(shown: str) -> Meaning:
-    """Return what an outcome that is not known means, however much it looks like one that is."""
+    """Return the meaning of an unknown outcome, even if it resembles a known one."""
     return Meaning("unknown", "?", shown, _("Unknown outcome, not approved."))
 
 
 def session_meaning(outcome: str, status: str = "complete") -> Meaning:
-    """Return what the outcome of a session means; "no outcome yet" only while one can still come."""
+    """Return the meaning of a session's outcome; "no outcome yet" only if one can still follow."""
     if not outcome and status in _RUNNING:
         return Meaning("none", DASH, _("No outcome yet"))
     return meaning(outcome, Place.OUTCOME)
 
 
 def check_meaning(outcome: str, status: str) -> Meaning:
-    """Return what the outcome of a check means, unless it never ran to its end."""
+    """Return the meaning of a check's outcome, or of its status if the check failed or is pending."""
     if status == "failed":
         return FAILED
     if outcome == "not_processed":
@@ -139,5 +139,5 @@ def check_meaning(outcome: str, status: str) -> Meaning:
 
 
 def is_outcome(value: object) -> bool:
-    """Return whether a value is one of the outcomes that are known."""
+    """Return whether a value is a known outcome."""
     return isinstance(value, str) and value in _OUTCOMES

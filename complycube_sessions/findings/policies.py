@@ -1,4 +1,4 @@
-"""Tasks, policies and assurance, whose shape is not documented: the keys that they commonly have, and the rest."""
+"""Tasks, policies and assurance, whose shape is undocumented: common keys are recognised, the rest is kept."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _MAX_TEXT: Final = 500
 
 @dataclass
 class Item:
-    """One object of a list whose shape is not documented."""
+    """One object of a list whose shape is undocumented."""
 
     title: str
     item_id: str = ""
@@ -52,7 +52,7 @@ class Item:
 
     @property
     def meaning(self) -> Meaning | None:
-        """What its outcome means, or a status that is no stage of processing; None where it has neither."""
+        """The meaning of its outcome, or of a status that is no stage of processing; None if it has neither."""
         word = self.outcome or ("" if self.status in _STATUSES else self.status)
         return meaning(word, Place.POLICY) if word else None
 
@@ -69,14 +69,14 @@ class Item:
 
 @dataclass
 class Policy:
-    """A policy with what the vendor says about how well it was kept."""
+    """A policy with its assurance."""
 
     policy: Item
     assurance: list[Item]
 
 
 def items(value: Any) -> list[Item]:
-    """Return the objects of a list in their order, at most 200; anything else is one object."""
+    """Return the objects of a list in order, at most 200; any other value counts as one object."""
     if value in (None, "", [], {}):
         return []
     entries = value if isinstance(value, list) else [value]
@@ -88,7 +88,7 @@ def items(value: Any) -> list[Item]:
 
 
 def policies(policies_value: Any, assurance_value: Any) -> list[Policy]:
-    """Return each policy with the assurance that names it; assurance without a policy comes last."""
+    """Return each policy with the assurance that names it, then assurance without a policy."""
     rest = items(assurance_value)
     found = []
     for policy in items(policies_value):
@@ -121,7 +121,7 @@ def _item(entry: Any, number: int) -> Item:
 
 
 def _take(rest: dict[str, Any], keys: tuple[str, ...]) -> str:
-    """Take the first of these keys that holds a short text or a number out of the rest."""
+    """Remove the first of these keys that holds a short text or a number from ``rest``; return its text."""
     for key in keys:
         value = rest.get(key)
         if isinstance(value, bool) or not isinstance(value, (str, int)) or value == "":
@@ -144,17 +144,17 @@ def _take_times(rest: dict[str, Any]) -> list[tuple[str, datetime]]:
 
 
 def _take_facts(rest: dict[str, Any]) -> list[str]:
-    """Take what is better said in a few words than as a tree out of the rest."""
+    """Remove facts that a few words express better than a tree from ``rest``; return them as texts."""
     facts = []
     version, enabled, checks = (rest.get(key) for key in ("version", "enabled", "checks"))
     if type(version) is int and abs(version) < 10**9:
         facts.append(_("Version %(number)d") % {"number": version})
         del rest["version"]
     if isinstance(enabled, bool):
-        # That it is enabled goes without saying.
+        # Only mention it if it is not enabled.
         facts += [] if enabled else [_("Not enabled")]
         del rest["enabled"]
-    if isinstance(checks, list) and checks and all(isinstance(one, str) for one in checks):
+    if isinstance(checks, list) and checks and all(isinstance(check, str) for check in checks):
         text = ngettext("Based on %(count)d check", "Based on %(count)d checks", len(checks))
         facts.append(text % {"count": len(checks)})
         del rest["checks"]

@@ -22,11 +22,11 @@ from complycube_sessions.findings.values import score_text, short_text
 MAX_REASONS: Final = 50
 MAX_LENGTH: Final = 300
 MATCHES_NAMED: Final = 10
-# The lists of a screening, on each of which an outcome is told.
+# The lists of a screening, each of which has an outcome.
 _LISTS: Final = frozenset({"pep", "watchlist", "adverseMedia", "otherLists"})
-# A standard screening leaves these out, which is no failure.
+# A standard screening does not include these, which is no failure.
 _EXTENSIVE_ONLY: Final = frozenset({"adverseMedia", "otherLists"})
-# What is said of the whole check comes first, then what is left to decide, then what is worst.
+# The order: reasons about the whole check, then undecided ones, then the worst.
 _WHOLE, _UNDECIDED, _SETTLED, _REST = 0, 1, 8, 9
 _RANKS: Final = {"refused": 2, "failed": 2, "attention": 3, "unknown": 4, "none": 5}
 _OTHER_RANK: Final = 6
@@ -34,7 +34,7 @@ _OTHER_RANK: Final = 6
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """One reason: a sentence in the language of its reader, its tone, and its place in the order."""
+    """One reason: a sentence in the reader's language, its tone, and its position in the order."""
 
     text: str | Promise
     tone: str
@@ -48,16 +48,15 @@ def reasons(
     check_type: str, outcome: str, result: Any, *, status: str = "complete"
 ) -> tuple[Reason, ...]:
     """
-    Return why a check is not clear: worst first, and before all else what is left to decide.
+    Return why a check is not clear, worst first; reasons that still have to be decided precede the others.
 
-    Of a check that is not clear there is always one; of a clear one only where its breakdown holds
-    something else. They tell from the result, which is personal data. No error is raised, whatever the
-    result is.
+    A check that is not clear always has a reason; a clear check only has one if its breakdown contains values
+    that are not clear. Reasons contain personal data from the result. The result may have any shape.
 
     Args:
-        check_type: The vendor's word, known or not.
-        outcome: The vendor's word, known or not, or ``""``.
-        result: The ``result`` of the check, of any shape; empty or None where none is stored.
+        check_type: The vendor's word, which may be unknown.
+        outcome: The vendor's word, which may be unknown, or ``""``.
+        result: The ``result`` of the check, of any shape; empty or None if none is stored.
         status: The status of the check.
 
     Returns:
@@ -78,7 +77,7 @@ def reasons(
 
 
 def _bounded(found: list[Reason]) -> tuple[Reason, ...]:
-    """Return reasons without repetitions; in place of too many, that there are more."""
+    """Return reasons without duplicates; if there are too many, the last one says that there are more."""
     unique: dict[str, Reason] = {}
     for reason in found:
         unique.setdefault(str(reason), reason)
@@ -97,12 +96,12 @@ def _write(make: Callable[[], str]) -> str:
     return short_text(make(), MAX_LENGTH)
 
 
-# A sentence is put together in the language of whoever reads it.
+# Sentences are built when they are read, in the reader's language.
 _when_read: Final = lazy(_write, str)
 
 
 def _breakdown(result: Any) -> Any:
-    """Return the breakdown of a result, or what stands in its place."""
+    """Return the breakdown of a result, or the rest of the result if it has none."""
     if not isinstance(result, dict):
         return result
     breakdown = result.get("breakdown")
@@ -110,7 +109,7 @@ def _breakdown(result: Any) -> Any:
 
 
 def _of_the_whole(outcome: str, status: str, matches: Matches) -> Iterator[Reason]:
-    """Yield what status and outcome alone say, where they say more than that something is not clear."""
+    """Yield the reasons that status and outcome alone give, if they are specific."""
     look = check_meaning(outcome, status)
     if look is FAILED or look.tone in {"waiting", "unprocessed"}:
         yield Reason(look.note, look.tone, (_WHOLE, 0))
@@ -128,7 +127,7 @@ def _named(text: str | Promise, word: str) -> str:
 
 
 def _refusals(result: Any) -> Iterator[Reason]:
-    """Yield why a person refused a document."""
+    """Yield the reasons why a person refused a document."""
     words = result.get("rejectionReasons") if isinstance(result, dict) else None
     if words is None and isinstance(result, dict) and isinstance(result.get("validation"), dict):
         words = result["validation"].get("rejectionReasons")
@@ -156,14 +155,14 @@ def _of_matches(
         else:
             unscreened.append(finding)
     if matches.rows:
-        yield from _told(matches, flagged, is_clear=outcome == "clear")
+        yield from _match_reasons(matches, flagged, is_clear=outcome == "clear")
     elif flagged:
         yield _reason(partial(_on_lists, flagged), "attention", _UNDECIDED)
     yield from _of_unscreened(check_type, unscreened)
 
 
 def _of_unscreened(check_type: str, findings: list[Finding]) -> Iterator[Reason]:
-    """Yield which lists were not screened, and apart from them those that are no part of the check."""
+    """Yield the lists that were not screened, and separately the lists that this check does not include."""
     beyond = _EXTENSIVE_ONLY if check_type == "standard_screening_check" else frozenset()
     counts = Counter(finding.path[-2] for finding in findings)
     missed: list[str | Promise] = []
@@ -190,8 +189,10 @@ def _of_finding(finding: Finding) -> Reason:
     return _reason(partial(sentence, finding), tone, _RANKS.get(tone, _OTHER_RANK), finding.gravity)
 
 
-def _told(matches: Matches, flagged: list[str | Promise], *, is_clear: bool) -> Iterator[Reason]:
-    """Yield how many matches there are, and those that are a reason to look."""
+def _match_reasons(
+    matches: Matches, flagged: list[str | Promise], *, is_clear: bool
+) -> Iterator[Reason]:
+    """Yield the number of matches, and each match that is not dismissed."""
     undecided, confirmed = matches.count("is_undecided"), matches.count("is_confirmed")
     if is_clear and not undecided and not confirmed:
         return
@@ -240,7 +241,7 @@ def _unscreened(text: str | Promise, names: list[str | Promise]) -> str:
 
 
 def _risk(result: Any) -> Iterator[Reason]:
-    """Yield the level of risk that an email address or a phone number has."""
+    """Yield the risk level of an email address or a phone number."""
     breakdown = _breakdown(result)
     group = breakdown.get("riskAnalysis") if isinstance(breakdown, dict) else None
     for place in (breakdown, group):
@@ -256,7 +257,7 @@ def _level(level: Any) -> str:
 
 
 def _without_cause(outcome: str, has_result: bool) -> Reason:
-    """Return what is left to say of a check of which nothing tells why it is not clear."""
+    """Return the reason for a check that is not clear without any known cause."""
     if not outcome:
         return Reason(gettext_lazy("ComplyCube gave no outcome"), "none", (_WHOLE, 0))
     text = (

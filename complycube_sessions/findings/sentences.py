@@ -1,5 +1,5 @@
 """
-What the analyses that the vendor documents found, as sentences: one a key, worst first.
+Sentences for the documented analyses: one per key, worst first.
 
 Source:
     API reference, the page of each check type. A key without a sentence is named by its label.
@@ -14,7 +14,7 @@ from django.utils.translation import gettext_lazy as _
 
 # ``group.leaf`` or ``leaf``, in the order of gravity.
 SENTENCES: Final[dict[str, str | Promise]] = {
-    # Forgery, and identities that are another's or nobody's
+    # Forgery, and stolen or invented identities
     "specimenCheck": _("Document is a specimen"),
     "blacklist": _("Document is on a blacklist"),
     "digitalTampering": _("Image shows signs of digital tampering"),
@@ -34,7 +34,7 @@ SENTENCES: Final[dict[str, str | Promise]] = {
     "chipAndVisualFacialSimilarity": _("Photo in the chip differs from the printed one"),
     "authenticityAnalysis.signature": _("Signature of the eID is not valid"),
     "authenticityAnalysis.certificate": _("Certificate of the eID is not valid"),
-    # Another person than the one who is said to be
+    # Another person than claimed
     "facialSimilarity": _("Face differs from the photo on the document"),
     "enrolledFaceSimilarity": _("Face differs from the enrolled one"),
     "livenessCheck": _("Live presence is not certain"),
@@ -56,7 +56,7 @@ SENTENCES: Final[dict[str, str | Promise]] = {
     "dataVerification.address": _("Address was not found in the records"),
     "dataVerification.bureauOne": _("First bureau does not know this person"),
     "dataVerification.bureauTwo": _("Second bureau does not know this person"),
-    # What makes a document unfit
+    # Documents that cannot be accepted
     "expiry": _("Document has expired"),
     "documentExpiry": _("Document has expired"),
     "documentAge": _("Document is too old"),
@@ -101,7 +101,7 @@ SENTENCES: Final[dict[str, str | Promise]] = {
 }
 GRAVITY: Final = {key: place for place, key in enumerate(SENTENCES)}
 
-# Why a person refused a document: the words of "Validate a check".
+# The reasons why a person refused a document: the words of "Validate a check".
 REJECTIONS: Final[dict[str, str | Promise]] = {
     "document_appears_fake": _("Refused by a reviewer: document appears fake"),
     "document_is_blacklisted": _("Refused by a reviewer: document is on a blacklist"),

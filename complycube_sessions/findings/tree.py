@@ -1,8 +1,8 @@
 """
-JSON of any shape as a tree of labelled nodes, in which what is not clear is marked.
+JSON of any shape as a tree of labelled nodes, in which values that are not clear are marked.
 
-Nothing here expects a shape: verdicts (``clear``, ``attention`` …) are found wherever they stand, and the
-tree is bounded in depth, width and text. How it is drawn is up to the page.
+No shape is assumed: verdicts (``clear``, ``attention`` …) are found at any place, and the tree is bounded in
+depth, width and text. The page decides how to render it.
 """
 
 from __future__ import annotations
@@ -41,9 +41,9 @@ _WORD: Final = re.compile(r"[A-Za-z][A-Za-z_]{1,63}")
 @dataclass(slots=True)
 class Bounds:
     """
-    How much is taken in, of all trees that are built with it together.
+    The limits for all trees that are built with the same object.
 
-    Of a text no more than ``longest`` characters count: the page cuts it there.
+    At most ``longest`` characters of a text count, as the page cuts it there.
     """
 
     nodes: int = 5_000
@@ -62,9 +62,9 @@ class Node:
     text: str = ""
     kind: str = "text"
     meaning: Meaning | None = None
-    # Here or below it something is not clear.
+    # Whether this node or one below it is not clear.
     concern: bool = False
-    # A possible match that somebody has to decide, or that is a hit.
+    # Whether it is a possible match that is undecided or a hit.
     is_open_match: bool = False
     children: list[Node] = field(default_factory=list)
 
@@ -75,8 +75,8 @@ def build(value: Any, bounds: Bounds, *, verdicts: bool = False) -> list[Node]:
 
     Args:
         value: Anything that ``json.loads`` returns.
-        bounds: How much of it; what it does not take in is counted there.
-        verdicts: Find the outcomes in it, and label the keys in words.
+        bounds: The limits; values that exceed them are counted there.
+        verdicts: Whether to find the verdicts in it, and label the keys in words.
     """
     builder = _Builder(bounds, verdicts)
     return builder.children(value, 0) if is_branch(value) else [builder.node("", value, 0)]
@@ -84,26 +84,26 @@ def build(value: Any, bounds: Bounds, *, verdicts: bool = False) -> list[Node]:
 
 def verdict_of(key: str, value: Any, *, among_verdicts: bool) -> Meaning | None:
     """
-    Return what a value means as a verdict, or None for one that is none.
+    Return the meaning of a value as a verdict, or None if it is not a verdict.
 
     Args:
-        key: Its key; ``outcome`` holds a verdict whatever it is.
+        key: Its key; any value under a key such as ``outcome`` is a verdict.
         value: A value that is no branch.
-        among_verdicts: Whether its neighbours are verdicts, so that an unknown word is one too.
+        among_verdicts: Whether its siblings are verdicts, so that an unknown word is one too.
     """
     if is_outcome(value):
         return meaning(value, Place.ANALYSIS)
-    asked = key in VERDICT_KEYS
-    if (asked or among_verdicts) and value in (None, "", [], {}):
+    is_verdict_key = key in VERDICT_KEYS
+    if (is_verdict_key or among_verdicts) and value in (None, "", [], {}):
         return meaning("", Place.ANALYSIS)
     is_word = among_verdicts and isinstance(value, str) and _WORD.fullmatch(value)
-    if asked or is_word:
+    if is_verdict_key or is_word:
         return unknown_outcome(short_text(value, 60) or "?")
     return None
 
 
 def match_meaning(match: Any) -> Meaning:
-    """Return what was decided of a possible match; whatever is no decision is undecided."""
+    """Return the decision on a possible match; any value that is no decision means undecided."""
     word = match.get(VALIDATION) if isinstance(match, dict) else None
     if isinstance(word, dict):
         word = word.get("outcome")
@@ -111,19 +111,19 @@ def match_meaning(match: Any) -> Meaning:
 
 
 def holds_verdicts(value: Any) -> bool:
-    """Tell whether a branch lists outcomes by name, so that an unknown word in it is one too."""
+    """Return whether a branch lists outcomes by name, so that an unknown word in it is one too."""
     return isinstance(value, dict) and any(
         is_outcome(item) for key, item in value.items() if key not in VERDICT_KEYS
     )
 
 
 def is_branch(value: Any) -> bool:
-    """Return whether a value has values in it."""
+    """Return whether a value contains other values."""
     return isinstance(value, (dict, list, tuple)) and bool(value)
 
 
 def entries(value: Any) -> Iterator[tuple[str, Any]]:
-    """Yield what a branch holds with its keys; those of a list are numbers from 1."""
+    """Yield the keys and values of a branch; the keys of a list are numbers from 1."""
     if isinstance(value, dict):
         yield from ((str(key), item) for key, item in value.items())
     else:
@@ -189,7 +189,7 @@ class _Builder:
 
 
 def _mark_match(node: Node, match: Any) -> None:
-    """Let a possible match be what was decided of it: a dismissed one concerns nobody."""
+    """Mark a possible match by its decision; a dismissed match needs no attention."""
     decided = match_meaning(match)
     node.is_open_match = node.concern = not decided.is_settled
     for child in node.children:

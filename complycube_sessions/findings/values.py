@@ -1,4 +1,4 @@
-"""Single values of the vendor's as a person reads them: texts, dates, scores."""
+"""Formatting single values of the vendor for people: texts, dates, scores."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 MAX_TEXT: Final = 200
-# They would reorder or hide what stands beside them; what joins letters in some scripts stays.
+# Characters that would reorder or hide others; joiners, which some scripts need, are kept.
 _CONTROLS: Final = re.compile(
     "[\0-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u202a-\u202e\u2060-\u2069\ufeff\ud800-\udfff]"
 )
@@ -21,7 +21,7 @@ _LONGEST_NUMBER: Final = 10**60
 
 
 def visible(value: object, length: int) -> str:
-    """Return text in which no character is invisible or turns others around, cut to a length."""
+    """Return text without invisible or reordering characters, cut to a length."""
     text = str(value)
     rest = len(text) - length
     shown = _CONTROLS.sub(lambda match: f"[U+{ord(match[0]):04X}]", text[:length])
@@ -46,7 +46,7 @@ def is_number(value: Any) -> bool:
 
 
 def number_text(value: Any) -> str:
-    """Return a number without digits that say nothing."""
+    """Return a number with at most two decimals, without trailing zeros."""
     return f"{value:.2f}".rstrip("0").rstrip(".") if isinstance(value, float) else str(value)
 
 
@@ -54,7 +54,7 @@ def structured_date(value: Any) -> str:
     """
     Return an object of ``day``, ``month`` and ``year`` as ``1970-03-21``, and ``""`` for any other value.
 
-    The vendor writes dates of results in this way; of a date that is known in part the rest is left out.
+    The vendor writes dates of results in this way; unknown parts of a date are left out.
     """
     if not isinstance(value, dict) or not 0 < len(value) <= len(_DATE_PARTS):
         return ""
@@ -79,7 +79,7 @@ def date_text(value: Any) -> str:
 
 
 def time_of(value: Any) -> datetime | None:
-    """Return a text of the vendor's as an aware time, and None where it is none that a calendar has."""
+    """Return a text of the vendor as an aware time, or None if it is not a valid time."""
     if not isinstance(value, str) or len(value) > 64:
         return None
     try:
@@ -102,7 +102,7 @@ def score_text(value: Any) -> str:
 
 
 def likeness_text(value: Any) -> str:
-    """Return how alike two things are, as a percentage, and ``""`` for no score."""
+    """Return a similarity as a percentage, and ``""`` for no score."""
     if not is_number(value):
         return ""
     if not _is_of_hundred(value):
@@ -111,5 +111,5 @@ def likeness_text(value: Any) -> str:
 
 
 def _is_of_hundred(value: float) -> bool:
-    """Return whether a score is on the documented scale; a fraction may be one of 0 to 1."""
+    """Return whether a score is on the documented scale; a fraction may be on a scale of 0 to 1."""
     return value == 0 or 1 <= value <= 100

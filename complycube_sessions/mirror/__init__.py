@@ -1,5 +1,5 @@
 """
-The mirrored rows: their one writer, what older and newer answers make of a row, and what is stored.
+The mirrored rows: their only writer, how answers are merged into a row, and queries over what is stored.
 
 It may import ``models``, ``db``, ``api``, ``statistics``, ``privacy``, ``signals``, ``conf`` and ``exceptions``.
 """

@@ -1,4 +1,4 @@
-"""The accounts: those of the settings, and those that have rows."""
+"""The accounts of the settings, and accounts that have rows."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from complycube_sessions.models import PendingRefresh, RefreshRun, WebhookEvent,
 
 LATEST_RUNS: Final = 5
 _REFUSED: Final = ComplyCubeOwnershipError.__name__
-# Each has an index that begins with the account.
+# Each of these has an index that begins with the account.
 OF_ACCOUNTS: Final[tuple[type[models.Model], ...]] = (
     WorkflowSession,
     WebhookEvent,
@@ -30,7 +30,7 @@ def known_accounts() -> set[str]:
 
 
 def accounts_left() -> dict[str, list[str]]:
-    """Return the accounts that are not configured but have sessions, events or pending work, with what they have."""
+    """Return accounts that are not configured but have sessions, events or pending work, with the kinds of rows."""
     configured = set(account_names())
     left: dict[str, list[str]] = {}
     for model in (WorkflowSession, WebhookEvent, PendingRefresh):
@@ -42,9 +42,9 @@ def accounts_left() -> dict[str, list[str]]:
 
 def shared_sessions() -> Counter[tuple[str, str]]:
     """
-    Return how many sessions two configured accounts both see, by owner and other account.
+    Count the sessions that two configured accounts both see, by owner and other account.
 
-    A row names its owner; the other account's runs have named the session as a failure.
+    The row of such a session names its owner, and the runs of the other account record an ownership error.
     """
     names = account_names()
     alias = write_alias()

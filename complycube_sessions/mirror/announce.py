@@ -1,7 +1,8 @@
 """
-Telling the project what changed, by the app's signals.
+Sending the app's signals about changes.
 
-A signal is sent before it is recorded as sent: a kill in between repeats it, and loses none.
+A signal is sent before it is recorded as sent. If the process is killed in between, the signal is repeated,
+never lost.
 """
 
 from __future__ import annotations
@@ -23,10 +24,10 @@ OnSignal = Callable[[], object]
 def announce_outcomes(
     account: Account, *, source: str = "refresh", on_signal: OnSignal = lambda: None
 ) -> int:
-    """Announce the outcomes that a killed process did not announce; return how many."""
+    """Send the signals that a killed process did not send for outcomes; return how many sessions there were."""
     alias = write_alias()
     sessions = WorkflowSession.objects.using(alias)
-    # The condition of the index ``ccs_session_owed``, and nothing else: it alone is read for that.
+    # Exactly the condition of the index ``ccs_session_owed``, so that the query reads only the index.
     differs = sessions.filter(~Q(announced_outcome=F("outcome")), account=account.name)
     count = 0
     while ids := list(differs.order_by("pk").values_list("pk", flat=True)[:BATCH_SIZE]):
@@ -39,7 +40,7 @@ def announce_outcomes(
 def send_signals(
     merged: Iterable[MergedSession], source: str, alias: str, on_signal: OnSignal
 ) -> None:
-    """Send what changed in stored sessions, then the outcomes that were not announced yet."""
+    """Send the signals of changes in stored sessions, then those of outcomes that were not announced yet."""
     sessions = list(merged)
     for m in sessions:
         if m.changes:
@@ -59,10 +60,10 @@ def is_owed(row: WorkflowSession) -> bool:
 
 def _announce(rows: list[WorkflowSession], source: str, alias: str, on_signal: OnSignal) -> int:
     """
-    Send the outcomes that are owed, and only then record them: a kill in between repeats a signal, and loses none.
+    Send the signals of outcomes that were not announced, then record that they were.
 
     Returns:
-        How many were sent; a session without an outcome is only recorded.
+        The number of signals. A session without an outcome has none; it is only recorded.
     """
     owed = [row for row in rows if is_owed(row)]
     for row in owed:

@@ -1,4 +1,4 @@
-"""Storing the vendor's audit log of a session; an entry never changes, so what is there stays."""
+"""Storing the vendor's audit log of a session. Entries never change, so stored ones are not updated."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ def store_audit_entries(
     account: Account, session_id: str, entries: Sequence[AuditPayload], fetched_at: datetime
 ) -> int:
     """
-    Store the entries that are not there yet, and return how many.
+    Store the entries that are not stored yet, and return how many.
 
-    Nothing is stored of a session that is another account's, or is gone because its person was erased.
+    Nothing is stored if the session belongs to another account, or was removed with an erased person.
 
     Args:
-        account: Whose key fetched them.
-        session_id: The session that they are about, or one of whose checks.
-        entries: In any order.
-        fetched_at: When the request that brought them began.
+        account: The account whose key fetched the entries.
+        session_id: The session that they, or the checks that they are about, belong to.
+        entries: The entries in any order.
+        fetched_at: When the request that returned them began.
     """
     alias = write_alias()
 
@@ -34,7 +34,7 @@ def store_audit_entries(
         with transaction.atomic(using=alias, durable=True):
             sessions = WorkflowSession.objects.using(alias).select_for_update().only("pk")
             own = sessions.filter(account=account.name, environment=account.environment)
-            # An erasure removes the session last, and waits for whoever holds its row.
+            # An erasure deletes the session last, and waits for this row lock.
             if own.filter(pk=session_id).first() is None:
                 return 0
             rows = AuditEntry.objects.using(alias)

@@ -1,4 +1,4 @@
-"""Whether the key of an account fits the stored rows: test and live sessions do not mix."""
+"""Checking that an account's key fits the stored rows: test and live sessions must not mix."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ ENVIRONMENTS: Final = ("test", "live", "")
 
 def refuse_other_environment(account: Account) -> None:
     """
-    Raise, before any request, where all stored sessions of the account are of another environment.
+    Raise, before any request, if all stored sessions of the account are of another environment.
 
-    A mirror that holds sessions of both is left alone: ``check --deploy --database`` warns of it.
+    A mirror with sessions of both environments is accepted; ``check --deploy --database`` warns about it.
 
     Raises:
-        ComplyCubeConfigurationError: It names both environments and the way out.
+        ComplyCubeConfigurationError: The message names both environments and the solution.
     """
     rows = WorkflowSession.objects.using(write_alias()).filter(account=account.name).order_by()
     if rows.filter(environment=account.environment).exists():
@@ -34,12 +34,12 @@ def refuse_other_environment(account: Account) -> None:
 
 
 def stored_beside(account: Account) -> list[str]:
-    """Return the other environments that have sessions stored for the account."""
+    """Return the other environments of which sessions are stored for the account."""
     rows = WorkflowSession.objects.using(write_alias()).filter(account=account.name)
     others = [name for name in ENVIRONMENTS if name != account.environment]
     return [name for name in others if rows.filter(environment=name).exists()]
 
 
 def kind(environment: str) -> str:
-    """Return how a message names a key of that environment."""
+    """Return the words for a key of that environment in messages."""
     return f"a {environment}" if environment else "an unmarked"

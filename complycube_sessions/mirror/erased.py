@@ -23,7 +23,7 @@ from complycube_sessions.privacy.removal import ReferencedError, why_left
 
 @dataclass(slots=True)
 class Refused:
-    """The sessions of erased persons in a batch; ``failed`` are stored ones that must not be removed."""
+    """The sessions of erased persons in a batch; ``failed`` maps stored ones that must be kept to the reason."""
 
     sessions: set[str] = field(default_factory=set)
     failed: dict[str, str] = field(default_factory=dict)
@@ -36,13 +36,13 @@ def refuse_erased(
     alias: str,
 ) -> Refused:
     """
-    Take the sessions of erased persons out of the batch, and remove what has named them meanwhile.
+    Take the sessions of erased persons out of the batch, and delete pending work and events that name them.
 
-    A stored session that has moved to an erased client is removed as the erasure would have done.
+    A stored session that has moved to an erased client is removed, as an erasure would remove it.
     """
     tombstones.lock_shared(account.name, alias)
     answers = [(f, f.payload) for f in fetched if f.payload is not None]
-    found = tombstones.find(
+    erased_ids = tombstones.find(
         account.name,
         clients=[payload.client_id for _, payload in answers],
         sessions=[answer.session_id for answer, _ in answers],
@@ -50,11 +50,11 @@ def refuse_erased(
     refused = Refused()
     for answer, payload in answers:
         session_id, row = answer.session_id, rows.get(answer.session_id)
-        of_erased = payload.client_id in found.clients
-        if session_id not in found.sessions and not of_erased:
+        of_erased = payload.client_id in erased_ids.clients
+        if session_id not in erased_ids.sessions and not of_erased:
             continue
         if row is not None and not row.is_new and _is_others_or_newer(account, row.row, answer):
-            continue  # the merge leaves it as it is, or names whose it is
+            continue  # the merge leaves the row unchanged, or records an ownership error
         erasure = tombstones.erasure_of(account.name, payload.client_id) if of_erased else None
         checks = {reference.check_id for reference in payload.related_checks}
         removed: Mapping[str, int] | None = None
@@ -85,7 +85,7 @@ def refuse_erased(
 
 
 def _is_others_or_newer(account: Account, row: WorkflowSession, answer: FetchedSession) -> bool:
-    """Return whether a stored row is another account's, or newer than the answer."""
+    """Return whether a stored row belongs to another account or is newer than the answer."""
     assert answer.payload is not None  # noqa: S101 - the caller looked
     if (row.account, row.environment) != (account.name, account.environment):
         return True

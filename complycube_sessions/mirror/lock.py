@@ -1,7 +1,7 @@
 """
-Locking the rows of a batch: each is made sure to exist first, then all are locked in the order of their ids.
+Locking the rows of a batch: missing rows are inserted first, then all are locked in the order of their ids.
 
-So of two processes with the same session one waits and compares its answer with what the other has written.
+If two processes store the same session, one waits and compares its answer with the row that the other wrote.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from complycube_sessions.privacy import tombstones
 from complycube_sessions.privacy.digests import CLIENT, SESSION
 from complycube_sessions.reviews import upkeep
 
-# The mark of a row that this transaction inserted; it never leaves the transaction.
+# Marks a row that this transaction has inserted; it is replaced before the transaction ends.
 NOT_FETCHED: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -33,9 +33,9 @@ class LockedBatch:
 
     Args:
         rows: The sessions with their checks.
-        reviews: What is stored of their reviews.
-        due: The sessions of which a refresh was pending when they were locked.
-        touches_erased: Whether anything of the batch is an erased person's.
+        reviews: The stored values of their reviews.
+        due: The sessions for which a refresh was pending when they were locked.
+        touches_erased: Whether any session or client of the batch belongs to an erased person.
     """
 
     rows: dict[str, MergedSession]
@@ -45,11 +45,11 @@ class LockedBatch:
 
 
 def lock_batch(account: Account, fetched: Sequence[FetchedSession], alias: str) -> LockedBatch:
-    """Insert what is new, then lock all rows of the batch."""
+    """Insert placeholders for new sessions, then lock all rows of the batch."""
     ids = sorted({f.session_id for f in fetched})
     new = sorted({f.session_id for f in fetched if f.payload is not None})
-    # A write comes first: SQLite would refuse a transaction that reads and then finds others writing.
-    # It also takes the shared lock of the account: only a row that is not there yet could escape an erasure.
+    # Write first: SQLite rejects a transaction that reads first and then writes while another one writes.
+    # The statement also takes the account's shared lock, as an erasure would not see a row inserted meanwhile.
     placeholder = WorkflowSession(
         account=account.name, environment=account.environment, fetched_at=NOT_FETCHED
     )
@@ -62,9 +62,9 @@ def lock_batch(account: Account, fetched: Sequence[FetchedSession], alias: str) 
         named = {CLIENT: clients, SESSION: new}
         any_erased = tombstones.erased_expression(account.name, alias, named)
         sessions = sessions.annotate(any_erased=any_erased)
-    found: dict[str, WorkflowSession] = {}
+    by_id: dict[str, WorkflowSession] = {}
     due_ids: set[str] = set()
-    # It is the same for every row; a batch without anything new does not ask.
+    # The same for every row; a batch without session payloads does not query it.
     erased_answer: object = False
     names = [*attnames(WorkflowSession), *sessions.query.annotations]
     for values in read_values(sessions.select_for_update(), names, encoded=["raw"]):
@@ -72,8 +72,8 @@ def lock_batch(account: Account, fetched: Sequence[FetchedSession], alias: str) 
         if columns.pop("is_due"):
             due_ids.add(columns["id"])
         erased_answer = columns.pop("any_erased", False)
-        found[columns["id"]] = build_row(WorkflowSession, columns, alias)
-    checks, reviews = _checks_and_reviews(list(found), alias)
+        by_id[columns["id"]] = build_row(WorkflowSession, columns, alias)
+    checks, reviews = _checks_and_reviews(list(by_id), alias)
     rows = {
         pk: MergedSession(
             row=row,
@@ -81,7 +81,7 @@ def lock_batch(account: Account, fetched: Sequence[FetchedSession], alias: str) 
             is_new=row.fetched_at == NOT_FETCHED,
             needed_review=row.needs_review,
         )
-        for pk, row in found.items()
+        for pk, row in by_id.items()
     }
     touches_erased = tombstones.is_erased(erased_answer, account.name, alias)
     return LockedBatch(rows, reviews, due_ids, touches_erased)
@@ -91,9 +91,9 @@ def _checks_and_reviews(
     ids: Sequence[str], alias: str
 ) -> tuple[dict[str, dict[str, RelatedCheck]], dict[str, dict[str, Any]]]:
     """
-    Return by session its checks, and what is stored of its review where it has one, in one query.
+    Return the checks of each session, and the stored values of its review if it has one, in one query.
 
-    It follows the lock: what a statement reads beside the rows that it waits for is older.
+    It runs after the lock: a statement that waits for row locks reads other tables as they were before the wait.
     """
     columns = attnames(RelatedCheck)
     names = [f"checks__{name}" for name in columns] + [f"review__{name}" for name in upkeep.STORED]

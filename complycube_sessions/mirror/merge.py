@@ -1,7 +1,8 @@
 """
-What a fetched answer does to the stored row: pure functions on rows that the store has locked.
+Merging a fetched answer into the stored row: pure functions on rows that the writer has locked.
 
-Older never wins, unchanged content is left alone, and every change of meaning is told.
+An older answer never replaces a newer one, unchanged content is not written, and every change of a status,
+an outcome or the list of checks is recorded in the history.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ SESSION_CONTENT: Final = tuple(
     f.name for f in fields(SessionPayload) if f.name not in {"id", "related_checks"}
 )
 FOLLOWED: Final = (SessionChange.Field.STATUS.value, SessionChange.Field.OUTCOME.value)
-# The vendor's clock and ours; more is a wrong clock, or a wrong time.
+# How far the vendor's clock and ours may differ; beyond this, a clock or a time is wrong.
 CLOCKS_DIFFER: Final = timedelta(minutes=5)
 CHECK_CONTENT: Final = (
     *("status", "outcome", "created_at", "updated_at"),
@@ -36,7 +37,7 @@ Effect = Literal["created", "updated", "unchanged"]
 
 @dataclass(frozen=True, slots=True)
 class FetchedCheck:
-    """A check as one answer showed it; its ``result`` is None where the answer never carries one."""
+    """A check as one answer showed it; its ``result`` is None if this kind of answer has none."""
 
     payload: CheckPayload
     fetched_at: datetime
@@ -45,9 +46,9 @@ class FetchedCheck:
 @dataclass(frozen=True, slots=True)
 class FetchedSession:
     """
-    A session with those of its checks that were asked for; no payload where only checks moved.
+    A session with the checks that were fetched; ``payload`` is None if only checks moved.
 
-    It is not whole where a check could not be fetched: then it stays due.
+    ``is_whole`` is False if a check could not be fetched; the session stays due then.
     """
 
     session_id: str
@@ -90,13 +91,13 @@ class Observation:
 
 @dataclass(slots=True)
 class MergedSession:
-    """A locked session row with its checks, and what has been done to them."""
+    """A locked session row with its checks, and the changes made to them."""
 
     row: WorkflowSession
     checks: dict[str, RelatedCheck]
     is_new: bool
     needed_review: bool = False
-    is_filled: bool = False  # a new row has the content of a first answer
+    is_filled: bool = False  # whether a new row has received the content of its first answer
     moved: bool = False
     changed_fields: set[str] = field(default_factory=set)
     new_checks: set[str] = field(default_factory=set)
@@ -121,15 +122,15 @@ def supersedes(
     now: datetime | None = None,
 ) -> bool:
     """
-    Return whether an answer is at least as new as the stored row: vendor's time first, then ours.
+    Return whether an answer is at least as new as the stored row: by the vendor's time first, then by ours.
 
     Args:
         updated_at: The vendor's time of the answer.
         fetched_at: When the request for it began.
-        stored_updated_at: The vendor's time of the stored row. One that was of the future when it was
-            fetched keeps nothing out.
-        stored_fetched_at: None: nothing is stored. A time after ``now`` proves nothing.
-        now: By the clock here; None where the stored time is known to be a right clock's.
+        stored_updated_at: The vendor's time of the stored row. It is ignored if it was in the future when
+            the row was fetched.
+        stored_fetched_at: None if nothing is stored. A time after ``now`` is ignored.
+        now: The time by our clock; None if the stored time is known to come from a correct clock.
     """
     if stored_fetched_at is None:
         return True
@@ -144,12 +145,12 @@ def supersedes(
 
 
 def is_of_the_future(updated_at: datetime, fetched_at: datetime) -> bool:
-    """Return whether a vendor's time lies further ahead of its request than two clocks differ."""
+    """Return whether a vendor's time is later than its request by more than two clocks may differ."""
     return updated_at > fetched_at + CLOCKS_DIFFER
 
 
 def merge(merged: MergedSession, fetched: FetchedSession, seen: Observation) -> None:
-    """Apply one fetched answer to the rows in place and note what changed."""
+    """Apply one fetched answer to the rows in place and record the changes."""
     if fetched.payload is not None:
         _merge_session(merged, fetched.payload, fetched.fetched_at, seen)
     for check in fetched.checks:
@@ -192,12 +193,12 @@ def _merge_session(
     if merged.is_new:
         merged.is_filled = True
         if row.outcome == "":
-            row.announced_outcome = ""  # nothing to announce: what comes next is a change
+            row.announced_outcome = ""  # nothing to announce; the next outcome counts as a change
     _merge_references(merged, payload, fetched_at, seen, known=known)
 
 
 def _clear_missing(merged: MergedSession, fetched_at: datetime, now: datetime) -> None:
-    """Take back the mark of a session that was fetched after the API had said that it is gone."""
+    """Remove the missing mark if the session was fetched after the API had answered 404."""
     since = merged.row.missing_since
     if since is not None and (fetched_at >= since or not is_believable(since, now)):
         merged.row.missing_since = None
@@ -206,7 +207,7 @@ def _clear_missing(merged: MergedSession, fetched_at: datetime, now: datetime) -
 
 def _take_content(merged: MergedSession, payload: SessionPayload) -> None:
     if payload.updated_at is None or payload.updated_at == merged.row.updated_at:
-        decode_stored(merged.row, "raw")  # of another version it is replaced, whatever it says
+        decode_stored(merged.row, "raw")  # only compared for the same version, otherwise replaced
     stored = _session_content(merged.row)
     for name, old, new in zip(SESSION_CONTENT, stored, _session_content(payload), strict=True):
         if old != new:
@@ -222,7 +223,7 @@ def _merge_references(
     *,
     known: bool,
 ) -> None:
-    """Let the check rows follow ``allRelatedChecks``: those added, those gone, those moved."""
+    """Update the check rows from ``allRelatedChecks``: added, gone and reordered checks."""
     row = merged.row
     named = {reference.check_id for reference in payload.related_checks}
 
@@ -241,13 +242,13 @@ def _merge_references(
             note(reference.check_id, "", "added")
         elif check.missing_since is not None:
             note(reference.check_id, "gone", "added")
-        wanted = {
+        values = {
             "position": position,
             "type": reference.type or check.type,
             "task_id": reference.task_id,
             "missing_since": None,
         }
-        _assign(merged, check, wanted)
+        _assign(merged, check, values)
     for check in merged.checks.values():
         if check.check_id not in named and check.missing_since is None:
             note(check.check_id, "added", "gone")
@@ -277,19 +278,19 @@ def _merge_check(
         if old != new and not first and not is_first_outcome:
             args = (merged.row, row.check_id, name, old, new, payload.updated_at)
             merged.changes.append(seen.change(*args))
-    wanted = dict(zip(CHECK_CONTENT, _check_content(payload), strict=True))
+    values = dict(zip(CHECK_CONTENT, _check_content(payload), strict=True))
     is_same_version = payload.updated_at is not None and payload.updated_at == row.updated_at
     if is_same_version or payload.updated_at is None:
         decode_stored(row, "raw")
     if payload.is_listed and is_same_version:
-        wanted |= _kept_details(row, payload)
-    wanted["type"] = row.type or payload.type
+        values |= _kept_details(row, payload)
+    values["type"] = row.type or payload.type
     result_changed = payload.result is not None and payload.result != row.result
     if payload.result is not None:
-        wanted["result"] = payload.result
-    _assign(merged, row, wanted)
+        values["result"] = payload.result
+    _assign(merged, row, values)
     row.fetched_at = fetched.fetched_at
-    # The same result again moves nothing but `fetched_at`.
+    # An unchanged result only updates `fetched_at`.
     if payload.result is not None and (result_changed or row.result_fetched_at is None):
         row.result_fetched_at = fetched.fetched_at
     merged.touched_checks.add(row.check_id)
@@ -297,9 +298,9 @@ def _merge_check(
 
 def _kept_details(row: RelatedCheck, payload: CheckPayload) -> dict[str, Any]:
     """
-    Return the details of a check that a list does not replace while its version is the same.
+    Return the details of a check that a list entry of the same version does not replace.
 
-    A list may tell less of a check than an answer to GET. So the two by turns are no change.
+    A list entry may hold fewer fields than ``GET /checks/{id}``; alternating between the two is no change.
     """
     kept: dict[str, Any] = {"raw": {**row.raw, **payload.raw}}
     if "documentId" not in payload.raw:
@@ -309,12 +310,12 @@ def _kept_details(row: RelatedCheck, payload: CheckPayload) -> dict[str, Any]:
     return kept
 
 
-def _assign(merged: MergedSession, check: RelatedCheck, wanted: Mapping[str, object]) -> None:
+def _assign(merged: MergedSession, check: RelatedCheck, values: Mapping[str, object]) -> None:
     columns = vars(check)
-    if wanted.items() <= columns.items():
+    if values.items() <= columns.items():
         return
-    changed = [name for name, value in wanted.items() if columns[name] != value]
-    columns.update(wanted)
+    changed = [name for name, value in values.items() if columns[name] != value]
+    columns.update(values)
     merged.changed_checks.add(check.check_id)
     if check.check_id not in merged.new_checks:
         merged.changed_check_fields.update(changed)

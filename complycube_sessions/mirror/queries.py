@@ -1,4 +1,4 @@
-"""The queries by which a run reads the mirror."""
+"""Queries that a refresh run makes over the mirror."""
 
 from __future__ import annotations
 
@@ -18,26 +18,26 @@ from complycube_sessions.mirror.merge import is_of_the_future, supersedes
 from complycube_sessions.models import RefreshRun, RelatedCheck, WorkflowSession
 from complycube_sessions.models.session_queries import WorkflowSessionQuerySet
 
-# More than one, so that the clean-up of a single session upstream does not leave a window unproven.
+# More than one, so that a window can be proven even if the newest session was deleted upstream.
 NEWEST: Final = 3
-# So many checks of all accounts are looked at for those, more where the first are of others.
+# How many checks of all accounts to read first, and then if most of those belong to other accounts.
 LOOKED_AT: Final = (10, 1_000)
-# What an item of the list tells. The project's scrubber gets no item of a list, and may have changed the
-# second ones in what is stored.
-TOLD: Final = ("client_id", "status", "outcome", "created_at")
-TOLD_UNLESS_SCRUBBED: Final = (
+# The columns that an item of the session list also contains. The project's scrubber is not applied to list
+# items, and may have changed the second group in the stored rows.
+LISTED: Final = ("client_id", "status", "outcome", "created_at")
+LISTED_UNLESS_SCRUBBED: Final = (
     "entity_name",
     "workflow_template_id",
     "workflow_template_name",
     "workflow_id",
     "workflow_version",
 )
-TOLD_AT_ONCE: Final = 100
+SUBJECTS_AT_ONCE: Final = 100
 
 
 @dataclass(frozen=True, slots=True)
 class Newest:
-    """A row that a window must reach back over."""
+    """One of the newest stored rows, which the window of a list must include."""
 
     id: str
     updated_at: datetime
@@ -45,11 +45,11 @@ class Newest:
 
 @dataclass(frozen=True, slots=True)
 class SessionState:
-    """The stored state of a session that a list shows; ``told`` has the other columns that lists tell."""
+    """The stored state of a listed session; ``listed`` has the other columns that list items contain."""
 
     updated_at: datetime | None
     fetched_at: datetime
-    told: dict[str, object]
+    listed: dict[str, object]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,15 +75,15 @@ def own_sessions(account: Account) -> WorkflowSessionQuerySet:
 
 
 def own_ids(account: Account, ids: Sequence[str]) -> set[str]:
-    """Return which of the ids are stored for the account, including those marked as missing."""
+    """Return the ids that are stored for the account, including those marked as missing."""
     return _owned(account, ids) if ids else set()
 
 
 def newest_sessions(account: Account) -> list[Newest]:
     """
-    Return the sessions that were updated last and are there upstream, newest first.
+    Return the sessions that were updated last and are not marked as missing, newest first.
 
-    One with a time in the future is left out: a window by it would begin too late.
+    Sessions with a time in the future are excluded: a window based on one would begin too late.
     """
     rows = own_sessions(account).filter(missing_since=None, updated_at__lte=timezone.now())
     values = rows.order_by("-updated_at").values_list("pk", "updated_at")[:NEWEST]
@@ -92,10 +92,10 @@ def newest_sessions(account: Account) -> list[Newest]:
 
 def newest_checks(account: Account) -> list[Newest]:
     """
-    Return the checks that were updated last, of sessions that are there and name them, newest first.
+    Return the checks that were updated last, newest first; neither they nor their sessions are missing.
 
-    A check does not name its account. Where other accounts have all of the newest ones, the checks of this
-    account's newest sessions stand for its newest, so that no account costs a walk through those of others.
+    The checks table has no account column. If other accounts own all of the newest checks, return the
+    newest checks of this account's newest sessions, rather than read the checks of all accounts.
     """
     rows = RelatedCheck.objects.using(write_alias()).filter(updated_at__lte=timezone.now())
     rows = rows.order_by("-updated_at")
@@ -118,13 +118,13 @@ def newest_checks(account: Account) -> list[Newest]:
 
 
 def session_states(account: Account, ids: Sequence[str]) -> dict[str, SessionState]:
-    """Return what is stored by id; a session that is marked as missing is left out."""
+    """Return the stored states by id, without sessions that are marked as missing."""
     rows = _found_by_id(ids).filter(missing_since=None)
-    names = TOLD if conf.COMPLYCUBE_SCRUBBER else (*TOLD, *TOLD_UNLESS_SCRUBBED)
+    names = LISTED if conf.COMPLYCUBE_SCRUBBER else (*LISTED, *LISTED_UNLESS_SCRUBBED)
     fields = ("pk", "account", "environment", "updated_at", "fetched_at", *names)
     return {
-        pk: SessionState(updated_at, fetched_at, dict(zip(names, told, strict=True)))
-        for pk, owner, environment, updated_at, fetched_at, *told in rows.values_list(*fields)
+        pk: SessionState(updated_at, fetched_at, dict(zip(names, values, strict=True)))
+        for pk, owner, environment, updated_at, fetched_at, *values in rows.values_list(*fields)
         if (owner, environment) == (account.name, account.environment)
     }
 
@@ -134,20 +134,20 @@ def is_moved(stored: SessionState | None, listed: SessionSummary) -> bool:
     Return whether a listed session needs a request.
 
     Args:
-        stored: None where the session is not stored.
-        listed: Its entry of the list, in which any field may be left out.
+        stored: The stored state, or None if the session is not stored.
+        listed: The list item, in which any field may be missing.
     """
     if stored is None or stored.updated_at is None or listed.updated_at is None:
         return True
     if listed.updated_at != stored.updated_at:
         later = listed.updated_at > stored.updated_at
         return later or is_of_the_future(stored.updated_at, stored.fetched_at)
-    told = ((getattr(listed, name), old) for name, old in stored.told.items())
-    return any(new not in {None, ""} and new != old for new, old in told)
+    pairs = ((getattr(listed, name), old) for name, old in stored.listed.items())
+    return any(new not in {None, ""} and new != old for new, old in pairs)
 
 
 def foreign_owners(account: Account, ids: Sequence[str]) -> dict[str, tuple[str, str]]:
-    """Return the account and environment of ids that are stored for another one."""
+    """Return the ids that are stored for another account or environment, with their owners."""
     rows = WorkflowSession.objects.using(write_alias()).filter(pk__in=ids)
     foreign = rows.exclude(account=account.name, environment=account.environment)
     return {
@@ -171,7 +171,7 @@ def known_checks(ids: Sequence[str]) -> dict[str, dict[str, KnownCheck]]:
 def moved_checks(
     account: Account, listed: Sequence[tuple[CheckPayload, datetime]], setting: CheckResults
 ) -> Iterator[tuple[CheckState, CheckPayload, datetime]]:
-    """Yield those of the listed checks that the mirror holds and that differ from it, or lack a breakdown."""
+    """Yield the listed checks that differ from their stored rows, or whose rows lack a breakdown."""
     by_id: Mapping[str, tuple[CheckPayload, datetime]] = {c.id: (c, at) for c, at in listed}
     fields = (
         "status",
@@ -183,10 +183,10 @@ def moved_checks(
         "raw",
     )
     rows = RelatedCheck.objects.using(write_alias()).filter(check_id__in=list(by_id))
-    found = list(rows.values_list("session_id", "check_id", *fields))
-    owned = _owned(account, {row[0] for row in found})
+    stored = list(rows.values_list("session_id", "check_id", *fields))
+    owned = _owned(account, {row[0] for row in stored})
     now = timezone.now()
-    for session_id, check_id, *state in found:
+    for session_id, check_id, *state in stored:
         if session_id not in owned:
             continue
         status, outcome, created_at, updated_at, fetched_at, result_fetched_at, raw = state
@@ -198,21 +198,21 @@ def moved_checks(
             stored_fetched_at=fetched_at,
             now=now,
         )
-        told = (check.status, check.outcome, check.created_at, check.updated_at)
-        differs = (status, outcome, created_at, updated_at) != told
-        tells_more = any(raw.get(name) != value for name, value in check.raw.items())
+        new_state = (check.status, check.outcome, check.created_at, check.updated_at)
+        differs = (status, outcome, created_at, updated_at) != new_state
+        raw_differs = any(raw.get(name) != value for name, value in check.raw.items())
         lacks_result = wants_result(setting, check) and (differs or result_fetched_at is None)
-        if current and (differs or tells_more or lacks_result):
+        if current and (differs or raw_differs or lacks_result):
             yield CheckState(session_id, lacks_result), check, at
 
 
 def count_clients(account: Account, *, most: int) -> int:
-    """Return how many clients have sessions here, counting no further than ``most``."""
+    """Return how many clients have stored sessions, counting up to ``most``."""
     return len(own_sessions(account).order_by().values("client_id").distinct()[:most])
 
 
 def client_ids(account: Account) -> Iterator[str]:
-    """Yield the ids of all clients with sessions here, each once."""
+    """Yield the id of each client with stored sessions once."""
     rows = own_sessions(account).values_list("client_id", named=True).distinct()
     by_client = [keyset.Key("client_id", False, WorkflowSession._meta.get_field("client_id"))]
     for page in keyset.walk(rows, by_client, size=BATCH_SIZE, after=[""]):
@@ -224,21 +224,21 @@ def count_present(account: Account) -> int:
     return own_sessions(account).filter(missing_since=None).count()
 
 
-def told_before(account: Account, subjects: Sequence[str]) -> set[str]:
-    """Return which of the subjects an earlier run has named in its errors."""
+def named_before(account: Account, subjects: Sequence[str]) -> set[str]:
+    """Return the subjects that an earlier run has named in its errors."""
     runs = RefreshRun.objects.using(write_alias()).filter(
         account=account.name, environment=account.environment
     )
-    found: set[str] = set()
-    for some in chunks(subjects, TOLD_AT_ONCE):
+    known: set[str] = set()
+    for some in chunks(subjects, SUBJECTS_AT_ONCE):
         named = runs.filter(errors__has_any_keys=some).order_by("-pk")
-        for errors in named.values_list("errors", flat=True)[:TOLD_AT_ONCE]:
-            found.update(errors.keys() & set(some))
-    return found
+        for errors in named.values_list("errors", flat=True)[:SUBJECTS_AT_ONCE]:
+            known.update(errors.keys() & set(some))
+    return known
 
 
 def present_ids(account: Account, size: int) -> Iterator[list[str]]:
-    """Yield the ids of those sessions in lists of up to ``size``."""
+    """Yield the ids of the sessions that are not marked as missing, in lists of up to ``size``."""
     rows = WorkflowSession.objects.using(write_alias()).filter(missing_since=None)
     columns = rows.values_list("pk", "account", "environment", named=True)
     for page in pages(columns, size):
@@ -249,8 +249,8 @@ def _found_by_id(ids: Iterable[str]) -> WorkflowSessionQuerySet:
     """
     Return sessions by id, of any account.
 
-    Without statistics, SQLite takes the index of the account for the better one and reads all of its
-    sessions for each page of ids; so the account is compared here.
+    The callers compare the account in Python: without table statistics SQLite would prefer the index on the
+    account, and read all of its sessions for each page of ids.
     """
     return WorkflowSession.objects.using(write_alias()).filter(pk__in=list(ids))
 
@@ -261,7 +261,7 @@ def _owned(account: Account, ids: Iterable[str]) -> set[str]:
 
 
 def wants_result(setting: CheckResults, check: CheckPayload) -> bool:
-    """Return whether the breakdown of a check is to be fetched and kept."""
+    """Return whether to fetch and store the breakdown of a check."""
     if setting == "review":
         complete = check.status == RelatedCheck.Status.COMPLETE
         return complete and check.outcome != RelatedCheck.Outcome.CLEAR

@@ -1,8 +1,8 @@
 """
 The only writer of mirrored rows; ``models/mirrored.py`` refuses all others.
 
-A batch is one transaction with a constant number of statements: its rows are locked (``lock``), each answer is
-merged into its row (``merge``), and what has changed is written. Whoever was erased is refused there too.
+A batch is one transaction with a constant number of statements: it locks the rows (``lock``), merges each
+answer into its row (``merge``) and writes the changes. It also refuses sessions of erased persons.
 """
 
 from __future__ import annotations
@@ -57,9 +57,9 @@ _CHECK_MOVES: Final = ("fetched_at", "result_fetched_at")
 @dataclass(slots=True)
 class StoredBatch:
     """
-    What became of the sessions of a batch, by session id.
+    The results of storing a batch, by session id.
 
-    ``foreign`` are those of ``failed`` that are another account's, which no retry changes.
+    ``foreign`` is the part of ``failed`` that belongs to another account; retrying it is useless.
     """
 
     effects: dict[str, Effect] = field(default_factory=dict)
@@ -78,14 +78,13 @@ def store_batch(
     """
     Store up to 500 fetched sessions with their checks and history, then send the signals.
 
-    A batch that the database refuses is split until the one record that it refuses is named; the
-    others are stored.
+    If the database rejects the batch, it is split until the rejected record is found; all others are stored.
 
     Args:
-        account: Whose key fetched them; rows of another account or environment are left alone.
-        fetched: Sessions in any order; of the same session, the newest answer wins.
-        source: ``refresh``, ``webhook`` or ``admin``, for the history.
-        on_signal: Called before each signal, whose receivers may take long.
+        account: The account whose key fetched them; rows of another account or environment are not changed.
+        fetched: Sessions in any order; if a session occurs more than once, the newest answer wins.
+        source: The source in the history: ``refresh``, ``webhook`` or ``admin``.
+        on_signal: Called before each signal, as receivers may take long.
 
     Raises:
         django.db.DatabaseError: The database cannot be reached, or stays locked.
@@ -104,13 +103,13 @@ def store_batch(
             raise
         if len(fetched) > 1:
             return _store_halves(account, fetched, source, on_signal)
-        # The database's own words may quote the record.
+        # The database's message may quote the record.
         reason = (
             f"{ComplyCubeStorageError.__name__}: the database refused it ({type(error).__name__})."
         )
         return StoredBatch(failed={fetched[0].session_id: reason})
     for m in merged:
-        decode_stored(m.row, "raw")  # receivers read it
+        decode_stored(m.row, "raw")  # receivers may read it
     send_signals(merged, source, alias, on_signal)
     announce_reopened(reopened, alias, on_signal)
     return stored
@@ -119,11 +118,11 @@ def store_batch(
 @dataclass(frozen=True, slots=True)
 class Missing:
     """
-    What became of sessions that the API does not know.
+    What was done with sessions that the API does not know.
 
     Args:
-        marked: Those that are stored and now marked as missing.
-        alive: Those of which a later answer is stored, so that they are left as they are.
+        marked: Stored sessions that are marked as missing now.
+        alive: Stored sessions that were fetched after the 404, and are not changed.
     """
 
     marked: list[str] = field(default_factory=list)
@@ -135,12 +134,12 @@ def mark_missing(account: Account, answers: Mapping[str, datetime]) -> Missing:
     Mark stored sessions of this account as missing upstream; they keep all their data.
 
     Args:
-        account: Whose key was told 404.
-        answers: For each id, when the request that was answered 404 began. An answer that was fetched
-            later proves the session alive and stays as it is.
+        account: The account whose key got the 404.
+        answers: For each id, when the request that was answered with 404 began. A session that was fetched
+            later exists, and is not changed.
 
     Returns:
-        The ids of those sessions that are stored, by what became of them.
+        The ids of the stored sessions, by what was done with them.
     """
     alias = write_alias()
 
@@ -154,8 +153,8 @@ def mark_missing(account: Account, answers: Mapping[str, datetime]) -> Missing:
             account=account.name, environment=account.environment
         )
         with transaction.atomic(using=alias, durable=True):
-            asked = rows.filter(pk__in=list(answers)).order_by("pk")
-            locked = list(read_rows(asked.select_for_update()))
+            stored = rows.filter(pk__in=list(answers)).order_by("pk")
+            locked = list(read_rows(stored.select_for_update()))
             alive = [row.pk for row in locked if not row.missing_since and is_alive(row)]
             gone = [row for row in locked if not row.missing_since and row.pk not in alive]
             for row in gone:
@@ -191,10 +190,10 @@ def _write(
         erased = Refused()
         if locked.touches_erased:
             erased = refuse_erased(account, fetched, rows, alias)
-        created = {pk: found.row.created_at for pk, found in rows.items()}
+        created = {pk: m.row.created_at for pk, m in rows.items()}
         stored, merged = _merge_all(account, fetched, rows, seen)
         if not signals.session_outcome_changed.has_listeners(WorkflowSession):
-            # Nobody is owed anything: what would be a statement of its own is noted with the content.
+            # Without receivers, the outcome is recorded as announced here, which saves a statement.
             for m in merged:
                 if (m.is_filled or m.changed_fields) and is_owed(m.row):
                     m.row.announced_outcome = m.row.outcome
@@ -213,7 +212,7 @@ def _write(
             for f in fetched
             if f.payload is not None and f.is_whole and f.session_id in stored.effects
         ]
-        # What became due since the rows were read was asked for after the fetch began.
+        # A refresh queued since the rows were read was requested after the fetch began, and stays due.
         if settled := [f.session_id for f in complete if f.session_id in locked.due]:
             _settle(account, settled, min(f.fetched_at for f in complete), alias)
     return stored, merged, reopened
@@ -222,7 +221,7 @@ def _write(
 def _follow_reviews(
     locked: LockedBatch, merged: list[MergedSession], seen: Observation, alias: str
 ) -> list[str]:
-    """Let reviews follow, and return the ids of those that were opened again."""
+    """Update the reviews, and return the ids of those that were reopened."""
     followed = [
         upkeep.Followed(
             session=m.row,
@@ -246,7 +245,7 @@ def _merge_all(
     touched: dict[str, MergedSession] = {}
     for answer in fetched:
         merged = rows.get(answer.session_id)
-        if merged is None:  # only its checks were sent, and it was erased meanwhile
+        if merged is None:  # refused as erased, or only checks were fetched and the session is gone
             continue
         owner = (merged.row.account, merged.row.environment)
         if owner != (account.name, account.environment):
@@ -260,7 +259,7 @@ def _merge_all(
 
 
 def ownership_reason(session_id: str, account: str, environment: str) -> str:
-    """Return the named reason why an answer is not written over another's row."""
+    """Return the error text for an answer to a session that another account owns."""
     return (
         f"{ComplyCubeOwnershipError.__name__}: {session_id} is stored for account {account!r}"
         f" ({environment or 'unknown'} environment) and was left as it is."
@@ -268,7 +267,7 @@ def ownership_reason(session_id: str, account: str, environment: str) -> str:
 
 
 def _write_sessions(merged: list[MergedSession], alias: str) -> None:
-    """Write all in one statement; columns that changed in no row are left out, and so are their indexes."""
+    """Write all rows in one statement; leave out columns that changed in no row, to spare their indexes."""
     fields = {*_SESSION_MOVES, "announced_outcome"}.union(*(m.changed_fields for m in merged))
     if any(m.is_new for m in merged):  # its placeholder is filled
         fields.update(_SESSION_FIELDS)
@@ -277,7 +276,7 @@ def _write_sessions(merged: list[MergedSession], alias: str) -> None:
 
 
 def _write_checks(merged: list[MergedSession], alias: str) -> None:
-    """Insert and update in one statement; what changed in no row that exists is not updated."""
+    """Insert and update in one statement; leave out columns that changed in no existing row."""
     fields = {*_CHECK_MOVES}.union(*(m.changed_check_fields for m in merged))
     rows = [
         m.checks[check_id]
@@ -303,7 +302,7 @@ def _write_name_words(renamed: list[MergedSession], alias: str) -> None:
 
 
 def _settle(account: Account, ids: list[str], began_at: datetime, alias: str) -> None:
-    """Drop what was due for these sessions, but not what was asked for after the fetch began."""
+    """Delete the pending refreshes of these sessions, except those requested after the fetch began."""
     PendingRefresh.objects.using(alias).filter(
         account=account.name, session_id__in=ids, requested_at__lte=began_at
     ).delete()

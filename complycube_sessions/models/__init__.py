@@ -1,9 +1,9 @@
 """
-The tables, one module a family, each with the queries that are asked of it.
+The models, one module per group of tables, with their querysets.
 
-Mirrored rows (``WorkflowSession``, ``RelatedCheck``, ``SessionChange``, ``AuditEntry``, ``SessionNameWord``) are
-written by ``mirror/`` and removed by ``privacy/`` alone; ``mirrored`` refuses all others. Text that the API left
-out is ``""``, a time or number is NULL. Models may import ``db`` and ``exceptions``.
+Only ``mirror/`` writes mirrored rows (``WorkflowSession``, ``RelatedCheck``, ``SessionChange``, ``AuditEntry``,
+``SessionNameWord``), and only ``privacy/`` removes them; ``mirrored`` refuses all other writes. Text that the API
+left out is ``""``; missing times and numbers are NULL. Models may import ``db`` and ``exceptions``.
 """
 
 from __future__ import annotations

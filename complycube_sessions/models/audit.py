@@ -1,4 +1,4 @@
-"""Who decided: the vendor's audit log of a session, and what was changed there from here."""
+"""Who decided what: the vendor's audit log of a session, and changes requested from here."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from complycube_sessions.models.sessions import WorkflowSession
 
 
 class AuditEntry(MirroredModel):
-    """One entry of the vendor's audit log that is about a session or one of its checks."""
+    """One entry of the vendor's audit log about a session or one of its checks."""
 
     id = models.BigAutoField(primary_key=True)
     session = models.ForeignKey(
@@ -29,7 +29,7 @@ class AuditEntry(MirroredModel):
     # ``workflowSession`` or ``check``, and its id.
     resource_type = ExactCharField(_("resource type"), max_length=WORD_LENGTH)
     resource_id = ExactCharField(_("resource id"), max_length=ID_LENGTH)
-    # The team member at the vendor; "" for what came by the API key.
+    # The team member at the vendor; "" for actions with the API key.
     member_id = ExactCharField(_("team member"), max_length=ID_LENGTH, blank=True, default="")
     action = ExactCharField(_("action"), max_length=WORD_LENGTH, blank=True, default="")
     trigger = ExactCharField(_("trigger"), max_length=WORD_LENGTH, blank=True, default="")
@@ -51,9 +51,9 @@ class AuditEntry(MirroredModel):
 
 class UpstreamChange(models.Model):
     """
-    A change that was asked of the API from here: written before the request, so that no kill loses it.
+    A change requested from the API: written before the request, so that it is not lost if the process is killed.
 
-    It names ids alone. The comment of a validation is the vendor's, and kept nowhere here.
+    It contains only ids. The comment of a validation is sent to the vendor, and not stored here.
     """
 
     class Action(models.TextChoices):
@@ -62,7 +62,7 @@ class UpstreamChange(models.Model):
         CANCEL = "cancel", _("Cancel")
 
     class State(models.TextChoices):
-        """``sent`` is what stays where the process ended before it knew more."""
+        """``sent`` remains if the process ended before it knew the result."""
 
         SENT = "sent", _("Sent")
         DONE = "done", _("Done")
@@ -74,7 +74,7 @@ class UpstreamChange(models.Model):
     action = ExactCharField(_("action"), max_length=WORD_LENGTH)
     check_id = ExactCharField(_("check id"), max_length=ID_LENGTH, blank=True, default="")
     match_id = ExactCharField(_("match id"), max_length=ID_LENGTH, blank=True, default="")
-    # What a check or match was to be: ``confirmed``, ``rejected`` or ``attention``.
+    # The requested outcome of a check or match: ``confirmed``, ``rejected`` or ``attention``.
     outcome = ExactCharField(_("outcome"), max_length=WORD_LENGTH, blank=True, default="")
     state = ExactCharField(_("state"), max_length=WORD_LENGTH, default=State.SENT)
     # ``user:`` and the id of an account of the project, or ``project``.
@@ -93,11 +93,11 @@ class UpstreamChange(models.Model):
 @dataclass(frozen=True, slots=True)
 class Decision:
     """
-    An entry of the vendor's log, or a change that was asked for from here.
+    An entry of the vendor's log, or a change that was requested from here.
 
-    ``by`` is the team member or the actor, ``about`` the check or the resource. Of an entry, ``word`` is its
-    trigger, ``detail`` its resource type and ``key`` its id; of a change they are the outcome that was decided
-    on, the state and the match. ``diff`` is None where it was not asked for.
+    ``by`` is the team member or the actor, ``about`` the check or the resource. For an entry, ``word`` is its
+    trigger, ``detail`` its resource type and ``key`` its id; for a change they are the requested outcome, the
+    state and the match. ``diff`` is None if it was not requested.
     """
 
     is_vendors: bool
@@ -113,12 +113,12 @@ class Decision:
 
 def decisions_of(session: WorkflowSession, *, with_diff: bool, limit: int) -> list[Decision]:
     """
-    Return what was decided about a session, newest first, in one query.
+    Return the decisions about a session, newest first, in one query.
 
     Args:
         session: The session.
-        with_diff: Whether to read what the entries of the log changed, which may be large.
-        limit: At most so many.
+        with_diff: Whether to read the diffs of the log entries, which may be large.
+        limit: The maximum number of decisions.
     """
     nothing = Cast(Value(None), JSONField())
     changes = _columns(
@@ -129,7 +129,7 @@ def decisions_of(session: WorkflowSession, *, with_diff: bool, limit: int) -> li
         detail=F("state"),
         key=F("match_id"),
         by=F("actor"),
-        told=nothing,
+        difference=nothing,
     )
     entries = _columns(
         session.audit_entries.all(),
@@ -139,14 +139,14 @@ def decisions_of(session: WorkflowSession, *, with_diff: bool, limit: int) -> li
         detail=F("resource_type"),
         key=F("entry_id"),
         by=F("member_id"),
-        told=F("diff") if with_diff else nothing,
+        difference=F("diff") if with_diff else nothing,
     )
     rows = changes.union(entries, all=True).order_by("-at", "-key")[:limit]
     return [Decision(kind == AuditEntry.__name__, *values) for kind, *values in rows]
 
 
 def has_decisions() -> Q:
-    """Return what tells of a row of a query of sessions whether ``decisions_of`` would find anything."""
+    """Return an expression for queries of sessions: whether ``decisions_of`` would return anything."""
     changes = UpstreamChange.objects.filter(session=OuterRef("pk"))
     return Exists(changes) | Exists(AuditEntry.objects.filter(session=OuterRef("pk")))
 
@@ -154,6 +154,6 @@ def has_decisions() -> Q:
 def _columns(rows: QuerySet[Any], **columns: Any) -> QuerySet[Any, tuple[Any, ...]]:
     kind = Value(rows.model.__name__, CharField())
     named = rows.order_by().annotate(kind=kind, **columns)
-    names = ("kind", "at", "action", "about", "word", "detail", "key", "by", "told")
-    found: QuerySet[Any, tuple[Any, ...]] = named.values_list(*names)
-    return found
+    names = ("kind", "at", "action", "about", "word", "detail", "key", "by", "difference")
+    values: QuerySet[Any, tuple[Any, ...]] = named.values_list(*names)
+    return values

@@ -1,4 +1,4 @@
-"""What changed in a session, one row a change of meaning."""
+"""The history of sessions: one row per change of a status, an outcome or the list of checks."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from complycube_sessions.models.sessions import WorkflowSession
 
 
 class SessionChange(MirroredModel):
-    """One change of meaning in a session that was known before, or in one of its checks."""
+    """One change in a stored session or one of its checks."""
 
     class Field(models.TextChoices):
         """What changed; ``check`` goes from ``""`` to ``added`` and from ``added`` to ``gone``."""

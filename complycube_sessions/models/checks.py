@@ -1,4 +1,4 @@
-"""The checks that run in a session."""
+"""The checks of a session."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from complycube_sessions.models.sessions import WorkflowSession
 
 
 class RelatedCheck(MirroredModel):
-    """One check of one session, as the session names it and the checks endpoints describe it."""
+    """One check of one session, from the session's list of checks and the checks endpoints."""
 
     class Type(models.TextChoices):
-        """The check types that are known, by the vendor's human names."""
+        """The known check types, with the vendor's display names."""
 
         STANDARD_SCREENING = "standard_screening_check", _("AML Screening Check (Standard)")
         EXTENSIVE_SCREENING = "extensive_screening_check", _("AML Screening Check (Extensive)")
@@ -36,14 +36,14 @@ class RelatedCheck(MirroredModel):
         DEVICE_INTELLIGENCE = "device_intelligence_check", _("Device Intelligence Check")
 
     class Status(models.TextChoices):
-        """The statuses that are known; ``failed`` means that the check did not run."""
+        """The known statuses; ``failed`` means that the check did not run."""
 
         PENDING = "pending", _("Pending")
         COMPLETE = "complete", _("Complete")
         FAILED = "failed", _("Failed")
 
     class Outcome(models.TextChoices):
-        """The outcomes that are known; ``not_processed`` is an outcome of a complete check."""
+        """The known outcomes; ``not_processed`` is an outcome of a complete check."""
 
         CLEAR = "clear", pgettext_lazy("complycube", "Clear")
         ATTENTION = "attention", _("Attention")

@@ -12,9 +12,9 @@ from complycube_sessions.models.lengths import ID_LENGTH, NAME_LENGTH, WORD_LENG
 
 class SessionEvidence(models.Model):
     """
-    That evidence of a session was exported, and the hashes by which its files are known again.
+    The record of an export of evidence, with the hashes that identify its files.
 
-    It names ids alone and outlives the session; ``session_id`` is ``""`` once the person was erased.
+    It contains only ids and outlives the session; ``session_id`` is ``""`` once the person was erased.
     """
 
     id = models.BigAutoField(primary_key=True)

@@ -1,4 +1,4 @@
-"""How long the text columns are."""
+"""The lengths of the text columns."""
 
 from __future__ import annotations
 

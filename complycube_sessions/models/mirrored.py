@@ -1,8 +1,8 @@
 """
-What keeps the hands of a project off mirrored rows: models, managers and querysets that refuse to write.
+Protecting mirrored rows from writes of the project: models, managers and querysets that refuse to write.
 
-The app's own store speaks SQL (``db/bulk.py``) and never meets it. Neither do fixtures, migrations and
-Django's deletion of what depends on a row, which use Django's plain base manager.
+The app itself writes with SQL (``db/bulk.py``) and is not affected. Neither are fixtures, migrations and Django's
+cascading deletes, which use Django's plain base manager.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _is_allowed: Final = ContextVar("complycube_sessions.mirror_writes", default=Fal
 
 
 class _Allowance:
-    """What ``allow_mirror_writes`` returns; a decorated function gets one of its own at each call."""
+    """The result of ``allow_mirror_writes``; each call of a decorated function uses an instance of its own."""
 
     def __init__(self) -> None:
         self._tokens: list[Token[bool]] = []
@@ -56,11 +56,11 @@ class _Allowance:
 
 def allow_mirror_writes() -> _Allowance:
     """
-    Let the code inside write mirrored rows, which raises ``MirrorWriteError`` anywhere else.
+    Allow writes to mirrored rows, which raise ``MirrorWriteError`` otherwise.
 
-    A context manager, and a decorator of functions and coroutine functions. It holds for this thread or
-    asynchronous task and what it awaits, not for threads that it starts. Neither history nor signals,
-    reviews or the words that a search finds follow such a write.
+    Use it as a context manager, or as a decorator of functions and coroutine functions. It applies to the current
+    thread or asynchronous task and to what it awaits, but not to threads that it starts. Such a write updates
+    neither the history, the reviews nor the words of the search, and sends no signals.
     """
     return _Allowance()
 
@@ -76,7 +76,7 @@ def _refuse(model: type[models.Model], action: str) -> None:
 
 
 class MirroredQuerySet(models.QuerySet[Row]):
-    """Reads as any, and writes only where that is allowed; what is not here ends in one of these or in ``save()``."""
+    """A queryset that refuses to write unless it is allowed; all other methods call one of these or ``save()``."""
 
     def bulk_create(self, *args: Any, **kwargs: Any) -> list[Row]:
         _refuse(self.model, "bulk_create")
@@ -103,11 +103,11 @@ class MirroredQuerySet(models.QuerySet[Row]):
 
 
 class MirroredManager(models.Manager[Row]):
-    """The manager of a mirrored model, and by inheritance of the rows that a session has."""
+    """The manager of a mirrored model; Django derives the managers of related rows from it."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        # Of related rows Django makes a subclass, whose ``add`` writes by the base manager, which refuses nothing.
+        # Django's subclasses for related rows have an ``add`` that writes through the unprotected base manager.
         if add := vars(cls).get("add"):
             cls.add = _guarded(add)  # type: ignore[attr-defined]
 
@@ -122,7 +122,7 @@ def _guarded(add: Callable[..., None]) -> Callable[..., None]:
 
 
 class MirroredModel(models.Model):
-    """A row that only the app's store writes: what it says is what ComplyCube said."""
+    """A row that only the app itself writes, so that it always shows what ComplyCube answered."""
 
     objects = MirroredManager.from_queryset(MirroredQuerySet)()
 
@@ -130,7 +130,7 @@ class MirroredModel(models.Model):
         abstract = True
 
     def save_base(self, raw: bool = False, *args: Any, **kwargs: Any) -> None:
-        if not raw:  # a fixture's row is
+        if not raw:  # fixtures are loaded with `raw`
             _refuse(type(self), "save")
         super().save_base(raw, *args, **kwargs)
 

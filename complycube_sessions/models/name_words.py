@@ -1,4 +1,4 @@
-"""How names are folded for the search, both when they are stored and when they are typed."""
+"""Folding names for the search, both stored names and search terms."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ import unicodedata
 
 MAX_WORDS = 16
 WORD_LENGTH = 64
-# What an index of MySQL or PostgreSQL can hold beside a session's id, at four bytes a letter.
+# The limit of an index on MySQL or PostgreSQL that also holds a session's id, at four bytes per character.
 WORDS_LENGTH = 512
 
-# Letters that carry their mark inside: Unicode has no decomposition for them.
+# Letters with a built-in mark, for which Unicode has no decomposition.
 _MARKED_LETTERS = str.maketrans(
     {
         "\u0131": "i",
@@ -27,7 +27,7 @@ _MARKED_LETTERS = str.maketrans(
 
 
 def fold(text: str) -> str:
-    """Return text without case, accents and width, so that ``Łukasz Ñandú`` equals ``lukasz nandu``."""
+    """Return text without differences of case, accents and width: ``Łukasz Ñandú`` equals ``lukasz nandu``."""
     decomposed = unicodedata.normalize("NFKD", text.casefold())
     base = "".join(char for char in decomposed if not unicodedata.combining(char))
     return unicodedata.normalize("NFKC", base.translate(_MARKED_LETTERS))
@@ -37,10 +37,10 @@ def name_words(name: str) -> list[str]:
     """
     Return the distinct folded words of a name in their order.
 
-    They are at most 16 of at most 64 characters, and have at most 512 together with a space between them.
+    At most 16 words of at most 64 characters, and at most 512 characters when joined by spaces.
     """
-    found = re.findall(r"\w+", fold(name))
-    words = list(dict.fromkeys(word[:WORD_LENGTH] for word in found))[:MAX_WORDS]
+    folded = re.findall(r"\w+", fold(name))
+    words = list(dict.fromkeys(word[:WORD_LENGTH] for word in folded))[:MAX_WORDS]
     while len(" ".join(words)) > WORDS_LENGTH:
         words.pop()
     return words
@@ -48,15 +48,15 @@ def name_words(name: str) -> list[str]:
 
 def name_rotations(name: str) -> list[str]:
     """
-    Return for each word of a name that word and after it all the others: ``ana garcia``, ``garcia ana``.
+    Return the rotations of the words of a name, one beginning with each word: ``ana garcia``, ``garcia ana``.
 
-    So one look at the rows of any word that was typed tells whether the others are there too.
+    So the rows of any search term also show whether the other terms match.
     """
     words = name_words(name)
     return [" ".join(words[place:] + words[:place]) for place in range(len(words))]
 
 
 def search_words(text: str) -> list[str]:
-    """Return the folded words that were typed, without those that only begin another one."""
+    """Return the folded words of a search term, without words that are a prefix of another one."""
     words = name_words(text)
     return [w for w in words if not any(o != w and o.startswith(w) for o in words)]

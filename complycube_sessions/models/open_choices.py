@@ -1,4 +1,4 @@
-"""The vendor's open sets of words: finding what a column holds, the words without a label too."""
+"""The vendor's open sets of words: finding the words in a column, including those without a label."""
 
 from __future__ import annotations
 
@@ -18,16 +18,17 @@ _MOST_WORDS: Final = 200
 
 def words_of(rows: models.QuerySet[Any], field: str) -> list[str] | None:
     """
-    Return the distinct words of a column in their order, in one query.
+    Return the distinct words of a column in order, in one query.
 
-    It jumps in the column's index from one word to the next, and so reads a row a word, not the table.
+    The query jumps from one word to the next in the column's index, and reads one row per word instead of the
+    whole table.
 
     Args:
-        rows: Rows of the model, for the database.
-        field: A column that an index begins with.
+        rows: Any queryset of the model; only its model and database are used.
+        field: A column that is the first one of an index.
 
     Returns:
-        None where there are more words than anybody could have meant.
+        The words, or None if there are too many.
     """
     connection = connections[rows.db]
     table = connection.ops.quote_name(rows.model._meta.db_table)
@@ -37,7 +38,7 @@ def words_of(rows: models.QuerySet[Any], field: str) -> list[str] | None:
         f"SELECT (SELECT MIN({column}) FROM {table} WHERE {column} > word) FROM words "
         f"WHERE word IS NOT NULL) SELECT word FROM words WHERE word IS NOT NULL LIMIT {_MOST_WORDS}"
     )
-    # MariaDB would read the index to its end for each jump, but jumps by itself for this.
+    # MariaDB would read the rest of the index for each jump, but optimises DISTINCT in the same way.
     plain = f"SELECT DISTINCT {column} FROM {table} LIMIT {_MOST_WORDS}"  # noqa: S608 - our own names
     with connection.cursor() as cursor:
         cursor.execute(plain if connection.vendor == "mysql" else jump)
@@ -46,19 +47,19 @@ def words_of(rows: models.QuerySet[Any], field: str) -> list[str] | None:
 
 
 def unknown_words(rows: models.QuerySet[Any], field: str, known: Iterable[str]) -> list[str] | None:
-    """Return those of ``words_of`` that are neither known nor left out."""
+    """Return the words of ``words_of`` that are neither known nor empty."""
     words = words_of(rows, field)
     return None if words is None else sorted({*words} - {"", *known})
 
 
 def word_is(field: str, word: str, known: Iterable[str]) -> Q:
     """
-    Return the condition that a field of an open set holds a word.
+    Return the condition that a field contains a word.
 
     Args:
         field: The field, or a path to it.
-        word: The vendor's word, known or not; ``(none)`` for one that was left out, ``(other)`` for
-            all that are neither left out nor known.
+        word: The vendor's word, which may be unknown; ``(none)`` for an empty field, ``(other)`` for all words
+            that are neither empty nor known.
         known: The words that have a label.
     """
     if word == OTHER_WORDS:
@@ -69,7 +70,7 @@ def word_is(field: str, word: str, known: Iterable[str]) -> Q:
 def with_word(
     rows: models.QuerySet[Any], field: str, word: str, known: Iterable[str]
 ) -> models.QuerySet[Any]:
-    """Return the rows whose field holds a word, as ``word_is`` takes it, by the index of the field."""
+    """Filter rows by ``word_is``, in a form that uses the index of the field."""
     if word == OTHER_WORDS and (unknown := unknown_words(rows, field, known)) is not None:
         return rows.filter(**{f"{field}__in": unknown})
     return rows.filter(word_is(field, word, known))

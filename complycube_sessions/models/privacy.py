@@ -1,4 +1,4 @@
-"""Records of what was erased and pruned."""
+"""Records of erasures and of pruning."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ class Erasure(models.Model):
         CHECK = "check", _("Check")
 
     id = models.BigAutoField(primary_key=True)
-    # "" counts in every account.
+    # "" applies to every account.
     account = ExactCharField(_("account"), max_length=ACCOUNT_LENGTH)
     kind = models.CharField(_("kind"), max_length=16, choices=Kind.choices)
     digest = ExactCharField(_("keyed hash"), max_length=64)
-    # The hash of the client of a session or check, so that all of a person is found when it is lifted.
+    # The hash of the client of a session or check, to find all hashes of a person when the erasure is lifted.
     client_digest = ExactCharField(
         _("keyed hash of the client"), max_length=64, blank=True, default=""
     )
-    # Tells which SECRET_KEY made the hashes, not what the key is.
+    # Identifies the SECRET_KEY of the hashes without revealing it.
     key_fingerprint = ExactCharField(_("key fingerprint"), max_length=16, blank=True, default="")
     erased_at = models.DateTimeField(_("erased"), default=timezone.now)
     actor = models.CharField(_("actor"), max_length=NAME_LENGTH)
     reason = models.TextField(_("reason"), blank=True, default="")
     override = models.TextField(_("reason for the override"), blank=True, default="")
-    # Written by the transactions that remove, so that it is right however an erasure ends.
+    # Updated in the transactions that remove rows, so that it is right even if an erasure is killed.
     removed = models.JSONField(_("removed"), blank=True, default=dict)
 
     class Meta:
@@ -53,7 +53,7 @@ class Erasure(models.Model):
 
 
 class ErasureGate(models.Model):
-    """What an erasure and a writer of the same account lock, on databases without advisory locks."""
+    """The row that erasures and writers of an account lock, on databases without advisory locks."""
 
     account = ExactCharField(primary_key=True, max_length=ACCOUNT_LENGTH)
 
@@ -65,7 +65,7 @@ class ErasureGate(models.Model):
 
 
 class PruneRun(models.Model):
-    """What retention removed at one time: how many rows, never whose."""
+    """One run of pruning: the number of removed rows, without ids."""
 
     id = models.BigAutoField(primary_key=True)
     started_at = models.DateTimeField(_("started"), default=timezone.now)

@@ -1,4 +1,4 @@
-"""Case work: what people decided about the sessions that need a review. It stands beside the mirrored rows."""
+"""Case work: reviews of sessions and the decisions of people, stored separately from the mirrored rows."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ NOTE_LENGTH: Final = 5_000
 
 class Review(models.Model):
     """
-    The review of one session, which is decided and may be opened again.
+    The review of one session, which is decided and may be reopened.
 
-    The session is its primary key: no database lets a session have two.
+    The session is the primary key, so a session cannot have two reviews.
     """
 
     class State(models.TextChoices):
@@ -45,7 +45,7 @@ class Review(models.Model):
         _("state"), max_length=WORD_LENGTH, choices=State.choices, default=State.OPEN
     )
     assignee = person_key(_("assignee"), db_index=False)
-    # "" of a decided one: the session no longer needed a review before anybody decided.
+    # "" in a decided review: the session stopped needing a review before anyone decided.
     decision = ExactCharField(
         _("decision"), max_length=WORD_LENGTH, choices=Decision.choices, blank=True, default=""
     )
@@ -58,13 +58,13 @@ class Review(models.Model):
     due_at = models.DateTimeField(_("due"), null=True, blank=True)
     reopened_at = models.DateTimeField(_("reopened"), null=True, blank=True)
     reopened_because = models.TextField(_("reopened because"), blank=True, default="")
-    # What the last decision was about, in words and ids of the vendor; see reviews/meaning.py.
+    # The fingerprint of what the last decision was based on; see reviews/meaning.py.
     seen_fingerprint = models.TextField(_("what the decision was about"), blank=True, default="")
-    # Whether the signal was not sent yet.
+    # Whether the signal still has to be sent.
     owes_decided = models.BooleanField(default=False)
     owes_reopened = models.BooleanField(default=False)
 
-    # What a deleted assignee held is open again; see db/people.py.
+    # Reviews of a deleted assignee become open again; see db/people.py.
     left_by_a_person: ClassVar[dict[str, Any]] = {
         "assignee": (("state", State.ASSIGNED, State.OPEN),)
     }
@@ -81,7 +81,7 @@ class Review(models.Model):
         indexes = [
             models.Index(fields=["state", "opened_at", "session"], name="ccs_review_state"),
             PartialIndex(
-                # What follows the key is only read: the figures need no row of the table.
+                # The further columns make it a covering index for the figures.
                 fields=["opened_at", "session", "assignee", "state"],
                 condition=Q(state__in=OPEN_REVIEW_STATES),
                 instead=["opened_at", "session", "assignee", "state"],
@@ -113,17 +113,17 @@ class Review(models.Model):
 
     @property
     def is_open(self) -> bool:
-        """Whether somebody still has to do something: decide it, or confirm the decision."""
+        """Whether it still has to be decided or confirmed."""
         return self.state in OPEN_REVIEW_STATES
 
 
 class ReviewNote(models.Model):
-    """What somebody wrote on a review; it is never edited, a correction is a further note."""
+    """A note on a review. Notes are never edited; a correction is another note."""
 
     id = models.BigAutoField(primary_key=True)
     review = models.ForeignKey(Review, models.CASCADE, related_name="notes")
     author = person_key(_("author"))
-    # As people called themselves then: the account may be gone.
+    # The name at that time, as the user account may be deleted.
     author_name = models.CharField(_("name of the author"), max_length=NAME_LENGTH)
     text = models.TextField(_("text"))
     created_at = models.DateTimeField(_("written"), default=timezone.now)
@@ -139,7 +139,7 @@ class ReviewNote(models.Model):
 
 
 class ReviewEvent(models.Model):
-    """What was done to a review, by whom and when; what the store did has no actor."""
+    """An action on a review, with its user and time; actions of the app itself have no actor."""
 
     class Action(models.TextChoices):
         TAKEN = "taken", _("Taken")
@@ -174,7 +174,7 @@ class ReviewEvent(models.Model):
 
 
 class SavedView(models.Model):
-    """A name for the filters of the list of sessions; what was searched for is no part of it."""
+    """Named filters of the list of sessions, without the search text."""
 
     id = models.BigAutoField(primary_key=True)
     name = models.CharField(_("name"), max_length=80)

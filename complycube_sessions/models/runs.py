@@ -1,4 +1,4 @@
-"""Runs of the refresh, their lease, the request budget, and what is due."""
+"""Refresh runs, their lease, the request budget, and sessions that are due."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from complycube_sessions.models.lengths import ACCOUNT_LENGTH, ID_LENGTH, WORD_L
 
 
 class RefreshRun(models.Model):
-    """One run of the refresh, moving while it lives."""
+    """One refresh run; its row is updated while it runs."""
 
     class Mode(models.TextChoices):
         INCREMENTAL = "incremental", _("Incremental")
@@ -30,7 +30,7 @@ class RefreshRun(models.Model):
 
     SWEEPING_MODES = (Mode.INCREMENTAL, Mode.FULL)
     MAX_ERRORS = 1000
-    # What a run counts, in the order in which it is told.
+    # The counts of a run, in the order of display.
     COUNTS = (
         "listed",
         "fetched",
@@ -54,7 +54,7 @@ class RefreshRun(models.Model):
     )
     started_at = models.DateTimeField(_("started"), default=timezone.now)
     finished_at = models.DateTimeField(_("finished"), null=True, blank=True)
-    # In the vendor's clock: all that changed up to then is stored or pending.
+    # By the vendor's clock: all changes up to this time are stored or pending.
     watermark = models.DateTimeField(_("watermark"), null=True, blank=True)
     listed = models.PositiveIntegerField(_("listed"), default=0)
     fetched = models.PositiveIntegerField(_("fetched"), default=0)
@@ -63,11 +63,11 @@ class RefreshRun(models.Model):
     unchanged = models.PositiveIntegerField(_("unchanged"), default=0)
     missing = models.PositiveIntegerField(_("missing"), default=0)
     failed = models.PositiveIntegerField(_("failed"), default=0)
-    # Listed or fetched, and not stored, as the person was erased; named nowhere.
+    # Listed or fetched, but not stored because the person was erased; their ids are not recorded.
     kept_out = models.PositiveIntegerField(_("blocked by an erasure"), default=0)
-    # Listed, and neither stored nor failed: what waits for its next try, and what the run did not come to.
+    # Listed, but neither stored nor failed: sessions that wait for a retry, or that the run did not reach.
     remaining = models.PositiveIntegerField(_("remaining"), default=0)
-    # Sessions of the account that were due, or waited for their next try, when the run ended.
+    # Sessions of the account that were due, or waited for a retry, when the run ended.
     still_due = models.PositiveIntegerField(_("still due"), default=0)
     requests = models.PositiveIntegerField(_("requests"), default=0)
     errors = models.JSONField(_("errors"), blank=True, default=dict)
@@ -90,16 +90,16 @@ class RefreshRun(models.Model):
 
     @cached_property
     def marked_missing(self) -> list[str]:
-        """Return the sessions that this run has found gone upstream, up to ``MAX_ERRORS``; not stored."""
+        """Return the sessions that this run has marked as missing, up to ``MAX_ERRORS``; not stored."""
         return []
 
 
 class RefreshLease(models.Model):
-    """Who may sweep an account; it ends by itself when its holder stops renewing it."""
+    """The right to sweep an account; it expires when its holder stops renewing it."""
 
     account = ExactCharField(primary_key=True, max_length=ACCOUNT_LENGTH)
     run = models.ForeignKey(RefreshRun, models.SET_NULL, null=True, related_name="+")
-    # By the clock of the database, so that machines with other clocks agree.
+    # By the database's clock, so that the clocks of the machines may differ.
     expires_at = models.DateTimeField(null=True)
 
     class Meta:
@@ -112,7 +112,7 @@ class RefreshLease(models.Model):
 class RequestBudget(models.Model):
     """The next free request slot of one API key, shared by all processes and machines."""
 
-    # A keyed hash of the API key, so that accounts with the same key share and the key stays out.
+    # A keyed hash of the API key: accounts with the same key share a row, and the key is not stored.
     key_digest = ExactCharField(primary_key=True, max_length=64)
     reservations = models.BigIntegerField(default=0)
     # By the clock of the database.
@@ -126,7 +126,7 @@ class RequestBudget(models.Model):
 
 
 class PendingRefresh(models.Model):
-    """A session that is due for a fetch, whoever asked for it."""
+    """A session that is queued for a fetch."""
 
     id = models.BigAutoField(primary_key=True)
     account = ExactCharField(_("account"), max_length=ACCOUNT_LENGTH)

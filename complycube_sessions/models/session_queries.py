@@ -1,4 +1,4 @@
-"""Questions that a compliance desk or a host project asks of its sessions."""
+"""Queries of sessions for compliance desks and host projects."""
 
 from __future__ import annotations
 
@@ -26,28 +26,28 @@ from complycube_sessions.models.open_choices import with_word, words_of
 ENDED_STATUSES = ("complete", "abandoned", "cancelled")
 OPEN_REVIEW_STATES = ("open", "assigned", "awaiting_confirmation")
 REFUSALS = ("decline", "rejected", "match_confirmed")
-# What the prefix of a key tells.
+# The environments that the prefix of a key can mean.
 _ENVIRONMENTS: Final = ("", "live", "test")
-# More than one person's sessions; from here on the index of the clients is the better list.
+# More than the sessions of one person; above this the query uses the index on the client.
 _MANY: Final = 500
-# Up to so many sessions are gathered and sorted; of more the newest are met on the way.
+# Up to this many sessions are selected by id and sorted; larger sets are read in list order.
 MANY: Final = 5_000
 LONG: Final = 1_000
-# Of a word of a name no more rows are counted to tell how frequent it is; the second time, where the first told nothing.
+# The limits for counting the rows of a word; the second is used if the first does not distinguish the words.
 _COUNTED: Final = (5_000, 20_000)
-# Of the vendor's ids, 24 hexadecimal digits, not one in ten thousand million is letters alone.
+# The vendor's ids have 24 hexadecimal digits; not one in ten thousand million consists of letters only.
 _ID_LETTERS: Final = 20
 
 
 class RowCount(Subquery):
-    """How many rows a query has, as a value in another query."""
+    """The number of rows of a query, as a value in another query."""
 
     template = "(SELECT COUNT(*) FROM (%(subquery)s) counted)"
     output_field = models.IntegerField()
 
 
 class _OneOf(In):
-    """``IN``, whose thousands of values PostgreSQL takes as one: each of its own costs Django as much as the look-up."""
+    """``IN`` with a single array parameter on PostgreSQL, as thousands of parameters are slow in Django."""
 
     def as_postgresql(self, compiler: Any, connection: Any) -> tuple[str, list[Any]]:
         column, parameters = self.process_lhs(compiler, connection)
@@ -57,12 +57,12 @@ class _OneOf(In):
 @dataclass(frozen=True, slots=True)
 class ReadPlan:
     """
-    What is known of a queryset before it is read; which rows it has does not depend on it.
+    What is known about a queryset before it is read; it does not affect which rows it has.
 
     Args:
-        is_long: It has more than ``LONG`` sessions: nothing but one frequent word was asked.
-        is_gathered: It has at most ``MANY`` sessions, which are named by their ids.
-        expects_one_question: One more question is asked of it, and the first rows in an index's order.
+        is_long: It has more than ``LONG`` sessions, from a single filter that matches many.
+        is_gathered: It has at most ``MANY`` sessions, which are selected by id.
+        expects_one_question: One more filter will be added, and only the first rows in an index's order are read.
     """
 
     is_long: bool = False
@@ -71,17 +71,17 @@ class ReadPlan:
 
 
 def read_plan(rows: Any) -> ReadPlan:
-    """Return what is known of a queryset of any model; of others than sessions that is nothing."""
+    """Return the plan of a queryset; querysets of other models have an empty one."""
     return rows._plan if isinstance(rows, WorkflowSessionQuerySet) else ReadPlan()
 
 
 def expecting_one_question(rows: WorkflowSessionQuerySet) -> WorkflowSessionQuerySet:
-    """Return the same sessions, of which one more is asked and then the first rows in an index's order."""
+    """Return the same sessions, planned for one more filter and reading the first rows in an index's order."""
     return rows._planned(expects_one_question=True)
 
 
 class WorkflowSessionQuerySet(MirroredQuerySet["WorkflowSession"]):
-    """Questions that a compliance desk or a host project asks of its sessions."""
+    """Queries of sessions for compliance desks and host projects."""
 
     _plan: ReadPlan = ReadPlan()
 
@@ -105,13 +105,13 @@ class WorkflowSessionQuerySet(MirroredQuerySet["WorkflowSession"]):
         """
         Return the sessions that rows of another table belong to.
 
-        Few are named by their ids. Many are met soon enough when the sessions are walked in their order,
-        while to gather and sort them would cost time for each. Only where more is asked of a session the
-        database has to guess which it is.
+        Few sessions are selected by id. Many are found soon enough by walking the sessions in list order, while
+        collecting and sorting them would take time for each. With further filters the choice is left to the
+        database.
 
         Args:
             rows: The rows, each with its ``session``, found by an index.
-            others: Rows of which each session has one, which together mean the same.
+            others: Querysets that a session must have a row in each of; together they mean the same as ``rows``.
         """
         is_all = not self.query.where
         ids = list(rows.using(self.db).order_by().values_list("session_id", flat=True)[: MANY + 1])
@@ -131,7 +131,7 @@ class WorkflowSessionQuerySet(MirroredQuerySet["WorkflowSession"]):
         return self.filter(client_id=client_id)
 
     def open(self) -> WorkflowSessionQuerySet:
-        """Return the sessions that have not ended; a status never seen before counts as open."""
+        """Return the sessions that have not ended; unknown statuses count as open."""
         return self.exclude(status__in=ENDED_STATUSES).filter(missing_since=None)
 
     def needs_review(self) -> WorkflowSessionQuerySet:
@@ -143,7 +143,7 @@ class WorkflowSessionQuerySet(MirroredQuerySet["WorkflowSession"]):
         return self.filter(review__state__in=OPEN_REVIEW_STATES)
 
     def unassigned(self) -> WorkflowSessionQuerySet:
-        """Return the sessions whose review is open and nobody's."""
+        """Return the sessions whose review is open and unassigned."""
         return self.filter(review__state="open")
 
     def assigned_to(self, user: Any) -> WorkflowSessionQuerySet:
@@ -151,7 +151,7 @@ class WorkflowSessionQuerySet(MirroredQuerySet["WorkflowSession"]):
         return self.filter(review__state="assigned", review__assignee=user.pk)
 
     def overdue(self) -> WorkflowSessionQuerySet:
-        """Return the sessions whose review is open for longer than ``COMPLYCUBE_REVIEW_DUE`` allowed."""
+        """Return the sessions whose review has been open for longer than ``COMPLYCUBE_REVIEW_DUE`` allowed."""
         return self.open_reviews().filter(review__due_at__lt=timezone.now())
 
     def declined(self) -> WorkflowSessionQuerySet:
@@ -160,24 +160,24 @@ class WorkflowSessionQuerySet(MirroredQuerySet["WorkflowSession"]):
 
     def stale(self, *, older_than: timedelta) -> WorkflowSessionQuerySet:
         """
-        Return the sessions of which nothing was heard for longer than ``older_than``.
+        Return the sessions whose state has not been confirmed for longer than ``older_than``.
 
-        A session was heard of when it was fetched, or when a sweep over its whole account succeeded
-        and found nothing new in it. A session whose refresh is pending was not heard of.
+        A session is confirmed when it is fetched, or when a sweep over its whole account succeeds and finds
+        nothing new in it. A session whose refresh is pending is not confirmed.
         """
         cutoff = timezone.now() - older_than
         swept = _sweeps_since(cutoff).filter(
-            # A key whose prefix tells no environment sees whatever its account holds.
+            # A key without an environment in its prefix covers all environments of its account.
             Q(environment=OuterRef("environment")) | Q(environment=""),
             account=OuterRef("account"),
         )
-        return self._unheard(cutoff).filter(~Exists(swept) | _is_due())
+        return self._unconfirmed(cutoff).filter(~Exists(swept) | _is_due())
 
     def stale_now(self, *, older_than: timedelta) -> WorkflowSessionQuerySet:
         """
-        Return what ``stale`` returns, planned from what was swept when this is called.
+        Return the same as ``stale``, with a query planned from the sweeps at the time of this call.
 
-        Where all was, it begins at the few sessions that are due instead of at every session.
+        If everything was swept, the query starts at the few sessions that are due instead of at all sessions.
         """
         cutoff = timezone.now() - older_than
         sweeps = _sweeps_since(cutoff).using(self.db).order_by()
@@ -190,19 +190,19 @@ class WorkflowSessionQuerySet(MirroredQuerySet["WorkflowSession"]):
         unswept = Q()
         for account, environment in _there(self, missed):
             unswept |= Q(account=account, environment=environment)
-        unheard = self._unheard(cutoff)
+        unconfirmed = self._unconfirmed(cutoff)
         if unswept:
             longest = (
                 _model("WorkflowSession").objects.using(self.db).filter(_not_fetched_since(cutoff))
             )
             ids = list(longest.order_by().values_list("pk", flat=True)[: MANY + 1])
             if len(ids) <= MANY:
-                unheard = unheard._gathered(ids)
-            return unheard.filter(unswept | _is_due())
+                unconfirmed = unconfirmed._gathered(ids)
+            return unconfirmed.filter(unswept | _is_due())
         pending = _model("PendingRefresh").objects.filter(account__in=accounts)
-        return unheard.filter(_is_due())._of(pending, [])
+        return unconfirmed.filter(_is_due())._of(pending, [])
 
-    def _unheard(self, cutoff: datetime) -> WorkflowSessionQuerySet:
+    def _unconfirmed(self, cutoff: datetime) -> WorkflowSessionQuerySet:
         return self.filter(_not_fetched_since(cutoff), missing_since=None)
 
     def latest_for_client(self, client_id: str) -> WorkflowSession | None:
@@ -222,13 +222,13 @@ class WorkflowSessionQuerySet(MirroredQuerySet["WorkflowSession"]):
         return sessions
 
     def changed_since(self, when: datetime) -> WorkflowSessionQuerySet:
-        """Return the sessions with a change of meaning that was observed since then."""
+        """Return the sessions with a change in their history that was observed since then."""
         changes = _model("SessionChange").objects.filter(observed_at__gte=when)
         return self._of(changes, [changes])
 
     def with_check(self, check_type: str = "", outcome: str = "") -> WorkflowSessionQuerySet:
         """
-        Return the sessions with a check of that type, of that outcome, or of both at once.
+        Return the sessions with a check of that type and outcome.
 
         Args:
             check_type: The vendor's word, or ``""`` for any.
@@ -243,11 +243,11 @@ class WorkflowSessionQuerySet(MirroredQuerySet["WorkflowSession"]):
 
     def search(self, text: str) -> WorkflowSessionQuerySet:
         """
-        Return the sessions that a person means who types this text.
+        Return the sessions that match a search text.
 
-        One word that is the id of a session, a client or a check finds exactly those; anything else
-        is read as words of a name, each of which must begin a word of the session's name, without
-        regard to case and accents. Less than 20 letters without a digit are no id, but a name.
+        A single word that is the id of a session, a client or a check finds exactly those. Any other text is
+        split into words, each of which must be the beginning of a word of the session's name, ignoring case and
+        accents. Fewer than 20 letters without a digit are never an id.
         """
         typed = text.strip()
         if not typed or "\0" in typed:
@@ -255,11 +255,11 @@ class WorkflowSessionQuerySet(MirroredQuerySet["WorkflowSession"]):
         if len(typed.split()) == 1 and not (typed.isalpha() and len(typed) < _ID_LETTERS):
             sessions = _model("WorkflowSession").objects.using(self.db)
             checks = _model("RelatedCheck").objects.using(self.db).filter(check_id=typed).order_by()
-            # Three exact look-ups; OR-ed into the search they would cost it its indexes.
+            # Three separate lookups: combined with OR, the search could not use its indexes.
             by_id = sessions.filter(pk=typed).values_list("pk")
             by_client = sessions.filter(client_id=typed).values_list("pk")
-            found = by_id.union(by_client, checks.values_list("session_id"))[: _MANY + 1]
-            ids = [row[0] for row in found]
+            matches = by_id.union(by_client, checks.values_list("session_id"))[: _MANY + 1]
+            ids = [row[0] for row in matches]
             if len(ids) > _MANY:
                 return self.for_client(typed)
             if ids:
@@ -278,19 +278,19 @@ class WorkflowSessionQuerySet(MirroredQuerySet["WorkflowSession"]):
 def _beginning(
     names: models.QuerySet[SessionNameWord], word: str
 ) -> models.QuerySet[SessionNameWord]:
-    """Return the rows of words that begin so, by the index."""
+    """Return the rows whose words begin with ``word``, in a form that uses the index."""
     if connections[names.db].vendor == "postgresql":
         return names.filter(words__startswith=word)
-    # SQLite and MariaDB order these by code point and look a range up, but not a pattern.
+    # SQLite and MariaDB order this column by code point, and use the index for a range but not for a pattern.
     return names.filter(words__gte=word, words__lt=word + chr(sys.maxunicode))
 
 
 def _has(rows: models.QuerySet[Any]) -> Q:
     """
-    Return the condition that there is such a row of a session, asked of each session as it is met.
+    Return the condition that a session has such a row, in a form that is evaluated session by session.
 
-    As a join, which ``EXISTS`` may become, a database may begin at the other table, or with several
-    processes that each read more sessions than one page needs.
+    A database may turn ``EXISTS`` into a join. Then it may start at the other table, or use parallel workers that
+    each read more sessions than a page needs.
     """
     own = rows.filter(session=OuterRef("pk")).order_by().values("session_id")[:1]
     return Q(IsNull(Subquery(own), False))
@@ -298,9 +298,9 @@ def _has(rows: models.QuerySet[Any]) -> Q:
 
 def _rarest_first(names: models.QuerySet[SessionNameWord], words: Sequence[str]) -> list[str]:
     """
-    Return the words with the rarest first; of equally frequent ones the longest is likely the rarer.
+    Return the words with the rarest first; among equally frequent words the longest is probably the rarest.
 
-    They are counted up to a bound, and up to a higher one where neither count nor length tells which it is.
+    They are counted up to a limit, and up to a higher one if neither count nor length distinguishes them.
     """
     ranks: dict[str, tuple[int, int]] = {}
     for bound in _COUNTED:
@@ -315,25 +315,25 @@ def _rarest_first(names: models.QuerySet[SessionNameWord], words: Sequence[str])
 def _counted(
     names: models.QuerySet[SessionNameWord], words: Sequence[str], bound: int
 ) -> list[int]:
-    """Return up to a bound how many rows each word has, in one query that reads no more of the index."""
-    asked = {
+    """Return how many rows each word has, counting up to a limit, in one query."""
+    columns = {
         f"count_{number}": RowCount(_beginning(names, word).order_by().values("session_id")[:bound])
         for number, word in enumerate(words)
     }
-    found = names.order_by("pk").annotate(**asked).values_list(*asked).first()
-    return list(found or [0] * len(words))
+    counts = names.order_by("pk").annotate(**columns).values_list(*columns).first()
+    return list(counts or [0] * len(words))
 
 
 def _there(rows: models.QuerySet[Any], pairs: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
-    """Return those pairs of account and environment that have sessions, in one query."""
+    """Return the pairs of account and environment that have sessions, in one query."""
     sessions = rows.model._default_manager.using(rows.db).order_by()
-    asked = {
+    columns = {
         f"pair_{number}": Exists(sessions.filter(account=account, environment=environment))
         for number, (account, environment) in enumerate(pairs)
     }
-    first = sessions.order_by("pk").annotate(**asked).values_list(*asked)[:1]
-    found = next(iter(first), ()) if asked else ()
-    return [pair for pair, is_there in zip(pairs, found, strict=False) if is_there]
+    first = sessions.order_by("pk").annotate(**columns).values_list(*columns)[:1]
+    exists = next(iter(first), ()) if columns else ()
+    return [pair for pair, has_sessions in zip(pairs, exists, strict=False) if has_sessions]
 
 
 def _sweeps_since(cutoff: datetime) -> models.QuerySet[RefreshRun]:
@@ -347,7 +347,7 @@ def _sweeps_since(cutoff: datetime) -> models.QuerySet[RefreshRun]:
 
 
 def _not_fetched_since(cutoff: datetime) -> Q:
-    """Return the condition that nothing proves a fetch since then; a time that is still to come does not."""
+    """Return the condition for sessions not fetched since then; a fetch time in the future does not count."""
     return Q(fetched_at__lt=cutoff) | Q(fetched_at__gt=timezone.now() + LEEWAY)
 
 
@@ -360,5 +360,5 @@ def _is_due() -> Q:
 
 
 def _model(name: str) -> Any:
-    """Return a model that is defined after the sessions, which these queries are of."""
+    """Return a model that cannot be imported here, as it is defined after the sessions."""
     return apps.get_model("complycube_sessions", name)

@@ -19,7 +19,7 @@ class WorkflowSession(MirroredModel):
     """One customer's run through a verification journey, as the API last showed it."""
 
     class Status(models.TextChoices):
-        """The statuses that are known; others are stored as they come."""
+        """The known statuses; others are stored unchanged."""
 
         STARTED = "started", _("Started")
         PROCESSING = "processing", _("Processing")
@@ -28,7 +28,7 @@ class WorkflowSession(MirroredModel):
         CANCELLED = "cancelled", _("Cancelled")
 
     class Outcome(models.TextChoices):
-        """The outcomes that are known; only ``clear`` is good news."""
+        """The known outcomes; only ``clear`` is good news."""
 
         CLEAR = "clear", pgettext_lazy("complycube", "Clear")
         ATTENTION = "attention", _("Attention")
@@ -71,7 +71,7 @@ class WorkflowSession(MirroredModel):
     fetched_at = models.DateTimeField(_("fetched"))
     missing_since = models.DateTimeField(_("missing upstream since"), null=True, blank=True)
     needs_review = models.BooleanField(_("needs review"), default=False)
-    # NULL until the first outcome is announced: "" is an outcome that was announced as left out.
+    # NULL until the first outcome is announced; "" is a missing outcome, which counts as announced.
     announced_outcome = ExactCharField(
         _("announced outcome"), max_length=WORD_LENGTH, null=True, blank=True, default=None
     )
@@ -133,9 +133,9 @@ class WorkflowSession(MirroredModel):
 
 class SessionNameWord(MirroredModel):
     """
-    One folded word of a session's name and after it the others (see ``models/name_words.py``).
+    The folded words of a session's name, rotated to begin with one of them (see ``models/name_words.py``).
 
-    A search for several words needs no scan, and no join: it reads the rows of the rarest one.
+    A search for several words needs neither a scan nor a join: it reads the rows of the rarest word.
     """
 
     id = models.BigAutoField(primary_key=True)
@@ -147,7 +147,7 @@ class SessionNameWord(MirroredModel):
         indexes = [
             models.Index(
                 fields=["words", "session"],
-                # For the search by a beginning, which PostgreSQL's own order of letters cannot serve.
+                # For prefix searches, for which PostgreSQL cannot use an index in the default collation.
                 opclasses=["varchar_pattern_ops", "varchar_pattern_ops"],
                 name="ccs_words_start",
             )

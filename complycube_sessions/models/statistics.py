@@ -1,4 +1,4 @@
-"""Statistics that are kept by day."""
+"""Stored statistics by day."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from complycube_sessions.db.fields import ExactCharField
 
 class DayFigures(models.Model):
     """
-    The figures of the sessions created on one day, counted once.
+    The figures of the sessions created on one day.
 
-    They hold as long as no ``ChangedDay`` names the day; see ``statistics/by_day.py``.
+    They are valid as long as no ``ChangedDay`` marks the day; see ``statistics/by_day.py``.
     """
 
     id = models.BigAutoField(primary_key=True)
-    # A day of this time zone.
+    # The time zone of the day.
     zone = ExactCharField(max_length=64)
     day = models.DateField()
     figures = models.JSONField()
-    # Of this counting and no other, so that a process may remember what it has read.
+    # Unique for each count, so that a process can cache the figures.
     mark = ExactCharField(max_length=32, default="")
 
     class Meta:
@@ -33,7 +33,7 @@ class DayFigures(models.Model):
 
 
 class ChangedDay(models.Model):
-    """A UTC day of creation whose sessions were written since its figures were counted."""
+    """A UTC day whose figures are outdated, as sessions created on it were written."""
 
     id = models.BigAutoField(primary_key=True)
     day = models.DateField()

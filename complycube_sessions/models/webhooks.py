@@ -12,7 +12,7 @@ from complycube_sessions.models.lengths import ACCOUNT_LENGTH, ID_LENGTH, WORD_L
 
 
 class WebhookEvent(models.Model):
-    """One event of the vendor's: that something happened, never what it says of a person."""
+    """One event of the vendor, without personal data."""
 
     id = models.BigAutoField(primary_key=True)
     account = ExactCharField(_("account"), max_length=ACCOUNT_LENGTH)
@@ -26,7 +26,7 @@ class WebhookEvent(models.Model):
     received_at = models.DateTimeField(_("received"), default=timezone.now)
     processed_at = models.DateTimeField(_("processed"), null=True, blank=True)
     attempts = models.PositiveIntegerField(_("attempts"), default=0)
-    # NULL: at once. A worker that takes an event moves it on, so that its death only delays the event.
+    # NULL means now. A worker that claims an event sets it, so that a killed worker only delays the event.
     next_try_at = models.DateTimeField(_("next try"), null=True, blank=True)
     error = models.TextField(_("error"), blank=True, default="")
 

@@ -1,5 +1,5 @@
 """
-How fresh and healthy the mirror is, for those who watch it: a command, a health check, metrics.
+How fresh and healthy the mirror is, for monitoring: the command, the health check and the metrics.
 
 It may import ``sync``, ``statistics``, ``mirror``, ``webhooks.health``, ``models``, ``db``, ``conf`` and
 ``exceptions``.

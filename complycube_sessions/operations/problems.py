@@ -1,4 +1,4 @@
-"""What is wrong with the mirror of an account, judged by what was read of it; nothing here asks a database."""
+"""Finding problems of an account's mirror in the facts that were read; this module does no queries."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from complycube_sessions.wording import counted
 
 
 class State(IntEnum):
-    """How the mirror is; the exit codes of ``complycube_status``."""
+    """The state of the mirror; the values are the exit codes of ``complycube_status``."""
 
     HEALTHY = 0
     ATTENTION = 1
     BROKEN = 2
 
 
-# Broken is what no later run repairs by itself; all else needs attention.
+# Broken: no later run repairs it by itself. All other problems need attention.
 SEVERITIES: Final[Mapping[str, State]] = {
     "database": State.BROKEN,
     "no_account": State.BROKEN,
@@ -35,13 +35,13 @@ SEVERITIES: Final[Mapping[str, State]] = {
     "failing": State.ATTENTION,
     "silent": State.ATTENTION,
 }
-# These are of no account.
+# Problems that concern no single account.
 GENERAL: Final = ("database", "no_account")
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing that is wrong; ``code`` is a key of ``SEVERITIES``, ``text`` names neither person nor session."""
+    """One problem; ``code`` is a key of ``SEVERITIES``, ``text`` names neither persons nor sessions."""
 
     code: str
     text: str
@@ -54,24 +54,24 @@ class Problem:
 @dataclass(frozen=True, slots=True)
 class Facts:
     """
-    What was read of one account.
+    The facts that were read about one account.
 
     Args:
         account: Its name in ``COMPLYCUBE_ACCOUNTS``.
-        environment: Of its key: ``test``, ``live`` or ``""``.
+        environment: The environment of its key: ``test``, ``live`` or ``""``.
         last_run: The newest incremental or full run.
         last_success_at: When such a run last succeeded.
         is_late: Whether that is longer ago than ``COMPLYCUBE_EXPECTED_REFRESH_INTERVAL``.
-        watermark: Up to when all changes are stored or pending, in the vendor's clock.
-        holder: The run that holds the lease and lives.
-        due: How many sessions a run would fetch now because they are due.
-        oldest_due_at: Since when the first of them is.
-        failing: How many sessions failed at least once and wait for their next try.
-        events_waiting: How many webhook events are not processed.
-        requests_per_second: What all users of the key may send together.
-        budget_wait: How long a request that is sent now would wait for that budget.
-        has_webhook: Whether a secret of a webhook is set.
-        is_silent: Whether its events stopped while polling still found changes.
+        watermark: The time up to which all changes are stored or pending, by the vendor's clock.
+        holder: The run in progress that holds the lease.
+        due: The number of sessions that are due for a fetch.
+        oldest_due_at: Since when the first of them has been due.
+        failing: The number of sessions that failed at least once and wait for a retry.
+        events_waiting: The number of unprocessed webhook events.
+        requests_per_second: The request budget that all users of the key share.
+        budget_wait: How long a request sent now would wait for that budget.
+        has_webhook: Whether a webhook secret is set.
+        is_silent: Whether its events stopped although polling still found changes.
     """
 
     account: str
@@ -93,16 +93,16 @@ class Facts:
 
 def problems_of(facts: Facts, now: datetime, interval: timedelta) -> tuple[Problem, ...]:
     """
-    Return what is wrong with the mirror of an account, worst first.
+    Return the problems of an account's mirror, worst first.
 
     Args:
-        facts: What was read.
-        now: When it was read.
+        facts: The facts about the account.
+        now: When they were read.
         interval: ``COMPLYCUBE_EXPECTED_REFRESH_INTERVAL``.
     """
-    found = [Problem(code, find(facts, now, interval)) for code, find in _RULES.items()]
-    wrong = [problem for problem in found if problem.text]
-    return tuple(sorted(wrong, key=lambda problem: -problem.severity))
+    results = [Problem(code, rule(facts, now, interval)) for code, rule in _RULES.items()]
+    problems = [problem for problem in results if problem.text]
+    return tuple(sorted(problems, key=lambda problem: -problem.severity))
 
 
 def _never(facts: Facts, now: datetime, interval: timedelta) -> str:
@@ -176,5 +176,5 @@ _RULES: Final[Mapping[str, Callable[[Facts, datetime, timedelta], str]]] = {
 
 
 def shown(time: datetime) -> str:
-    """Return a time as operators read it in a log."""
+    """Return a time in the format of logs."""
     return f"{time.astimezone(UTC):%Y-%m-%d %H:%M} UTC"

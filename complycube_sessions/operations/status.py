@@ -1,7 +1,7 @@
 """
-How the mirror is: read in a few queries, each by an index, however many sessions there are.
+Reading the status of the mirror: a few queries that use indexes, independent of the number of sessions.
 
-``complycube_status``, the health check and the metrics all tell what is read and judged here.
+``complycube_status``, the health check and the metrics all report this status.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ DAY: Final = timedelta(days=1)
 @dataclass(frozen=True, slots=True)
 class AccountStatus:
     """
-    What was read of an account, and what is wrong with it, worst first.
+    The facts about an account, and its problems, worst first.
 
-    ``facts`` is None where its settings are wrong, as nothing is read then.
+    ``facts`` is None if its settings are wrong, as nothing is read then.
     """
 
     account: str
@@ -50,9 +50,9 @@ class AccountStatus:
 @dataclass(frozen=True, slots=True)
 class Status:
     """
-    How the mirror is.
+    The status of the mirror.
 
-    ``problems`` are those of no single account; where the database cannot be read, there are no accounts.
+    ``problems`` concern no single account. ``accounts`` is empty if the database cannot be read.
     """
 
     read_at: datetime
@@ -61,13 +61,13 @@ class Status:
 
     @property
     def state(self) -> State:
-        found = [*(p.severity for p in self.problems), *(one.state for one in self.accounts)]
-        return max(found, default=State.HEALTHY)
+        states = [*(p.severity for p in self.problems), *(a.state for a in self.accounts)]
+        return max(states, default=State.HEALTHY)
 
 
 @dataclass(frozen=True, slots=True)
 class DayOfRuns:
-    """What the runs that an account began within the last day have done."""
+    """The totals of an account's runs that began within the last day."""
 
     started: int = 0
     succeeded: int = 0
@@ -78,7 +78,7 @@ class DayOfRuns:
 
 def read_status(accounts: Sequence[str] | None = None) -> Status:
     """
-    Return how fresh and healthy the mirror is; it sends no request and raises for no fault that it can name.
+    Return how fresh and healthy the mirror is, without API requests; known faults are returned, not raised.
 
     Args:
         accounts: Names of ``COMPLYCUBE_ACCOUNTS``; all by default.
@@ -95,19 +95,17 @@ def read_status(accounts: Sequence[str] | None = None) -> Status:
     except ComplyCubeConfigurationError as error:
         return Status(now, (Problem("settings", str(error)),))
     except (DatabaseError, InterfaceError) as error:
-        # Its own words may quote a row.
+        # The database's message may quote a row.
         name = type(error.__cause__ or error).__name__
         text = f"The database cannot be read ({name}): is it up, and is `migrate` done?"
         return Status(now, (Problem("database", text),))
-    good = [
-        AccountStatus(found.account, found, problems_of(found, now, interval)) for found in facts
-    ]
+    good = [AccountStatus(read.account, read, problems_of(read, now, interval)) for read in facts]
     return Status(now, (), (*unusable, *good))
 
 
 def runs_of_last_day(accounts: Sequence[str]) -> dict[str, DayOfRuns]:
     """
-    Return what the runs of each account have done that began within the last 24 hours.
+    Return the totals of each account's runs that began within the last 24 hours.
 
     Raises:
         django.db.DatabaseError: The database cannot be read.
@@ -135,7 +133,7 @@ def _day_of(by_state: Mapping[str, Mapping[str, int]]) -> DayOfRuns:
 
 
 def _sort_accounts(names: Sequence[str]) -> tuple[list[Account], list[AccountStatus]]:
-    """Return the accounts that a refresh would take, and why it would refuse the others."""
+    """Return the accounts that can be refreshed, and the problems of the others."""
     usable: list[Account] = []
     unusable: list[AccountStatus] = []
     for name in names:
@@ -152,7 +150,7 @@ def _sort_accounts(names: Sequence[str]) -> tuple[list[Account], list[AccountSta
 
 def _read(accounts: Sequence[Account]) -> list[Facts]:
     names = [account.name for account in accounts]
-    # The leases come first: a run that ends meanwhile is not taken for one that was killed.
+    # Read the leases first, so that a run that ends in between does not look killed.
     holders = lease_holders(names, write_alias())
     fresh = account_freshness(names)
     due, failing, events = _due(names), _failing(), _events_waiting()
@@ -181,13 +179,13 @@ def _read(accounts: Sequence[Account]) -> list[Facts]:
 
 
 def _watermark(account: Account) -> datetime | None:
-    """Return the newest watermark, but none that lies in the future: the next refresh does not trust it."""
+    """Return the newest watermark, or None if it lies in the future, as the next refresh ignores it."""
     mark = newest_watermark(account)
     return mark if mark is not None and is_believable(mark, datetime.now(UTC)) else None
 
 
 def _due(names: Sequence[str]) -> dict[str, tuple[int, datetime]]:
-    """Return by account how many sessions are due, and since when the first of them is."""
+    """Return for each account how many sessions are due, and since when."""
     rows = PendingRefresh.objects.using(write_alias()).order_by()
     groups = rows.filter(account__in=names, next_try_at__lte=datetime.now(UTC)).values("account")
     counts = groups.annotate(count=Count("pk"), oldest=Min("next_try_at"))
@@ -196,7 +194,7 @@ def _due(names: Sequence[str]) -> dict[str, tuple[int, datetime]]:
     }
 
 
-# Not by the names of the accounts: a database would take the index of these, and read all of their rows.
+# Without a filter by account: a database would use the index on it, and read all rows of the accounts.
 def _failing() -> dict[str, int]:
     rows = PendingRefresh.objects.using(write_alias()).order_by().filter(attempts__gt=0)
     groups = rows.values("account").annotate(count=Count("pk"))

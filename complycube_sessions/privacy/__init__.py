@@ -1,5 +1,5 @@
 """
-Removing what must not be kept: a person who asks for it, and what has outlived its retention.
+Removing data: erasing a person on request, and pruning rows that are older than their retention.
 
 It may import ``mirror.accounts``, ``statistics``, ``models``, ``db``, ``api``, ``conf`` and ``exceptions``.
 """

@@ -1,4 +1,4 @@
-"""Keyed hashes of ids, which an erasure keeps in their place."""
+"""Keyed hashes of ids, which an erasure stores instead of the ids."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ CHECK: Final = Erasure.Kind.CHECK.value
 
 
 def digest(kind: str, value: str) -> str:
-    """Return the hash of an id with the current key; surrounding spaces of a client's id are ignored."""
+    """Return the hash of an id with the current key; spaces around a client's id are ignored."""
     return _hash(_hashers(kind)[0], value.strip() if kind == CLIENT else value)
 
 
 def digests(kind: str, values: Iterable[str]) -> dict[str, list[str]]:
-    """Return the ids by each of their possible hashes, with old keys too."""
+    """Map each possible hash of the ids, including hashes with old keys, to its ids."""
     hashers = _hashers(kind)
     found: dict[str, list[str]] = {}
     for value in filter(None, values):
@@ -35,7 +35,7 @@ def digests(kind: str, values: Iterable[str]) -> dict[str, list[str]]:
 
 
 def key_fingerprint(key: str | bytes | None = None) -> str:
-    """Return what identifies a key without revealing it; by default the current one."""
+    """Return a fingerprint that identifies a key without revealing it; by default of the current key."""
     secret = conf.hash_keys[0] if key is None else key
     return salted_hmac(
         "complycube_sessions.erasure.key", b"", secret=secret, algorithm="sha256"
@@ -43,7 +43,7 @@ def key_fingerprint(key: str | bytes | None = None) -> str:
 
 
 def _hashers(kind: str) -> Sequence[hmac.HMAC]:
-    """Return a keyed hasher for each key; copying one is far cheaper than making it."""
+    """Return a keyed hasher for each key, to be copied: a copy is much cheaper than a new one."""
     salt = f"complycube_sessions.erasure.{kind}"
     return [salted_hmac(salt, b"", secret=key, algorithm="sha256") for key in conf.hash_keys]
 

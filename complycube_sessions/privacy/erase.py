@@ -1,9 +1,9 @@
 """
 Erasing a person.
 
-An erasure first stores its tombstones, in one short transaction that locks out all writers of the account;
-from then on nothing about the person is written. The rows are then deleted in bounded batches, sessions last.
-An erasure that was killed therefore finds the rest when it is run again, and its record tells what it removed.
+An erasure first stores its tombstones, in one short transaction that locks out all writers of the account.
+From then on nothing about the person is written. It then deletes the rows in bounded batches, sessions last,
+so an erasure that was killed finds the rest when it runs again. Its record counts the removed rows.
 """
 
 from __future__ import annotations
@@ -56,11 +56,11 @@ logger = logging.getLogger("complycube_sessions.privacy")
 
 @dataclass(slots=True)
 class Person:
-    """All ids under which a client is known in an account, or in all for ``ANY_ACCOUNT``."""
+    """All ids of a client in an account, or in all accounts for ``ANY_ACCOUNT``."""
 
     scope: str
     client_id: str
-    # As the vendor wrote the client's id, with spaces around it or without.
+    # The client's id with and without surrounding spaces, as the vendor wrote it.
     spellings: set[str] = field(default_factory=set)
     sessions: set[str] = field(default_factory=set)
     checks: set[str] = field(default_factory=set)
@@ -83,24 +83,24 @@ def erase_client(
     """
     Remove a client from every table, and store tombstones so that the client is not stored again.
 
-    It can be run again, and then removes what has been stored since. Call it outside of a transaction.
+    Running it again removes what has been stored since. Call it outside of a transaction.
 
     Args:
         client_id: The vendor's id of the client.
-        account: Whose client; None for every account that has rows or is configured, now or later.
-        actor: Who erases: the id of a user, or ``command``. No name: it is kept for ever.
-        reason: Why; it is kept for ever as well.
-        override: Why a hold or the minimum retention does not count, or ``""``.
-        block_unknown: Leave the hash of the client even where nothing of the client is stored.
+        account: The client's account; None for all accounts, including those that are configured later.
+        actor: Who erases: the id of a user, or ``command``. Not a name, as it is kept forever.
+        reason: Why; it is kept forever as well.
+        override: Why to override a hold or the minimum retention, or ``""``.
+        block_unknown: Store the hash of the client even if nothing about the client is stored.
         dry_run: Only count.
 
     Returns:
-        What was removed. Sessions to which rows of other apps refer stay, each named in ``left``.
+        The removed rows. Sessions that rows of other apps protect are kept, and named in ``left``.
 
     Raises:
-        ComplyCubeInvalidIdError: The id is empty or too long for one.
-        ComplyCubeClientNotFoundError: Nothing is stored of the client, who was not erased before either.
-        ComplyCubeProtectedError: A session is held or too young, and there is no override.
+        ComplyCubeInvalidIdError: The id is empty or too long.
+        ComplyCubeClientNotFoundError: Nothing about the client is stored, and no earlier erasure either.
+        ComplyCubeProtectedError: A session is on hold or too young, and there is no override.
     """
     _check_client_id(client_id)
     ensure_no_open_transaction()
@@ -138,19 +138,19 @@ def lift_erasure(
     client_id: str, *, account: str | None = None, actor: str = COMMAND, dry_run: bool = False
 ) -> int:
     """
-    End the erasure of a client who has returned, or let in one session; return how many hashes that had left.
+    Lift the erasure of a client who has returned, or of one session; return the number of deleted hashes.
 
-    What the API still holds of them comes back with the next full refresh. A session of a client whose
-    erasure counts is refused again, by its client.
+    The next full refresh fetches what the API still holds. A session whose client is still erased is
+    refused again.
 
     Args:
         client_id: The vendor's id of the client, or of the session.
-        account: In which account; None for all. An erasure of all accounts can only be lifted in all.
+        account: The account; None for all. An erasure of all accounts can only be lifted in all.
         actor: Who lifts it, for the log.
         dry_run: Only count.
 
     Raises:
-        ComplyCubeInvalidIdError: The id is empty or too long for one.
+        ComplyCubeInvalidIdError: The id is empty or too long.
     """
     _check_client_id(client_id)
     ensure_no_open_transaction()
@@ -187,9 +187,9 @@ def _check_client_id(client_id: str) -> None:
 
 def _gather(scope: str, client_id: str) -> Person:
     """
-    Return all ids that the API has named as the client's, according to the stored rows.
+    Return all ids that belong to the client according to the stored API answers.
 
-    An event alone does not prove that an id is the client's.
+    A webhook event alone does not prove that an id belongs to the client.
     """
     spellings = {client_id, *same_client(client_id, scope)}
     person = Person(scope, client_id, spellings)
@@ -206,7 +206,7 @@ def _gather(scope: str, client_id: str) -> Person:
 
 
 def _is_known(person: Person) -> bool:
-    """Return whether there is anything to erase, or an earlier erasure has left its tombstone."""
+    """Return whether there is anything to erase, or a tombstone of an earlier erasure."""
     events = within(person.scope, WebhookEvent)
     named = Q(client_id__in=person.spellings) | Q(resource_id__in=person.spellings)
     if person.sessions or events.filter(named).exists():
@@ -217,7 +217,7 @@ def _is_known(person: Person) -> bool:
 
 
 def _check_protection(person: Person, override: str, *, dry_run: bool) -> dict[str, str]:
-    """Return why each session is protected, or ``""``; raise if any is and there is no override."""
+    """Return why each session is protected, or ``""``; raise if one is protected and there is no override."""
     judged = dict.fromkeys(person.sessions, "")
     for some in chunks(sorted(person.sessions), 100):
         judged |= protection(session_rows().filter(pk__in=some).order_by("pk"))
@@ -236,9 +236,9 @@ def _store_tombstones(
     person: Person, judged: Iterable[str], *, actor: str, reason: str, override: str
 ) -> Erasure | None:
     """
-    Leave the hashes while nobody writes; return None where a session has come that nobody has judged.
+    Store the hashes while all writers are locked out.
 
-    What was not judged needs no judgement where an erasure before has left its hashes: there is nothing.
+    Return None if a session has been stored since the protection was checked.
     """
     alias = write_alias()
 
@@ -274,6 +274,6 @@ def _rows_of(person: Person) -> Iterator[Rows]:
     events = within(person.scope, WebhookEvent)
     yield events.filter(client_id__in=person.spellings)
     for some in chunks(sorted(person.ids)):
-        # What has gone with its client is counted there.
+        # Exclude the events yielded above, so that they are not counted twice.
         yield events.filter(resource_id__in=some).exclude(client_id__in=person.spellings)
     yield from traces(person.scope, person.sessions, person.checks)

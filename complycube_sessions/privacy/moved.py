@@ -1,4 +1,4 @@
-"""What becomes of a stored session that has moved upstream to a client who was erased."""
+"""Removing a stored session that has moved upstream to an erased client."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ logger = logging.getLogger("complycube_sessions.privacy")
 
 
 def why_kept(session_id: str, erasure: Erasure) -> str:
-    """Return why a hold or the minimum retention keeps the session, or ``""``; an override counts here too."""
+    """Return why a hold or the minimum retention protects the session, or ``""``; respect the erasure's override."""
     if erasure.override:
         return ""
     rows = WorkflowSession.objects.using(write_alias()).filter(pk=session_id)
@@ -36,7 +36,7 @@ def why_kept(session_id: str, erasure: Erasure) -> str:
 
 
 def moved_reason(why: str) -> str:
-    """Return the reason why the row stays as it was before the session moved."""
+    """Return the error text for a session that moved to an erased client and is kept."""
     return (
         f"{ComplyCubeProtectedError.__name__}: it has moved to an erased client and should be removed, but "
         f"was left as it is: {why}"
@@ -45,7 +45,7 @@ def moved_reason(why: str) -> str:
 
 def remove_session(session_id: str, checks: Collection[str]) -> Mapping[str, int]:
     """
-    Remove a session with all that names it, as an erasure does; return how many rows of each model.
+    Remove a session and everything that names it, as an erasure does; return the number of rows by model.
 
     Call it in a transaction.
 
@@ -54,7 +54,7 @@ def remove_session(session_id: str, checks: Collection[str]) -> Mapping[str, int
         IntegrityError: The database forbids it.
     """
     rows = WorkflowSession.objects.using(write_alias()).filter(pk=session_id)
-    # First, since it may be refused.
+    # Delete the session first, as this may be refused.
     counts = delete(rows)
     removal = Removal(dry_run=False)
     ids = frozenset({session_id, *checks})
@@ -63,8 +63,8 @@ def remove_session(session_id: str, checks: Collection[str]) -> Mapping[str, int
         removal.take(traced)
     clean_errors(ANY_ACCOUNT, ids, removal)
     forget_evidence([session_id], removal)
-    told = partial(
+    log_removal = partial(
         logger.info, "Removed %s: it has moved to an erased client.", tombstones.subject(session_id)
     )
-    transaction.on_commit(told, using=write_alias())
+    transaction.on_commit(log_removal, using=write_alias())
     return counts + removal.removed.rows

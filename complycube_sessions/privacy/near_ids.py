@@ -1,4 +1,4 @@
-"""Finding the client that was meant by a mistyped id: extra spaces, other case, or the id of a session."""
+"""Suggesting clients for a mistyped id: with extra spaces, in the wrong case, or the id of a session."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from complycube_sessions.privacy.removal import within
 
 MOST: Final = 5
 LOOKED_AT: Final = 200
-# A shorter piece of an id is a piece of too many.
+# A shorter part would match too many ids.
 SHORTEST_PIECE: Final = 8
 LETTERS_SHORT: Final = 2
 
@@ -22,25 +22,25 @@ LETTERS_SHORT: Final = 2
 def same_client(client_id: str, scope: str) -> set[str]:
     """Return the stored client ids that differ from this one only by surrounding spaces."""
     return {
-        found
+        stored_id
         for model in (WorkflowSession, WebhookEvent)
-        for found in _clients(within(scope, model).filter(client_id__contains=client_id))
-        if found.strip() == client_id
+        for stored_id in _clients(within(scope, model).filter(client_id__contains=client_id))
+        if stored_id.strip() == client_id
     }
 
 
 def clients_like(typed: str, scope: str) -> list[str]:
-    """Return up to five stored client ids that may have been meant."""
+    """Return up to five stored client ids that are similar."""
     bare = _bare(typed)
     if not bare:
         return []
-    found = set(_of_session(bare, scope))
+    near_ids = set(_of_session(bare, scope))
     for model in (WorkflowSession, WebhookEvent):
-        # The column compares exactly on MariaDB, even where case is to be ignored.
+        # On MariaDB the column compares exactly, even with a case-insensitive lookup.
         folded = within(scope, model).annotate(folded=Lower("client_id"))
         near = folded.filter(folded__contains=bare.lower())
-        found.update(one for one in _clients(near, LOOKED_AT) if _is_near(bare, one))
-    return sorted(found - {typed})[:MOST]
+        near_ids.update(stored for stored in _clients(near, LOOKED_AT) if _is_near(bare, stored))
+    return sorted(near_ids - {typed})[:MOST]
 
 
 def _of_session(bare: str, scope: str) -> Iterable[str]:
@@ -57,9 +57,9 @@ def _clients(rows: QuerySet[WorkflowSession], most: int | None = None) -> Iterab
 
 
 def _is_near(bare: str, stored: str) -> bool:
-    one, other = bare.casefold(), _bare(stored).casefold()
-    is_piece = len(one) >= SHORTEST_PIECE and one in other
-    return one == other or (is_piece and len(other) - len(one) <= LETTERS_SHORT)
+    typed, known = bare.casefold(), _bare(stored).casefold()
+    is_piece = len(typed) >= SHORTEST_PIECE and typed in known
+    return typed == known or (is_piece and len(known) - len(typed) <= LETTERS_SHORT)
 
 
 def _bare(text: str) -> str:

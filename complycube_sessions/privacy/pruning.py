@@ -1,4 +1,4 @@
-"""Applying ``COMPLYCUBE_RETENTION``: what is older is removed, in batches."""
+"""Applying ``COMPLYCUBE_RETENTION``: removing older rows in batches."""
 
 from __future__ import annotations
 
@@ -38,18 +38,17 @@ _RESULTS: Final = "results of checks"
 
 def prune(*, actor: str = COMMAND, override: str = "", dry_run: bool = False) -> Removed:
     """
-    Remove what is older than ``COMPLYCUBE_RETENTION`` allows, in batches; a killed run is continued by the next.
+    Remove rows that are older than ``COMPLYCUBE_RETENTION`` allows, in batches; the next run continues a killed one.
 
-    Where ``COMPLYCUBE_CHECK_RESULTS`` is ``"none"``, the results that are still stored are removed as
-    well, however old they are.
+    If ``COMPLYCUBE_CHECK_RESULTS`` is ``"none"``, stored results of any age are removed as well.
 
     Args:
         actor: Who prunes, for the record.
-        override: Why holds and the minimum retention do not count, or ``""``; it is recorded.
+        override: Why to override holds and the minimum retention, or ``""``; it is recorded.
         dry_run: Only count.
 
     Returns:
-        What was removed, and why what else would have been was not.
+        The removed rows, and the reasons why other expired rows were kept.
 
     Raises:
         ComplyCubeConfigurationError: A setting is wrong.
@@ -86,7 +85,7 @@ def _check_settings() -> None:
 
 
 def _prune_results(removal: Removal, override: str) -> None:
-    """Remove the results of checks where the settings keep none."""
+    """Remove the results of checks if the settings keep none."""
     if conf.COMPLYCUBE_CHECK_RESULTS != "none":
         return
     checks = RelatedCheck.objects.using(write_alias()).filter(result_fetched_at__isnull=False)
@@ -121,18 +120,18 @@ def _prune_sessions(removal: Removal, override: str) -> None:
 
 
 def _prune_batch(account: str, ids: list[str], old: Rows, removal: Removal) -> None:
-    """Remove sessions with all that belongs to them, unless they have moved since they were found."""
+    """Remove sessions with everything that belongs to them, unless they have changed since they were selected."""
 
     def rows_of(some: list[str]) -> Iterator[Rows]:
-        found = old.filter(pk__in=some).order_by("pk")
+        expired_rows = old.filter(pk__in=some).order_by("pk")
         if not removal.dry_run:
-            found = found.select_for_update()
-        still = list(found.values_list("pk", flat=True))
+            expired_rows = expired_rows.select_for_update()
+        still = list(expired_rows.values_list("pk", flat=True))
         named = RelatedCheck.objects.using(write_alias()).filter(session__in=still)
         checks = list(named.order_by().values_list("check_id", flat=True).distinct())
         events = WebhookEvent.objects.using(write_alias()).filter(account=account)
         for named_ids in chunks([*still, *checks]):
-            # An open one may tell that the session has just moved.
+            # Keep open events: one may report that the session has just changed.
             yield events.filter(resource_id__in=named_ids, processed_at__isnull=False)
         yield from traces(account, still, checks)
         yield session_rows().filter(pk__in=still)
@@ -175,7 +174,7 @@ def _prune_events(removal: Removal, override: str) -> None:
 
 
 def _held(session_ids: Iterable[str], removed: Removed, override: str) -> set[str]:
-    """Return which of the sessions must be kept, and record why; none with an override."""
+    """Record why sessions are protected, and return the ones to keep; with an override, none."""
     reasons: dict[str, str] = {}
     for some in chunks(sorted(session_ids), 100):
         reasons |= protection(session_rows().filter(pk__in=some).order_by("pk"))
@@ -184,7 +183,7 @@ def _held(session_ids: Iterable[str], removed: Removed, override: str) -> set[st
 
 
 def _gone_before_sessions() -> Gone:
-    """Return what has been removed by its own age already, so that a dry run does not count it twice."""
+    """Return the rows that were removed for their own age before, so that a dry run does not count them twice."""
     gone: dict[Any, Q] = {}
     if (before := cutoff("SessionChange")) is not None:
         gone[SessionChange] = Q(observed_at__lt=before)

@@ -7,12 +7,12 @@ from collections.abc import Iterator, Mapping
 from typing import Final
 
 ERASED_ID: Final = "[erased]"
-# All that an id may hold; a colon or a full stop at the end is the sentence's.
+# The characters of an id; a colon or a full stop at the end may belong to the sentence.
 _WORD: Final = re.compile(r"[A-Za-z0-9_.~:=+@-]+")
 
 
 def without_ids(errors: Mapping[str, str], ids: frozenset[str]) -> dict[str, str]:
-    """Return errors by id without those of the given ids, which are masked in the other reasons too."""
+    """Return errors by id without the given ids; they are also masked in the reasons of other ids."""
     return {
         name: redact(text, ids)
         for name, text in errors.items()
@@ -21,7 +21,7 @@ def without_ids(errors: Mapping[str, str], ids: frozenset[str]) -> dict[str, str
 
 
 def redact(text: str, ids: frozenset[str]) -> str:
-    """Return a text in which each of the ids is replaced by a mark."""
+    """Replace each of the ids in a text by ``[erased]``."""
     if not any(word in ids for word in words_of(text)):
         return text
 

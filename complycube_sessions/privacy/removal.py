@@ -1,9 +1,9 @@
 """
-Deleting rows, or counting exactly what that would delete.
+Deleting rows, or counting exactly what would be deleted.
 
-Rows of other apps that refer to them are treated as Django would: deleted too, set to NULL, or forbidding it.
-Both ways ask the same collector, so that a dry run counts what the real run removes, and is refused what
-that is refused. Whatever is removed is counted in a record by the transaction that removes it.
+Rows of other apps that refer to them are handled as in Django: they are deleted too, set to NULL, or prevent
+the deletion. Deleting and counting use the same collector, so a dry run counts what a real run removes and
+fails if that would fail. Each batch is counted in the record by the transaction that removes it.
 """
 
 from __future__ import annotations
@@ -51,17 +51,17 @@ Gone = Mapping[type[models.Model], Q]
 
 
 class ReferencedError(Exception):
-    """Rows of other apps refer to what was to be removed; the message names their models."""
+    """Rows of other apps refer to the rows to remove; the message names their models."""
 
 
 @dataclass(slots=True)
 class Removed:
     """
-    What was removed, or would be.
+    The rows that were removed, or would be in a dry run.
 
-    ``rows`` counts by model, those of other apps by ``app_label.Model``. ``protected`` has the reason by
-    session id why a hold or the minimum retention protects it, ``left`` the reason by session id why rows
-    of other apps do; each the first 1,000 of its count.
+    ``rows`` counts rows by model, those of other apps by ``app_label.Model``. ``protected`` maps session ids
+    to the reason why a hold or the minimum retention protects them, ``left`` to the reason why rows of other
+    apps do. Both hold at most 1,000 entries; ``protected_count`` and ``left_count`` count all.
     """
 
     rows: Counter[str] = field(default_factory=Counter)
@@ -71,11 +71,11 @@ class Removed:
     left_count: int = 0
 
     def counts(self) -> str:
-        """Return how many rows of which model, or that there were none."""
+        """Return the number of rows of each model as text, or "no rows"."""
         return ", ".join(f"{self.rows[name]} {name}" for name in sorted(self.rows)) or "no rows"
 
     def refuse(self, reasons: Mapping[str, str]) -> None:
-        """Record protected sessions, each once."""
+        """Record each protected session once."""
         for session_id, reason in reasons.items():
             if session_id not in self.protected:
                 self.protected_count += 1
@@ -83,7 +83,7 @@ class Removed:
                     self.protected[session_id] = reason
 
     def leave(self, subject: str, reason: str) -> None:
-        """Record a row that stays because rows of other apps refer to it."""
+        """Record a row that is kept because rows of other apps refer to it."""
         if subject not in self.left:
             self.left_count += 1
             if len(self.left) < MAX_NAMED:
@@ -92,7 +92,7 @@ class Removed:
 
 class Removal:
     """
-    One removal under way.
+    One removal in progress.
 
     Args:
         dry_run: Whether only to count.
@@ -102,11 +102,11 @@ class Removal:
         self.removed = Removed()
         self.dry_run = dry_run
         self.record: Erasure | PruneRun | None = None
-        # What the real run has removed by now, so that a dry run does not count it twice.
+        # Rows that a real run would have removed by now, so that a dry run does not count them twice.
         self.gone: Gone = {}
 
     def take(self, rows: Rows) -> None:
-        """Remove rows with what depends on them, a bounded number in a transaction."""
+        """Remove rows with their dependent rows, a bounded number per transaction."""
         for page in pages(rows.only("pk")):
             self._take_some(rows.model, rows.db, [row.pk for row in page])
 
@@ -117,12 +117,12 @@ class Removal:
         rows_of: Callable[[Any], Iterable[Rows]],
     ) -> None:
         """
-        Remove what belongs to keys in one transaction, or in several where some must be left.
+        Remove the rows of some keys in one transaction, or in several if some rows must be kept.
 
         Args:
-            keys: Of rows that are looked for together.
-            name: Returns what names a key that is left.
-            rows_of: Returns the rows of some of the keys, each before those that they belong to.
+            keys: The keys of rows that are looked up together.
+            name: Returns the name under which to record a key that is kept.
+            rows_of: Returns the rows of some of the keys, dependent rows first.
         """
         try:
             self.count_in(lambda: self._sum(rows_of(keys)))
@@ -136,13 +136,13 @@ class Removal:
 
     def count_in(self, work: Callable[[], Counter[str]]) -> None:
         """
-        Count what a batch removes in the record, in the transaction that removes it.
+        Remove a batch and add its counts to the record, in one transaction.
 
         Args:
-            work: Removes the batch, or counts it, and may be begun again.
+            work: Removes the batch, or counts it in a dry run. It may be called again after an error.
         """
         alias = write_alias()
-        # Of a transaction that others have begun, only all can be begun again.
+        # Inside of a caller's transaction, only the caller can retry.
         is_part = connections[alias].in_atomic_block
 
         def write() -> Counter[str]:
@@ -169,13 +169,13 @@ class Removal:
 
 def delete(rows: Rows) -> Counter[str]:
     """
-    Delete rows with what depends on them, and return how many of which model; call it in a transaction.
+    Delete rows with their dependent rows, and return the counts by model; call it in a transaction.
 
-    The kept figures of the days on which deleted sessions were created no longer count.
+    The stored figures of the days on which deleted sessions were created are marked as outdated.
 
     Raises:
-        ReferencedError: Other rows refer to them and forbid it.
-        IntegrityError: The database forbids it, for a reason that no model tells.
+        ReferencedError: Other rows refer to them and prevent the deletion.
+        IntegrityError: The database rejects it for a reason that no model declares.
     """
     alias = rows.db
     if rows.model is WorkflowSession:
@@ -189,7 +189,7 @@ def delete(rows: Rows) -> Counter[str]:
         except IntegrityError:
             _refuse(referring, rows.model)
             raise
-        # Where the database looks only at the end of the transaction, it is asked now.
+        # Some databases check constraints only at the end of the transaction, so check here too.
         _refuse(referring, rows.model)
     counts: Counter[str] = Counter()
     for label, number in by_label.items():
@@ -203,10 +203,10 @@ def count(rows: Rows, *, gone: Gone | None = None) -> Counter[str]:
 
     Args:
         rows: What would be deleted.
-        gone: Rows by model that would have been deleted before.
+        gone: Conditions by model for rows that would have been deleted before.
 
     Raises:
-        ReferencedError: Other rows refer to them and forbid it.
+        ReferencedError: Other rows refer to them and prevent the deletion.
     """
     collector = _collect(rows)
     _refuse(list(_referring(collector)), rows.model)
@@ -214,7 +214,7 @@ def count(rows: Rows, *, gone: Gone | None = None) -> Counter[str]:
     for model, targets in _collected(collector):
         parts = [part for part in targets if isinstance(part, QuerySet)]
         counts[label_of(model)] += sum(len(p) for p in targets if not isinstance(p, QuerySet))
-        # A row that refers twice is found twice, and goes once.
+        # A row that refers twice is collected twice, but counts once.
         named = reduce(
             or_, (Q(pk__in=part.order_by().values("pk")) for part in parts), Q(pk__in=[])
         )
@@ -226,17 +226,17 @@ def count(rows: Rows, *, gone: Gone | None = None) -> Counter[str]:
 
 
 def label_of(model: type[models.Model]) -> str:
-    """Return the name of a model, with its app where that is another's."""
+    """Return the name of a model, with the app label if it belongs to another app."""
     meta = model._meta
     return model.__name__ if meta.app_label == APP else meta.label
 
 
 def traces(scope: str, sessions: Collection[str], checks: Collection[str]) -> Iterator[Rows]:
     """
-    Yield the pending work and the lines of the admin's log that name sessions or checks.
+    Yield the pending work and the entries of the admin's log that name sessions or checks.
 
     Args:
-        scope: Whose pending work: an account, or ``ANY_ACCOUNT``.
+        scope: The account of the pending work, or ``ANY_ACCOUNT``.
         sessions: Ids of sessions.
         checks: Ids of checks.
     """
@@ -281,7 +281,7 @@ def forget_evidence(sessions: Collection[str], removal: Removal) -> None:
 
 
 def within(scope: str, model: type[models.Model]) -> Rows:
-    """Return the rows of a model that belong to an account, or to any for ``ANY_ACCOUNT``."""
+    """Return the rows of a model that belong to an account, or all rows for ``ANY_ACCOUNT``."""
     rows = model._default_manager.using(write_alias())
     return rows if scope == tombstones.ANY_ACCOUNT else rows.filter(account=scope)
 
@@ -308,7 +308,7 @@ def _add_to(record: Erasure | PruneRun, counts: Counter[str], alias: str) -> Non
 def _collect(rows: Rows) -> Collector:
     collector = Collector(using=rows.db, origin=rows)
     if not (pre_delete.has_listeners(rows.model) or post_delete.has_listeners(rows.model)):
-        rows = rows.only("pk")  # nobody looks at the rest, which may be large
+        rows = rows.only("pk")  # no receiver needs the other columns, which may be large
     try:
         # A plain queryset: the rows may be mirrored ones, and receivers of a host stay refused.
         collector.collect(QuerySet(rows.model, rows.query.chain(), rows.db).order_by())
@@ -318,7 +318,7 @@ def _collect(rows: Rows) -> Collector:
 
 
 def _referring(collector: Collector) -> Iterator[Rows]:
-    """Yield the rows of relations that Django leaves alone, though the database enforces them."""
+    """Yield the rows of relations with ``DO_NOTHING`` that the database enforces all the same."""
     for model, targets in _collected(collector):
         relation: Any
         for relation in get_candidate_relations_to_delete(model._meta):
@@ -352,12 +352,12 @@ def _refuse(referring: list[Rows], model: type[models.Model]) -> None:
 
 
 def _reason(holding: Iterable[type[models.Model]], model: type[models.Model]) -> str:
-    names = ", ".join(sorted(label_of(one) for one in holding))
+    names = ", ".join(sorted(label_of(protecting) for protecting in holding))
     return f"Rows of {names} protect rows of {label_of(model)}: remove those first, and run this again."
 
 
 def why_left(error: ReferencedError | IntegrityError) -> str:
-    """Return the reason, without the database's own words, which may quote a row."""
+    """Return the reason without the database's message, which may quote a row."""
     if isinstance(error, ReferencedError):
         return str(error)
     return (

@@ -1,8 +1,8 @@
 """
-How long sessions are kept, and what must not be removed yet.
+How long sessions are kept, and which ones must not be removed yet.
 
-A session is as old as its last change upstream (``updated_at``, else ``created_at``): the list of the API
-tells the same two times, so what was removed is not fetched again. One without either is kept.
+The age of a session counts from its last change upstream (``updated_at``, or else ``created_at``). List items
+of the API have the same two times, so a removed session is not fetched again. A session without both is kept.
 """
 
 from __future__ import annotations
@@ -33,22 +33,22 @@ class Keeps:
 
 
 def cutoff(model: str) -> datetime | None:
-    """Return the time before which rows of a model are removed, or None where all are kept."""
+    """Return the time before which rows of a model are removed, or None if all are kept."""
     age = conf.COMPLYCUBE_RETENTION.get(model)
     return None if age is None else timezone.now() - age
 
 
 def expired(before: datetime) -> Q:
-    """Return the condition of sessions that were last changed before a time."""
+    """Return the condition for sessions that were last changed before a time."""
     return Q(updated_at__lt=before) | Q(updated_at=None, created_at__lt=before)
 
 
 def protection(sessions: Iterable[WorkflowSession]) -> dict[str, str]:
     """
-    Return why sessions must not be removed, by id, for those that are protected.
+    Return the protected sessions by id, with the reason why they must not be removed.
 
-    A session is younger than the minimum retention by its last change upstream, or where that is not
-    known, by when it was first seen. ``COMPLYCUBE_LEGAL_HOLD`` is called once for each session.
+    The minimum retention counts from a session's last change upstream or, if that is unknown, from the time
+    when it was first seen. ``COMPLYCUBE_LEGAL_HOLD`` is called at most once for each session.
     """
     minimum, hold = conf.COMPLYCUBE_MINIMUM_RETENTION, conf.COMPLYCUBE_LEGAL_HOLD
     if minimum is None and hold is None:
@@ -65,11 +65,11 @@ def protection(sessions: Iterable[WorkflowSession]) -> dict[str, str]:
 
 
 def _held(hold: object, session: WorkflowSession) -> str:
-    """Return why a session is on hold, or ``""``; a function that fails counts as a hold."""
+    """Return why a session is on hold, or ``""``; if the project's function fails, it is on hold."""
     assert callable(hold)  # noqa: S101 - the settings were checked
     try:
         answer = hold(session)
-    except Exception as error:  # noqa: BLE001 - it is the project's, and must not free what it holds
+    except Exception as error:  # noqa: BLE001 - the project's code may raise anything
         return f"the function could not tell ({type(error).__name__})"
     if not answer:
         return ""

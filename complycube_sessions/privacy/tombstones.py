@@ -1,12 +1,12 @@
 """
-Tombstones: keyed hashes of the ids of erased persons, looked up before a request and before a write.
+Tombstones: keyed hashes of the ids of erased persons, looked up before each request and each write.
 
-Each account has a lock. Writers hold it in shared mode until their transaction ends, an erasure holds it
-exclusively while it writes the hashes. So a writer sees every erasure before it, and an erasure sees all
-that was written before. It is an advisory lock on PostgreSQL, a row lock on MySQL and MariaDB, and the
-database's write lock on SQLite.
+Each account has a lock. Writers hold it in shared mode until their transaction ends; an erasure holds it
+exclusively while it writes the hashes. So a writer sees every earlier erasure, and an erasure sees every
+earlier write. It is an advisory lock on PostgreSQL, a row lock on MySQL and MariaDB, and the database's
+write lock on SQLite.
 
-A session or check is only ever erased because the API named it, never because an event did.
+Only ids from API answers count as the person's, never ids from webhook events.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from complycube_sessions.privacy.digests import (
 )
 from complycube_sessions.privacy.redaction import without_ids, words_of
 
-# The account of a hash that counts in every account, also in one that is configured later.
+# The account of a hash that applies to every account, including those configured later.
 ANY_ACCOUNT: Final = ""
 
 Value = TypeVar("Value")
@@ -45,7 +45,7 @@ Value = TypeVar("Value")
 
 @dataclass(frozen=True, slots=True)
 class ErasedIds:
-    """Those of the ids asked for that belong to an erased person."""
+    """The ids of a lookup that belong to an erased person."""
 
     clients: frozenset[str] = frozenset()
     sessions: frozenset[str] = frozenset()
@@ -72,58 +72,58 @@ def find(
     checks: Iterable[str] = (),
 ) -> ErasedIds:
     """
-    Return which of the ids were erased; one query where nobody of the account was.
+    Return the ids that were erased; takes one query if the account has no erasures.
 
     Args:
-        account: The name of the account whose erasures count.
-        clients: Ids of clients; ``""`` is nobody's.
+        account: The name of the account.
+        clients: Ids of clients; ``""`` is ignored.
         sessions: Ids of sessions.
         checks: Ids of checks.
     """
-    asked = {CLIENT: set(clients), SESSION: set(sessions), CHECK: set(checks)}
-    if not any(asked.values()) or not _rows_for(account).exists():
+    by_kind = {CLIENT: set(clients), SESSION: set(sessions), CHECK: set(checks)}
+    if not any(by_kind.values()) or not _rows_for(account).exists():
         return NONE_ERASED
-    found = {kind: frozenset(_erased(account, kind, ids)) for kind, ids in asked.items()}
-    return ErasedIds(found[CLIENT], found[SESSION], found[CHECK])
+    erased = {kind: frozenset(_erased(account, kind, ids)) for kind, ids in by_kind.items()}
+    return ErasedIds(erased[CLIENT], erased[SESSION], erased[CHECK])
 
 
 def names_erased(account: str, ids: Mapping[str, Iterable[str]]) -> bool:
-    """Return whether any of the ids, by kind, is an erased person's."""
-    asked = {kind: ids.get(kind, ()) for kind in (CLIENT, SESSION, CHECK)}
-    return bool(find(account, clients=asked[CLIENT], sessions=asked[SESSION], checks=asked[CHECK]))
+    """Return whether any of the ids, by kind, belongs to an erased person."""
+    clients, sessions, checks = (ids.get(kind, ()) for kind in (CLIENT, SESSION, CHECK))
+    return bool(find(account, clients=clients, sessions=sessions, checks=checks))
 
 
 def ensure_not_erased(account: str, session_id: str) -> None:
     """
-    Return unless the session is an erased person's.
+    Raise if the session belongs to an erased person.
 
     Raises:
-        ComplyCubeErasedError: It is; the message names the erasure, not the id.
+        ComplyCubeErasedError: It does; the message contains the hash, not the id.
     """
     if find(account, sessions=[session_id]):
         raise ComplyCubeErasedError(reason(session_id))
 
 
 def erased_anywhere(session_ids: Iterable[str]) -> set[str]:
-    """Return those of the sessions that were erased, of whatever account."""
+    """Return the sessions that were erased in any account."""
     rows = _rows().filter(kind=SESSION)
     if not rows.exists():
         return set()
-    found: set[str] = set()
+    erased: set[str] = set()
     for some in chunks(digests(SESSION, session_ids).items()):
         by_digest = dict(some)
         hashes = rows.filter(digest__in=list(by_digest)).values_list("digest", flat=True)
-        found.update(*(by_digest[hashed] for hashed in hashes))
-    return found
+        erased.update(*(by_digest[hashed] for hashed in hashes))
+    return erased
 
 
 def subject(session_id: str) -> str:
-    """Return what stands for an erased session where its id must not."""
+    """Return a name for an erased session that does not contain its id."""
     return f"erased session {digest(SESSION, session_id)[:SHORT_DIGEST]}"
 
 
 def reason(session_id: str) -> str:
-    """Return the named reason why an erased session is not fetched."""
+    """Return the error text for a request for an erased session."""
     mark = digest(SESSION, session_id)[:SHORT_DIGEST]
     return (
         f"The person was erased (hash {mark}) and is not fetched again. If the person has returned as a "
@@ -133,7 +133,7 @@ def reason(session_id: str) -> str:
 
 
 def lock_shared(account: str, alias: str) -> None:
-    """Take the shared lock of an account, which makes erasures wait until the open transaction ends."""
+    """Take the shared lock of an account; erasures wait until the open transaction ends."""
     connection = connections[alias]
     if connection.vendor == "postgresql":
         with connection.cursor() as cursor:
@@ -156,7 +156,7 @@ def lock_exclusive(account: str, alias: str) -> None:
         with connection.cursor() as cursor:
             cursor.execute("SELECT pg_advisory_xact_lock(%s)", [advisory_key(account)])
         return
-    # MySQL locks the row whether it is there or not; on SQLite any write locks out all others.
+    # MySQL locks the row whether it is inserted or exists; on SQLite any write locks out all others.
     upsert([ErasureGate(account=account)], unique=["account"], alias=alias)
 
 
@@ -170,10 +170,10 @@ def erased_expression(
     account: str, alias: str, ids: Mapping[str, Iterable[str]]
 ) -> Exists | RawSQL:
     """
-    Return an expression that tells in another query whether any of the ids was erased.
+    Return an expression to annotate another query with: whether any of the ids was erased.
 
-    On MySQL and MariaDB it shares the gate as well; elsewhere the gate is to be shared by a statement
-    before. So a writer needs no query of its own for either. ``is_erased`` reads the answer.
+    On MySQL and MariaDB it also takes the shared lock; elsewhere an earlier statement has to take it. So
+    neither costs a writer a separate query. ``is_erased`` interprets the value.
 
     Args:
         account: The name of the account.
@@ -198,7 +198,7 @@ def erased_expression(
                 f"(e.kind = %s AND e.digest IN ({', '.join(['%s'] * len(hashes))}))"
             )
             parameters += [kind, *hashes]
-    # The inner query names the lock row, so it is not read before that row is locked.
+    # The inner query refers to the lock row, so the database evaluates it after locking that row.
     return RawSQL(  # noqa: S611 - our own names
         f"(SELECT EXISTS(SELECT 1 FROM {tombstones} e WHERE e.account IN (g.account, '{ANY_ACCOUNT}')"  # noqa: S608 - our own names
         f" AND ({' OR '.join(alternatives)})) FROM {gate} g WHERE g.account = %s LOCK IN SHARE MODE)",
@@ -208,7 +208,7 @@ def erased_expression(
 
 
 def is_erased(answer: object, account: str, alias: str) -> bool:
-    """Return what ``erased_expression`` has answered; on MySQL, NULL tells the first writer to make the lock row."""
+    """Interpret a value of ``erased_expression``; on MySQL, NULL means that the lock row has to be created."""
     return bool(answer) if answer is not None else not _make_lock_row(account, alias)
 
 
@@ -226,7 +226,7 @@ def add_tombstones(
     Store tombstones of a client and of the client's ids; return the row of the client.
 
     Args:
-        account: Whose client, or ``ANY_ACCOUNT``.
+        account: The client's account, or ``ANY_ACCOUNT``.
         client_id: The vendor's id of the client.
         ids: Ids by kind.
         actor: Who erased.
@@ -249,8 +249,8 @@ def add_tombstones(
         )
 
     unique = ["account", "kind", "digest"]
-    told = ["erased_at", "actor", "reason", "override"]
-    upsert([row(CLIENT, client_digest)], unique=unique, update=told, alias=alias)
+    updated = ["erased_at", "actor", "reason", "override"]
+    upsert([row(CLIENT, client_digest)], unique=unique, update=updated, alias=alias)
     for kind, values in ids.items():
         rows = (row(kind, digest(kind, value)) for value in sorted(set(values)))
         for some in chunks(rows):
@@ -259,7 +259,7 @@ def add_tombstones(
 
 
 def erasure_of(account: str, client_id: str) -> Erasure | None:
-    """Return the erasure of a client that counts in an account, that of all accounts first."""
+    """Return the erasure of a client that applies to an account; one of all accounts takes precedence."""
     rows = _rows_for(account).filter(kind=CLIENT, digest__in=list(digests(CLIENT, [client_id])))
     return rows.order_by("account").first()
 
@@ -272,18 +272,18 @@ def add_tombstones_of_client(
     removed: Mapping[str, int] | None = None,
 ) -> None:
     """
-    Store tombstones of ids that the API has named as an erased client's, as part of that erasure.
+    Store tombstones of ids that belong to an erased client according to the API, as part of that erasure.
 
     Args:
         erasure: The row of the client.
         ids: Ids by kind.
         alias: The database.
-        removed: The rows of a session that had been stored as another client's, and are gone now.
+        removed: The counts of removed rows, if a session was stored for another client and removed now.
     """
-    told = {"erased_at": erasure.erased_at, "actor": erasure.actor, "reason": erasure.reason}
+    details = {"erased_at": erasure.erased_at, "actor": erasure.actor, "reason": erasure.reason}
     if removed is not None:
         moved = "Moved to this client upstream, and removed when that was seen."
-        told = {"actor": "refresh", "reason": f"{erasure.reason} {moved}".strip()}
+        details = {"actor": "refresh", "reason": f"{erasure.reason} {moved}".strip()}
     rows = [
         Erasure(
             account=erasure.account,
@@ -292,7 +292,7 @@ def add_tombstones_of_client(
             client_digest=erasure.digest,
             key_fingerprint=key_fingerprint(),
             removed=dict(removed or {}) if kind == SESSION else {},
-            **told,
+            **details,
         )
         for kind, values in ids.items()
         for value in sorted(set(values))
@@ -302,7 +302,7 @@ def add_tombstones_of_client(
 
 
 def of_client(account: str | None, client_id: str) -> QuerySet[Erasure]:
-    """Return the tombstones of a client's erasure in an account, or in any (None)."""
+    """Return the tombstones of a client's erasure in an account, or in all accounts (None)."""
     hashes = list(digests(CLIENT, [client_id]))
     named = Q(kind=CLIENT, digest__in=hashes) | Q(client_digest__in=hashes)
     rows = _rows().filter(named)
@@ -311,38 +311,38 @@ def of_client(account: str | None, client_id: str) -> QuerySet[Erasure]:
 
 def of_session(account: str | None, session_id: str) -> QuerySet[Erasure]:
     """
-    Return the hashes of a session in an account, or in any (None), with those of its erasure's checks.
+    Return the hashes of a session in an account, or in all (None), and of all checks of the same erasure.
 
-    Which of the checks are the session's is not kept. One that is not its own costs a request when an
-    event names it, and is then refused by its client, whose hash stays.
+    It is not stored which of the checks belong to the session. A check of another session costs a request
+    if an event names it, and is then refused because the hash of its client stays.
     """
     rows = _rows() if account is None else _rows().filter(account=account)
     own = rows.filter(kind=SESSION, digest__in=list(digests(SESSION, [session_id])))
     clients = list(own.values_list("client_digest", flat=True))
-    found = Q(pk__in=list(own.values_list("pk", flat=True)))
-    return rows.filter(found | Q(kind=CHECK, client_digest__in=clients))
+    is_own = Q(pk__in=list(own.values_list("pk", flat=True)))
+    return rows.filter(is_own | Q(kind=CHECK, client_digest__in=clients))
 
 
 def redact_erased(account: str, errors: Mapping[str, str]) -> dict[str, str]:
-    """Return errors by id without those of erased ids, which are masked in the other reasons too."""
+    """Return errors by id without erased ids; they are also masked in the reasons of other ids."""
     words = {word for pair in errors.items() for text in pair for word in words_of(text)}
-    found = find(account, clients=words, sessions=words, checks=words)
-    if not found:
+    erased = find(account, clients=words, sessions=words, checks=words)
+    if not erased:
         return dict(errors)
-    return without_ids(errors, found.clients | found.sessions | found.checks)
+    return without_ids(errors, erased.clients | erased.sessions | erased.checks)
 
 
 def skip_erased(
     account: str, jobs: Iterable[Value], id_of: Callable[[Value], str]
 ) -> Iterator[Value]:
-    """Yield the jobs except those of erased sessions, which are looked up just before each begins."""
+    """Yield the jobs except those of erased sessions; erasures are looked up shortly before a job begins."""
     for some in chunks(jobs, 50):
         erased = find(account, sessions=map(id_of, some)).sessions
         yield from (job for job in some if id_of(job) not in erased)
 
 
 def _make_lock_row(account: str, alias: str) -> bool:
-    """Make and lock the row on MySQL; True: there was none, so nobody was erased."""
+    """Create and lock the row on MySQL; return True if there was none, as then the account has no erasure."""
     connection = connections[alias]
     table = connection.ops.quote_name(ErasureGate._meta.db_table)
     with connection.cursor() as cursor:
@@ -355,7 +355,7 @@ def _rows() -> QuerySet[Erasure]:
 
 
 def _rows_for(account: str) -> QuerySet[Erasure]:
-    """Return the hashes that count in an account."""
+    """Return the hashes that apply to an account."""
     return _rows().filter(account__in=[account, ANY_ACCOUNT])
 
 
@@ -363,5 +363,5 @@ def _erased(account: str, kind: str, ids: Iterable[str]) -> Iterator[str]:
     for some in chunks(digests(kind, ids).items()):
         by_digest = dict(some)
         rows = _rows_for(account).filter(kind=kind, digest__in=list(by_digest))
-        for found in rows.values_list("digest", flat=True):
-            yield from by_digest[found]
+        for hashed in rows.values_list("digest", flat=True):
+            yield from by_digest[hashed]

@@ -1,6 +1,6 @@
 """
-Case work: opening and reopening reviews, and what people do on them.
+Case work: opening and reopening reviews, and the actions of people on them.
 
-Whoever writes a review about what a session holds, or opens it again, locks the session's row first, as the
-store does. It may import ``models``, ``db``, ``signals``, ``conf``, ``exceptions`` and ``wording``.
+Code that opens, decides or reopens a review locks the session's row first, as ``mirror/write.py`` does. The room
+may import ``models``, ``db``, ``signals``, ``conf``, ``exceptions`` and ``wording``.
 """

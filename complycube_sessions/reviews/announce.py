@@ -1,7 +1,8 @@
 """
-Telling the project of decisions and of reviews that were opened again.
+Sending the signals of decided and reopened reviews.
 
-A signal is sent before it is noted as sent: a process that is killed in between repeats it, and loses none.
+A signal is sent before it is recorded as sent. If the process is killed in between, the signal is repeated,
+never lost.
 """
 
 from __future__ import annotations
@@ -24,17 +25,17 @@ OnSignal = Callable[[], object]
 
 
 def announce_reopened(ids: Sequence[str], alias: str, on_signal: OnSignal = lambda: None) -> None:
-    """Send ``review_reopened`` for reviews that owe it."""
+    """Send ``review_reopened`` for the reviews for which it is still owed."""
     _send(signals.review_reopened, "owes_reopened", ids, alias, on_signal)
 
 
 def announce_decided(ids: Sequence[str], alias: str) -> None:
-    """Send ``review_decided`` for reviews that owe it."""
+    """Send ``review_decided`` for the reviews for which it is still owed."""
     _send(signals.review_decided, "owes_decided", ids, alias, lambda: None)
 
 
 def announce_owed(account: str, alias: str, on_signal: OnSignal = lambda: None) -> None:
-    """Send what a process that was killed still owes of an account's reviews."""
+    """Send the signals of an account's reviews that a killed process did not send."""
     owed = Review.objects.using(alias).filter(
         Q(owes_decided=True) | Q(owes_reopened=True), session__account=account
     )
@@ -52,6 +53,6 @@ def _send(signal: Signal, owes: str, ids: Iterable[str], alias: str, on_signal: 
             signal.send_robust(sender=Review, review=review)
             by_times[review.decided_at, review.reopened_at].append(review.pk)
         for (decided_at, reopened_at), pks in by_times.items():
-            # One that was decided or opened again meanwhile owes another.
+            # A review that was decided or reopened meanwhile owes another signal.
             same = rows.filter(pk__in=pks, decided_at=decided_at, reopened_at=reopened_at)
             retry_transient(partial(same.update, **{owes: False}), alias=alias)

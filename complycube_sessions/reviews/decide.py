@@ -1,4 +1,4 @@
-"""Deciding a review, and confirming what another has decided."""
+"""Deciding a review, and confirming the decision of another person."""
 
 from __future__ import annotations
 
@@ -41,24 +41,24 @@ def decide_review(
     seen: str = "",
 ) -> Review:
     """
-    Decide the review of a session, for what was seen.
+    Decide the review of a session, based on what the person has seen.
 
-    Where ``COMPLYCUBE_FOUR_EYES`` names the decision or the session's outcome, it waits for a second person.
+    If ``COMPLYCUBE_FOUR_EYES`` names the decision or the session's outcome, a second person has to confirm it.
 
     Args:
         session_id: The vendor's id of the session.
-        user: Who decides; the review is theirs, or nobody's.
+        user: The person who decides; the review must be theirs or unassigned.
         decision: ``approved``, ``declined``, ``more_information`` or ``escalated``.
         reason: One of ``COMPLYCUBE_REVIEW_REASONS`` for the decision, or ``""``.
-        note: Free text that is kept as a note.
-        seen: What ``review_fingerprint`` told when the page was made that the decision was made on; left
-            out, the decision is about what is stored now.
+        note: Free text that is stored as a note.
+        seen: The ``review_fingerprint`` from when the person's page was rendered; without it the decision is
+            based on what is stored now.
 
     Raises:
-        ReviewConflictError: The session has changed since, ``changes`` tells how; or the review was decided
+        ReviewConflictError: The session has changed since, as ``changes`` describes, or the review was decided
             meanwhile.
-        ReviewPermissionError: Somebody else works on it.
-        ValueError: The decision or the reason is none, or the note is too long.
+        ReviewPermissionError: The review is assigned to somebody else.
+        ValueError: The decision or the reason is unknown, or the note is too long.
     """
     if decision not in Review.Decision.values:
         raise ValueError(_("Choose a decision."))
@@ -89,17 +89,17 @@ def decide_review(
 
 def confirm_review(session_id: str, user: Any, agree: bool, note: str = "") -> Review:
     """
-    Confirm what another has decided, or send the review back to its assignee.
+    Confirm the decision of another person, or send the review back to its assignee.
 
     Args:
         session_id: The vendor's id of the session.
-        user: Never the one who has decided.
+        user: The person who confirms; not the one who decided.
         agree: Whether the decision is right.
-        note: Free text that is kept as a note.
+        note: Free text that is stored as a note.
 
     Raises:
-        ReviewConflictError: It waits for nobody's confirmation, or no longer.
-        ReviewPermissionError: The same person has decided it.
+        ReviewConflictError: The review does not wait for a confirmation, or the session has changed.
+        ReviewPermissionError: The same person made the decision.
         ValueError: The note is too long.
     """
     text = checked_note(note)
@@ -127,16 +127,16 @@ def confirm_review(session_id: str, user: Any, agree: bool, note: str = "") -> R
 
 def review_fingerprint(session_id: str) -> str:
     """
-    Return what a session means as it is stored now, to be handed to ``decide_review`` as ``seen``.
+    Return a fingerprint of the session as it is stored now, to pass to ``decide_review`` as ``seen``.
 
     Raises:
-        WorkflowSession.DoesNotExist: It is not stored.
+        WorkflowSession.DoesNotExist: The session is not stored.
     """
     return current_fingerprint(session_id, write_alias())
 
 
 def reasons_for(decision: str) -> list[str]:
-    """Return the reasons that a decision may have."""
+    """Return the allowed reasons for a decision."""
     reasons = conf.COMPLYCUBE_REVIEW_REASONS
     if reasons is None:
         reasons = REVIEW_REASONS
@@ -144,14 +144,14 @@ def reasons_for(decision: str) -> list[str]:
 
 
 def needs_second_person(session_id: str, decision: str, alias: str) -> bool:
-    """Return whether ``COMPLYCUBE_FOUR_EYES`` names a decision or the outcome of its session."""
+    """Return whether ``COMPLYCUBE_FOUR_EYES`` names the decision or the outcome of the session."""
     named = conf.COMPLYCUBE_FOUR_EYES
     sessions = WorkflowSession.objects.using(alias).filter(pk=session_id, outcome__in=named)
     return decision in named or (bool(named) and sessions.exists())
 
 
 def refuse_older(seen: str, now: str) -> None:
-    """Raise ``ReviewConflictError`` where what was seen is no longer what is stored."""
+    """Raise ``ReviewConflictError`` if the session has changed since it was seen."""
     if changes := differences(seen, now):
         message = _(
             "The session has changed since this page was made. Look at it again: %(changes)s."

@@ -1,8 +1,9 @@
 """
-What a decision is about, as text that tells itself: pure functions.
+Fingerprints of what a decision is based on: pure functions.
 
-A fingerprint holds the words of a session and its checks, and how many matches of each were decided in which
-way, so that of two of them the difference can be named. It holds no names and no dates.
+A fingerprint is readable text. It contains the words of a session and its checks, and the number of matches of
+each check by decision, so that the differences between two fingerprints can be named. It contains no names and
+no dates.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ _UNDECIDED: Final = ("", "pending", "attention")
 
 
 def fingerprint(session: WorkflowSession, checks: Iterable[RelatedCheck]) -> str:
-    """Return what a session means now; a check that the session no longer names does not count."""
+    """Return the fingerprint of a session; checks that the session no longer names do not count."""
     named = {
         check.check_id: [check.type, check.status, check.outcome, *_matches(check.result)]
         for check in checks
@@ -36,11 +37,11 @@ def fingerprint(session: WorkflowSession, checks: Iterable[RelatedCheck]) -> str
 
 def differences(old: str, new: str) -> list[str]:
     """
-    Return in words what changed between two fingerprints, the session first.
+    Return the differences between two fingerprints in words, those of the session first.
 
     Returns:
-        None of it where both mean the same; one sentence without details where one cannot be read; of
-        more than 20 differences the first ones.
+        An empty list if there are none; one sentence without details if a fingerprint cannot be read; at most
+        20 differences.
     """
     if old == new:
         return []
@@ -77,7 +78,7 @@ def _of_check(before: list[Any] | None, after: list[Any] | None) -> list[str]:
     if before[1] != after[1] and not found:
         words = _words(RelatedCheck.Status, before[1], after[1])
         found.append(_("The status of %(check)s went from %(old)s to %(new)s") % (check | words))
-    # A result that was not fetched tells nothing of its matches.
+    # Matches can only be compared if both results were fetched.
     if before[3:] and after[3:] and before[3:] != after[3:] and not found:
         counts = {"old": _undecided(before[3:]), "new": _undecided(after[3:])}
         found.append(
@@ -97,7 +98,7 @@ def _check(check_type: str) -> str:
 
 
 def _words(choices: Any, old: str, new: str) -> dict[str, str]:
-    """Return two words of the vendor as they stand in a sentence."""
+    """Return two words of the vendor as they are written in a sentence."""
     known = dict(choices.choices)
     language = get_language() or "en"
 
@@ -109,7 +110,7 @@ def _words(choices: Any, old: str, new: str) -> dict[str, str]:
 
 
 def _matches(result: Any) -> list[Any]:
-    """Return how many matches were decided in which way, and a hash of which; nothing where none is told."""
+    """Return the number of matches by decision, and a hash of all decisions; empty if the result has no matches."""
     if not isinstance(result, Mapping) or not {"breakdown", "matches"} & result.keys():
         return []
     decided = sorted(
@@ -135,7 +136,7 @@ def _undecided(matches: list[Any]) -> int:
 
 
 def _read(text: str) -> dict[str, Any] | None:
-    """Return a fingerprint's meaning, or None for text that is none: it may come from a form."""
+    """Parse a fingerprint; return None if it is invalid, as it may come from a form."""
     try:
         meaning = json.loads(text)
         checks = {

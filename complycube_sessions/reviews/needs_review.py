@@ -1,4 +1,4 @@
-"""Whether a human has to look at a session: a pure function of its row and its checks."""
+"""Deciding whether a session needs a human review: a pure function of its row and its checks."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from complycube_sessions.models.session_queries import REFUSALS
 
 def needs_review(session: WorkflowSession, checks: Iterable[RelatedCheck]) -> bool:
     """
-    Return whether a human has to look at a session.
+    Return whether a session needs a human review.
 
-    True for a complete session whose outcome is neither clear nor a final refusal, and for a clear one
-    with a check that is not clear and was updated after the session completed, or may have been.
+    True for a complete session whose outcome is neither clear nor a final refusal. Also true for a clear session
+    with a check that is not clear and was, or may have been, updated after the session completed.
     """
     if session.status != WorkflowSession.Status.COMPLETE or session.outcome in REFUSALS:
         return False

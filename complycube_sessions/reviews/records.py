@@ -1,4 +1,4 @@
-"""What every action on a review does: lock it, write down who did what, and name what stands in its way."""
+"""The parts of every action on a review: locking it, recording who did what, and explaining why it is refused."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ CHECK_COLUMNS: Final = (
 
 
 def in_one_piece(work: Callable[[str], Result]) -> Result:
-    """Return what ``work`` returns of the app's database, in a transaction that is begun again where it must."""
+    """Call ``work`` with the database alias in a transaction, retrying it if necessary, and return the result."""
     alias = write_alias()
 
     def write() -> Result:
@@ -48,7 +48,7 @@ def in_one_piece(work: Callable[[str], Result]) -> Result:
 
 
 def after_commit(work: Callable[[], object]) -> None:
-    """Do what may be done only once all is stored for good: now, or when the caller's transaction ends."""
+    """Call ``work`` once everything is committed: now, or when the caller's transaction ends."""
     alias = write_alias()
     if is_durable(alias):
         work()
@@ -58,7 +58,7 @@ def after_commit(work: Callable[[], object]) -> None:
 
 def on_locked_review(session_id: str, work: Callable[[Review, str], Result]) -> Result:
     """
-    Return what ``work`` does with a review that nobody else can change meanwhile.
+    Call ``work`` with the locked review of a session, and return the result.
 
     Raises:
         ReviewConflictError: The session has no review.
@@ -68,14 +68,14 @@ def on_locked_review(session_id: str, work: Callable[[Review, str], Result]) -> 
 
 
 def open_missing_review(session_id: str) -> None:
-    """Open the review of a session that needs one and that something else than the store has written."""
+    """Open the review of a session that needs one but has none, as other code than the mirror's wrote the session."""
     alias = write_alias()
     if not Review.objects.using(alias).filter(pk=session_id).exists():
         open_some([session_id], alias)
 
 
 def _locked(session_id: str, work: Callable[[Review, str], Result], alias: str) -> Result:
-    # First the session, as the store does: of two that wait for each other none could go on.
+    # Lock the session first, as the mirror does, to avoid a deadlock.
     lock_sessions([session_id], alias)
     review = Review.objects.using(alias).select_for_update().filter(pk=session_id).first()
     if review is None:
@@ -88,14 +88,14 @@ def no_review(session_id: str) -> str:
 
 
 def current_fingerprint(session_id: str, alias: str) -> str:
-    """Return what a session means as it is stored now."""
+    """Return the fingerprint of a session as it is stored now."""
     session = WorkflowSession.objects.using(alias).only("status", "outcome").get(pk=session_id)
     checks = RelatedCheck.objects.using(alias).filter(session=session_id).only(*CHECK_COLUMNS)
     return fingerprint(session, checks)
 
 
 def record(review: Review, action: str, user: Any, alias: str, detail: str = "") -> None:
-    """Write down what was done to a review; the name stays when the account is deleted."""
+    """Record an action on a review; the name is kept if the user account is deleted."""
     ReviewEvent.objects.using(alias).create(
         review_id=review.pk,
         actor_id=user.pk,
@@ -107,7 +107,7 @@ def record(review: Review, action: str, user: Any, alias: str, detail: str = "")
 
 
 def write_note(review_id: str, user: Any, text: str, alias: str) -> ReviewNote:
-    """Store a note that ``checked_note`` has returned."""
+    """Store a note as returned by ``checked_note``."""
     return ReviewNote.objects.using(alias).create(
         review_id=review_id, author_id=user.pk, author_name=name_of(user), text=text
     )
@@ -115,7 +115,7 @@ def write_note(review_id: str, user: Any, text: str, alias: str) -> ReviewNote:
 
 def checked_note(text: str) -> str:
     """
-    Return a note as it can be stored, with one kind of line end.
+    Return a note in a form that can be stored, with uniform line ends.
 
     Raises:
         ValueError: It is longer than 5,000 characters.
@@ -131,5 +131,5 @@ def checked_note(text: str) -> str:
 
 
 def name_of(user: Any) -> str:
-    """Return how somebody signs in, which is how colleagues know them."""
+    """Return the name a user signs in with, which colleagues know."""
     return str(user.get_username())[:NAME_LENGTH]

@@ -1,7 +1,7 @@
 """
-Letting reviews follow what the store writes: opened, opened again, or no longer needed.
+Updating reviews when sessions are stored: they are opened, reopened, or no longer needed.
 
-The store calls it in its transaction, with the sessions locked, so that no decision can come in between.
+``mirror/write.py`` calls this in its transaction, with the sessions locked, so that no decision can interfere.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from complycube_sessions.models import RelatedCheck, Review, ReviewEvent, Workfl
 from complycube_sessions.models.session_queries import WorkflowSessionQuerySet
 from complycube_sessions.reviews.meaning import differences, fingerprint
 
-# What has to be known of a review that is stored, to let it follow.
+# The columns of a stored review that an update needs.
 STORED: Final = ("state", "decision", "seen_fingerprint", "assignee_id")
 _WRITTEN: Final = (
     *("state", "decision", "reason", "decided_by", "decided_at", "confirmed_by", "confirmed_at"),
@@ -38,14 +38,14 @@ _JUDGED: Final = (Review.State.AWAITING_CONFIRMATION, Review.State.DECIDED)
 @dataclass(frozen=True, slots=True)
 class Followed:
     """
-    A session whose rows are locked, as it is about to be stored.
+    A session that is about to be stored, with its rows locked.
 
     Args:
-        session: With its new values.
-        checks: All of its checks, with theirs.
-        is_new: It is seen for the first time.
-        needed_review: Whether it did before.
-        review: The columns ``STORED`` of its review; None where there is none.
+        session: The session with its new values.
+        checks: All of its checks with their new values.
+        is_new: Whether it is seen for the first time.
+        needed_review: Whether it needed a review before.
+        review: The columns ``STORED`` of its review, or None if it has none.
     """
 
     session: WorkflowSession
@@ -60,13 +60,13 @@ def follow(sessions: Iterable[Followed], now: datetime, alias: str) -> list[str]
     Open, reopen and withdraw reviews in two statements at most.
 
     Returns:
-        The ids of those that were opened again, of which a signal has to be sent after the commit.
+        The ids of reopened reviews, for which a signal has to be sent after the commit.
     """
     written: list[Review] = []
     events: list[ReviewEvent] = []
     due = conf.COMPLYCUBE_REVIEW_DUE
-    for one in sessions:
-        review, event = _followed(one, now, due)
+    for followed in sessions:
+        review, event = _followed(followed, now, due)
         if review is not None:
             written.append(review)
         if event is not None:
@@ -80,24 +80,24 @@ def open_missing(account: str, alias: str) -> int:
     """
     Open the reviews of stored sessions that need one and have none.
 
-    The store opens reviews itself. Something else wrote these sessions, such as an older version of the app
-    during a deployment. It reads the whole queue, so only full runs call it.
+    Normally they are opened when a session is stored. Reviews are missing if other code wrote the session, for
+    example an older version of the app during a deployment. This reads the whole queue, so only full runs
+    call it.
 
     Returns:
-        How many there were.
+        The number of opened reviews.
     """
     rows = _without_review(alias).filter(account=account)
     return sum(open_some([row.pk for row in page], alias) for page in pages(rows.only("pk")))
 
 
 def open_some(ids: Sequence[str], alias: str) -> int:
-    """Open the reviews of those of these sessions that need one and have none; return how many."""
+    """Open the missing reviews among these sessions; return how many were opened."""
 
     def write() -> int:
         now = timezone.now()
         columns = ("pk", "outcome", "completed_at", "updated_at")
         with transaction.atomic(using=alias):
-            # As whoever writes a review does; SQLite, where nobody else writes now, is told by a write.
             lock_sessions(ids, alias)
             rows = _without_review(alias).filter(pk__in=ids).only(*columns)
             due = conf.COMPLYCUBE_REVIEW_DUE
@@ -112,8 +112,8 @@ def lock_sessions(ids: Sequence[str], alias: str) -> None:
     """
     Lock the rows of sessions in the order of their ids, until the transaction ends.
 
-    SQLite has no locks on rows. There a write that changes nothing takes the one lock there is, before
-    anything is read: a transaction that has read may not write any more once another has written.
+    SQLite has no row locks. There an update that changes nothing takes the database's only write lock before
+    anything is read: a transaction that has read cannot write any more after another one has written.
     """
     rows = WorkflowSession.objects.using(alias).filter(pk__in=ids)
     if connections[alias].features.has_select_for_update:
@@ -127,28 +127,30 @@ def _without_review(alias: str) -> WorkflowSessionQuerySet:
 
 
 def due_at(since: datetime, due: timedelta | None) -> datetime | None:
-    """Return when a review is due that is open since then, or None where none ever is."""
+    """Return when a review is due that was opened then, or None if reviews are never due."""
     return since + due if due else None
 
 
 def _followed(
-    one: Followed, now: datetime, due: timedelta | None
+    followed: Followed, now: datetime, due: timedelta | None
 ) -> tuple[Review | None, ReviewEvent | None]:
-    needs, stored = one.session.needs_review, one.review
+    needs, stored = followed.session.needs_review, followed.review
     if stored is None:
         if not needs:
             return None, None
-        since = _since(one.session, now) if one.is_new else now
-        return _opened(one.session, since, due), None
+        since = _since(followed.session, now) if followed.is_new else now
+        return _opened(followed.session, since, due), None
     if stored["state"] not in _JUDGED:
-        is_over = one.needed_review and not needs
-        return _withdrawn(one.session, now) if is_over else (None, None)
+        is_over = followed.needed_review and not needs
+        return _withdrawn(followed.session, now) if is_over else (None, None)
     if stored["decision"] == "":
-        return _reopened(one, [], now, due) if needs else (None, None)
+        return _reopened(followed, [], now, due) if needs else (None, None)
     with translation.override(None):
-        # What is kept is in one language, whoever reads it.
-        changes = differences(stored["seen_fingerprint"], fingerprint(one.session, one.checks))
-    return _reopened(one, changes, now, due) if changes else (None, None)
+        # The stored text is in one language for all readers.
+        changes = differences(
+            stored["seen_fingerprint"], fingerprint(followed.session, followed.checks)
+        )
+    return _reopened(followed, changes, now, due) if changes else (None, None)
 
 
 def _opened(session: WorkflowSession, since: datetime, due: timedelta | None) -> Review:
@@ -156,7 +158,7 @@ def _opened(session: WorkflowSession, since: datetime, due: timedelta | None) ->
 
 
 def _since(session: WorkflowSession, now: datetime) -> datetime:
-    """Return since when a session waits: since a check turned where it is clear, else since it completed."""
+    """Return since when a session waits for review: a clear one since its last update, others since completion."""
     is_clear = session.outcome == WorkflowSession.Outcome.CLEAR
     since = session.updated_at if is_clear else session.completed_at
     return min(since or now, now)
@@ -168,13 +170,13 @@ def _withdrawn(session: WorkflowSession, now: datetime) -> tuple[Review, ReviewE
 
 
 def _reopened(
-    one: Followed, changes: list[str], now: datetime, due: timedelta | None
+    followed: Followed, changes: list[str], now: datetime, due: timedelta | None
 ) -> tuple[Review, ReviewEvent]:
-    assert one.review is not None  # noqa: S101 - for the type checker
-    is_held = one.review["assignee_id"] is not None
+    assert followed.review is not None  # noqa: S101 - for the type checker
+    is_held = followed.review["assignee_id"] is not None
     review = new_row(
         Review,
-        session_id=one.session.pk,
+        session_id=followed.session.pk,
         state="assigned" if is_held else "open",
         opened_at=now,
         due_at=due_at(now, due),
@@ -183,7 +185,7 @@ def _reopened(
         owes_reopened=signals.review_reopened.has_listeners(Review),
     )
     action = ReviewEvent.Action.REOPENED
-    return review, _event(one.session, action, now, review.reopened_because)
+    return review, _event(followed.session, action, now, review.reopened_because)
 
 
 def _event(session: WorkflowSession, action: str, now: datetime, detail: str) -> ReviewEvent:

@@ -1,4 +1,4 @@
-"""Who works on a review: taking, assigning and releasing it, and noting on it."""
+"""Working on a review: taking, assigning and releasing it, and adding notes."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from complycube_sessions.reviews.records import (
 )
 from complycube_sessions.reviews.upkeep import due_at, open_some
 
-# So many are looked at together; who loses one race after another looks again.
+# How many reviews are read at once; if all of them are lost to others, the next ones are read.
 LOOKED_AT: Final = 20
 ASSIGNED_AGAIN: Final = gettext_noop("Assigned again after it was decided")
 State = Review.State
@@ -37,14 +37,14 @@ Action = ReviewEvent.Action
 
 def take_review(session_id: str, user: Any) -> Review:
     """
-    Take the review of a session that nobody has taken; one's own stays as it is.
+    Take the unassigned review of a session; nothing happens if the user has it already.
 
     Args:
         session_id: The vendor's id of the session.
-        user: Who takes it.
+        user: The person who takes it.
 
     Raises:
-        ReviewConflictError: Somebody else has it, it is decided, or the session needs none.
+        ReviewConflictError: Somebody else has it, it is decided, or the session needs no review.
     """
     open_missing_review(session_id)
     taken = in_one_piece(partial(_take, session_id, user))
@@ -59,13 +59,13 @@ def take_review(session_id: str, user: Any) -> Review:
 
 def take_next_review(user: Any) -> Review | None:
     """
-    Take the review that is open the longest and nobody's.
+    Take the unassigned review that has been open the longest.
 
-    Two who ask at once get different ones, on every database: the one statement that takes a review takes
-    it only from nobody.
+    Two users who call it at the same time get different reviews, on every database: a single statement takes a
+    review, and only if it is unassigned.
 
     Returns:
-        The review, or None where all are taken.
+        The review, or None if all are taken.
     """
     alias = write_alias()
     free = Review.objects.using(alias).filter(state=State.OPEN).order_by("opened_at", "pk")
@@ -82,18 +82,18 @@ def take_next_review(user: Any) -> Review | None:
 
 def assign_review(session_id: str, assignee: Any, by: Any) -> Review:
     """
-    Give the review of a session to somebody, whoever has it, or back to nobody.
+    Assign the review of a session to a user, also if somebody else has it, or unassign it.
 
-    A decided one is opened again by that; of one that waits for a second person the decision stands, so it
-    is confirmed or sent back first.
+    A decided review is reopened. A review that waits for a second person cannot be assigned: it has to be
+    confirmed or sent back first.
 
     Args:
         session_id: The vendor's id of the session.
-        assignee: Who is to work on it; None for nobody.
-        by: Who assigns it.
+        assignee: The user to assign it to; None for nobody.
+        by: The user who assigns it.
 
     Raises:
-        ReviewConflictError: It waits for a second person, or the session needs none.
+        ReviewConflictError: It waits for a second person, or the session needs no review.
         ReviewPermissionError: The assignee's account is not active.
     """
     if assignee is not None and not assignee.is_active:
@@ -121,11 +121,11 @@ def assign_review(session_id: str, assignee: Any, by: Any) -> Review:
 
 def release_review(session_id: str, user: Any) -> Review:
     """
-    Give one's own review back to nobody.
+    Unassign the user's own review.
 
     Raises:
-        ReviewConflictError: It is nobody's, waits for a second person or is decided.
-        ReviewPermissionError: It is somebody else's.
+        ReviewConflictError: It is unassigned, waits for a second person or is decided.
+        ReviewPermissionError: It is assigned to somebody else.
     """
 
     def release(review: Review, alias: str) -> Review:
@@ -144,11 +144,11 @@ def release_review(session_id: str, user: Any) -> Review:
 
 def add_review_note(session_id: str, user: Any, text: str) -> ReviewNote:
     """
-    Write a note on a review, in whatever state it is; nobody can edit or delete it.
+    Add a note to a review in any state; notes cannot be edited or deleted.
 
     Args:
         session_id: The vendor's id of the session.
-        user: Who writes.
+        user: The author.
         text: Plain text of up to 5,000 characters.
 
     Raises:
@@ -166,20 +166,20 @@ def add_review_note(session_id: str, user: Any, text: str) -> ReviewNote:
 
 
 def refuse_others(review: Review, user: Any) -> None:
-    """Raise ``ReviewPermissionError`` where a review is in the hands of another."""
+    """Raise ``ReviewPermissionError`` if a review is assigned to somebody else."""
     if review.assignee_id not in {None, user.pk}:
         raise ReviewPermissionError(_("Somebody else works on this review."))
 
 
 def why_not_free(review: Review) -> str:
-    """Return in words why a review cannot be taken."""
+    """Return the reason why a review cannot be taken."""
     if review.state == State.ASSIGNED:
         return _("Somebody else has taken this review.")
     return _("The review cannot be taken (%(state)s).") % state_words(review)
 
 
 def _take(session_id: str, user: Any, alias: str) -> bool:
-    """Take a review from nobody in one statement; return whether it was nobody's."""
+    """Take an unassigned review in one statement; return False if it is not unassigned."""
     free = Review.objects.using(alias).filter(pk=session_id, state=State.OPEN)
     if not free.update(state=State.ASSIGNED, assignee_id=user.pk):
         return False

@@ -1,8 +1,8 @@
 """
-The functions that a project may call; what is behind them is free to move.
+The public functions for projects; the modules behind them may change.
 
-It may import every room below: ``upstream``, ``sync``, ``webhooks``, ``privacy``, ``evidence``, ``reviews``, ``statistics``, ``models``,
-``api``, ``conf`` and ``exceptions``. No room imports it.
+It may import every room below: ``upstream``, ``sync``, ``webhooks``, ``privacy``, ``evidence``, ``reviews``,
+``statistics``, ``models``, ``api``, ``conf`` and ``exceptions``. No room imports it.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """
-What the overview of the admin counts, by day and as of now.
+The figures of the admin's overview, by day and as of now.
 
 It may import ``models``, ``db``, ``conf`` and ``exceptions``.
 """

@@ -1,9 +1,9 @@
 """
-The figures of single days: counted once, stored, and counted again when a session of the day was written.
+The figures of single days: counted once, stored, and counted again after a session of the day was written.
 
-The store names the days that it writes to in its own transaction (``ChangedDay``). What is kept of a day
-is used only while no such name stands against it, so that figures and lists agree at every moment; a
-sweep counts anew what changed when it ends. A day that is not kept is counted when it is asked for.
+Code that writes sessions marks their days as changed in the same transaction (``ChangedDay``). Stored figures
+are only used while their day is not marked, so figures and lists always agree. At its end, a sweep counts
+changed days again. Days without stored figures are counted on demand.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ from complycube_sessions.models import ChangedDay, DayFigures, RelatedCheck, Wor
 
 KEPT_DAYS: Final = 90
 COUNTED_AT_ONCE: Final = 10
-# A page takes few queries, a run little memory.
+# Pages need few queries, runs little memory.
 SHOWN_AT_ONCE: Final = 10_000
 KEPT_AT_ONCE: Final = 2_000
 
-# Of more than one time zone; a day of a thousand sessions takes 50 KB.
+# Enough for two time zones; a day with a thousand sessions takes 50 KB.
 PARSED_DAYS: Final = 2 * KEPT_DAYS
 
 _NO_MARK: Final = Value(None, output_field=CharField())
@@ -45,7 +45,7 @@ Key = tuple[str, ...]
 
 @dataclass
 class Template:
-    """The completed sessions of one workflow template, with how long they took in seconds."""
+    """The completed sessions of one workflow template, with their durations in seconds."""
 
     name: str = ""
     count: int = 0
@@ -66,7 +66,7 @@ class Template:
 
 @dataclass
 class Day:
-    """What is counted of the sessions created on one day."""
+    """The figures of the sessions created on one day."""
 
     sessions: Counter[Key] = field(default_factory=Counter)  # status, outcome
     checks: Counter[Key] = field(default_factory=Counter)  # type, outcome, status
@@ -85,7 +85,7 @@ class Day:
 
     @classmethod
     def from_plain(cls, plain: dict[str, Any]) -> Day:
-        """Return the figures from what ``plain`` returned."""
+        """Return the figures from the result of ``plain``."""
         return cls(
             Counter({tuple(key): count for *key, count in plain["sessions"]}),
             Counter({tuple(key): count for *key, count in plain["checks"]}),
@@ -96,13 +96,13 @@ class Day:
         )
 
 
-# Nobody changes what is in it: a day's figures are added to others, never the other way round.
+# Cached figures are read-only: they are added to others, never the other way round.
 _parsed: Final[dict[str, Day]] = {}
 _parsed_lock: Final = Lock()
 
 
 def day_bounds(first: date | None, last: date | None) -> tuple[datetime | None, datetime | None]:
-    """Return the first moment of one day and the first moment after another, of the current zone."""
+    """Return the first moment of ``first`` and the first moment after ``last``, in the current time zone."""
     zone = timezone.get_current_timezone()
     start = datetime.combine(first, time.min, zone) if first else None
     end = datetime.combine(last + timedelta(days=1), time.min, zone) if last else None
@@ -110,15 +110,15 @@ def day_bounds(first: date | None, last: date | None) -> tuple[datetime | None, 
 
 
 def days_between(first: date, last: date) -> list[date]:
-    """Return all days from one to another, inclusive."""
+    """Return all days from ``first`` to ``last``, inclusive."""
     return [first + timedelta(days=number) for number in range((last - first).days + 1)]
 
 
 def statistics_by_day(first: date, last: date) -> dict[date, Day]:
     """Return the figures of each day of a period, stored or counted, in the current time zone."""
-    found = kept_by_day(first, last)
-    missing = [day for day in days_between(first, last) if day not in found]
-    return dict(sorted({**found, **count_days(missing, at_once=SHOWN_AT_ONCE)}.items()))
+    stored = kept_by_day(first, last)
+    missing = [day for day in days_between(first, last) if day not in stored]
+    return dict(sorted({**stored, **count_days(missing, at_once=SHOWN_AT_ONCE)}.items()))
 
 
 def kept_by_day(first: date, last: date) -> dict[date, Day]:
@@ -127,7 +127,7 @@ def kept_by_day(first: date, last: date) -> dict[date, Day]:
         zone=timezone.get_current_timezone_name(), day__gte=first, day__lte=last
     )
     named = ChangedDay.objects.values_list("day", _NO_MARK).distinct()
-    # In one statement, so that no figures are older than the names that stand against them.
+    # In one statement, so that figures and the marks of changed days are from the same moment.
     rows: list[tuple[date, str | None]] = list(
         kept.values_list("day", "mark").union(named, all=True)
     )
@@ -138,18 +138,18 @@ def kept_by_day(first: date, last: date) -> dict[date, Day]:
         if mark is not None and not changed.intersection(_utc_days(day))
     }
     remembered = {day: _parsed.get(mark) for day, mark in marks.items()}
-    found = {day: figures for day, figures in remembered.items() if figures is not None}
-    if unread := marks.keys() - found:
-        # Those that were written since then are newer than the names, which does no harm.
+    valid = {day: figures for day, figures in remembered.items() if figures is not None}
+    if unread := marks.keys() - valid:
+        # Figures that were stored since the query above are newer, which does no harm.
         for day, mark, figures in kept.filter(day__in=unread).values_list("day", "mark", "figures"):
-            found[day] = Day.from_plain(figures)
-            _remember(mark, found[day])
-    return found
+            valid[day] = Day.from_plain(figures)
+            _remember(mark, valid[day])
+    return valid
 
 
 def _remember(mark: str, figures: Day) -> None:
-    """Cache figures in this process by the mark of their counting, so that a page reads few of 90 days again."""
-    if not mark:  # kept by a version that gave none
+    """Cache figures in this process by their mark, so that a page need not read all 90 days again."""
+    if not mark:  # stored by a version without marks
         return
     with _parsed_lock:
         while len(_parsed) >= PARSED_DAYS:
@@ -164,7 +164,7 @@ def kept_count(
     Return how many sessions were created in a period, with this status and outcome.
 
     Returns:
-        None where that would have to be counted first.
+        The number, or None if it would have to be counted first.
     """
     length = (last - first).days + 1
     if not 0 < length <= KEPT_DAYS:
@@ -182,12 +182,12 @@ def kept_count(
 
 def count_days(days: Sequence[date], *, alias: str | None = None, at_once: int) -> dict[date, Day]:
     """
-    Count the figures of days of the current time zone, in a query for all checks and some for the sessions.
+    Count the figures of days of the current time zone, with one query for all checks and some for the sessions.
 
     Args:
-        days: The days, each once.
-        at_once: How many sessions are read at once.
-        alias: The database, or None for the one that the project reads from.
+        days: The days, without duplicates.
+        at_once: How many sessions to read at once.
+        alias: The database, or None for the one that the project's routers read from.
     """
     counted = {day: Day() for day in days}
     if not days:
@@ -201,7 +201,7 @@ def count_days(days: Sequence[date], *, alias: str | None = None, at_once: int) 
         day.sessions[status, outcome] += 1
         if status == WorkflowSession.Status.COMPLETE:
             length = completed_at - created_at if completed_at else None
-            day.templates.setdefault(template_id, Template()).add(_one(name, length))
+            day.templates.setdefault(template_id, Template()).add(_single(name, length))
     checks = (
         RelatedCheck.objects.using(alias)
         .filter(_created_on(days, "session__"))
@@ -220,12 +220,12 @@ def _sessions_of(
     days: Sequence[date], columns: Sequence[str], alias: str | None, at_once: int
 ) -> Iterator[Any]:
     """
-    Yield columns of the sessions of days, in the order of their creation and in short queries.
+    Yield columns of the sessions of some days, in the order of their creation, with short queries.
 
-    A cursor that stays open needs a connection of one's own, which a pooler may not give.
+    A server-side cursor would need a dedicated connection, which a connection pooler may not provide.
     """
     start, end = day_bounds(min(days), max(days))
-    # Where they begin is the position of the walk alone: SQLite would begin each query at any other bound.
+    # The lower bound is only the start of the walk: SQLite would start each query at a separate condition.
     sessions = WorkflowSession.objects.using(alias).filter(created_at__lt=end)
     if len(days) <= (max(days) - min(days)).days:
         sessions = sessions.filter(_created_on(days))
@@ -241,7 +241,7 @@ def mark_changed(created: Iterable[datetime | None], *, alias: str) -> None:
     Call it in the transaction that writes, moves or deletes the sessions.
 
     Args:
-        created: The vendor's times of creation of these sessions, before and after.
+        created: The creation times of these sessions, before and after the change.
         alias: The database of the transaction.
     """
     days = sorted({moment.astimezone(UTC).date() for moment in created if moment is not None})
@@ -250,9 +250,9 @@ def mark_changed(created: Iterable[datetime | None], *, alias: str) -> None:
 
 def store_day_statistics() -> int:
     """
-    Count and keep the last 90 days where they are not kept, and return how many days were counted.
+    Count and store those of the last 90 days that have no valid figures, and return how many days were counted.
 
-    Two processes may do so at once: of two that counted the same day only the first is believed.
+    Two processes may do so at once: if both counted the same day, only the first one stores its figures.
     """
     alias = write_alias()
     zone = timezone.get_default_timezone_name()
@@ -269,7 +269,7 @@ def store_day_statistics() -> int:
         due = [day for day in days_between(first, last) if day not in known]
         if not due and not named:
             return 0
-        # So that every day that is counted here bears a name, by which another process is noticed.
+        # Mark every day that is counted here, so that `_keep` notices another process.
         own = [datetime.combine(day, time(12), UTC) for day in due]
         retry_transient(lambda: mark_changed(own, alias=alias), alias=alias)
         names = list(ChangedDay.objects.using(alias).values_list("pk", flat=True))
@@ -285,7 +285,7 @@ def store_day_statistics() -> int:
 
 
 def _keep(rows: list[DayFigures], names: list[int], first: date, alias: str) -> None:
-    """Store what was counted, unless another process has stored some of it meanwhile."""
+    """Store the counted figures, unless another process has stored some of them meanwhile."""
     with transaction.atomic(using=alias, durable=True):
         gone = 0
         for some in chunks(names):
@@ -300,21 +300,21 @@ def _keep(rows: list[DayFigures], names: list[int], first: date, alias: str) -> 
 _TEMPLATE: Final = ("workflow_template_id", "workflow_template_name")
 
 
-def _one(name: str, length: timedelta | None) -> Template:
+def _single(name: str, length: timedelta | None) -> Template:
     if length is None or length < timedelta(0):
         return Template(name, 1)
     return Template(name, 1, [round(length.total_seconds())])
 
 
 def _day_of_check(alias: str | None) -> Any:
-    """Return the UTC day of creation; its time on MySQL and MariaDB, which may have no tables of zones."""
+    """Return the UTC day of creation; the time on MySQL and MariaDB, which may lack time zone tables."""
     if connections[alias or router.db_for_read(RelatedCheck)].vendor == "mysql":
         return F("session__created_at")
     return TruncDate("session__created_at")
 
 
 def _created_on(days: Sequence[date], path: str = "") -> Q:
-    """Return the condition of being created on one of the days, as few ranges."""
+    """Return the condition for rows created on one of the days, with as few ranges as possible."""
     condition = Q()
     for start, end in _stretches(sorted(days)):
         condition |= Q(**{f"{path}created_at__gte": start, f"{path}created_at__lt": end})

@@ -1,8 +1,8 @@
 """
 The figures of the overview and of the freshness line.
 
-Days are the days of the current time zone. Each figure counts what a list of the admin shows when it is
-asked with the same words and days, so that figure and list agree.
+Days are the days of the current time zone. Each figure agrees with the list of the admin that is filtered by
+the same words and days.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from complycube_sessions.models import PendingRefresh, RefreshLease, RefreshRun,
 from complycube_sessions.models.session_queries import RowCount
 from complycube_sessions.statistics.by_day import Day, Key, Template, day_bounds, statistics_by_day
 
-# By how many days ago a session was created: from, to.
+# The ages of sessions in days since their creation: from, to.
 AGE_BANDS: Final[tuple[tuple[int, int | None], ...]] = ((0, 0), (1, 2), (3, 6), (7, None))
 TEMPLATES_SHOWN: Final = 20
 ACCOUNTS_SHOWN: Final = 20
@@ -43,7 +43,7 @@ class AgeBand:
 
 @dataclass(frozen=True)
 class Completion:
-    """How long the completed sessions of a workflow template took; None where no times are known."""
+    """How long the completed sessions of a workflow template took; None if no times are known."""
 
     template_id: str
     template_name: str
@@ -54,7 +54,7 @@ class Completion:
 
 @dataclass(frozen=True)
 class CheckCount:
-    """How many checks of a type have this outcome and status."""
+    """The number of checks with a type, outcome and status."""
 
     type: str
     outcome: str
@@ -80,12 +80,12 @@ class Freshness:
     """How fresh the mirror is."""
 
     last_run: RefreshRun | None
-    # Of the account of the last run, and of any.
+    # The last success for the account of the last run, and for any account.
     its_last_success_at: datetime | None
     last_success_at: datetime | None
     late_accounts: Sequence[str]
     failing: int
-    # Those that are due and never failed, counted no further than one above ``MOST_WAITING``.
+    # Queued sessions that never failed, counted up to ``MOST_WAITING`` + 1.
     waiting: int
 
 
@@ -99,13 +99,13 @@ class AccountFreshness:
 
 
 def review_ages() -> list[AgeBand]:
-    """Return how many sessions wait for a review, by age; those of unknown age only if there are any."""
+    """Return how many sessions wait for a review, by age; unknown ages are only included if there are any."""
     today = timezone.localdate()
     bands: list[tuple[tuple[int, int | None], date | None, date | None]] = []
     counts = {"unknown": Count("pk", filter=Q(created_at=None))}
     for number, (youngest, oldest) in enumerate(AGE_BANDS):
         first = None if oldest is None else today - timedelta(days=oldest)
-        # A clock that runs ahead makes sessions of tomorrow; they belong to the youngest.
+        # With a wrong clock sessions may be from tomorrow; they belong to the youngest band.
         last = None if youngest == 0 else today - timedelta(days=youngest)
         start, end = day_bounds(first, last)
         within = Q(created_at__isnull=False)
@@ -113,19 +113,19 @@ def review_ages() -> list[AgeBand]:
         within &= Q(created_at__lt=end) if end else Q()
         counts[f"band_{number}"] = Count("pk", filter=within)
         bands.append(((youngest, oldest), first, last))
-    found = WorkflowSession.objects.needs_review().aggregate(**counts)
+    totals = WorkflowSession.objects.needs_review().aggregate(**counts)
     ages = [
-        AgeBand(days, first, last, found[f"band_{number}"])
+        AgeBand(days, first, last, totals[f"band_{number}"])
         for number, (days, first, last) in enumerate(bands)
     ]
-    if found["unknown"]:
-        ages.append(AgeBand(None, None, None, found["unknown"]))
+    if totals["unknown"]:
+        ages.append(AgeBand(None, None, None, totals["unknown"]))
     return ages
 
 
 @dataclass(frozen=True)
 class Period:
-    """The figures of the sessions created from one day to another."""
+    """The figures of the sessions created in a period."""
 
     activity: Activity
     completions: Sequence[Completion]
@@ -133,7 +133,7 @@ class Period:
 
 
 def period(first: date, last: date) -> Period:
-    """Return all figures of a period, from the stored figures of its days where there are any."""
+    """Return all figures of a period, using the stored figures of its days if there are any."""
     days = statistics_by_day(first, last)
     return Period(_activity(days), _completions(days), _check_counts(days))
 
@@ -185,10 +185,10 @@ def _check_counts(days: dict[date, Day]) -> list[CheckCount]:
 
 def _newest_sweeps(accounts: Sequence[str]) -> tuple[list[int], int, int]:
     """
-    Return the newest sweep and the newest successful one of each account, and two counts.
+    Return the newest sweeps and newest successful sweeps of all accounts, and two counts, in one query.
 
-    These are how many sessions fail, and how many are due and never failed, counted no further than one
-    above ``MOST_WAITING``. All of it is one query, each part by an index.
+    The counts are the number of failing sessions, and the number of queued sessions that never failed, up to
+    ``MOST_WAITING`` + 1. Each part of the query uses an index.
     """
     alias = router.db_for_read(RefreshRun)
     sql, parameters = _sweeps_statement(tuple(accounts), alias)
@@ -203,7 +203,7 @@ def _newest_sweeps(accounts: Sequence[str]) -> tuple[list[int], int, int]:
 
 @lru_cache(maxsize=100)
 def _sweeps_statement(accounts: tuple[str, ...], alias: str) -> tuple[str, tuple[Any, ...]]:
-    """Return the query of the newest sweeps, built once: building it takes many times as long as running it."""
+    """Return the query of the newest sweeps; it is cached, as building it takes much longer than running it."""
     newest = []
     for account in accounts:
         for mode in RefreshRun.SWEEPING_MODES:
@@ -212,50 +212,52 @@ def _sweeps_statement(accounts: tuple[str, ...], alias: str) -> tuple[str, tuple
             newest += [Subquery(rows.values("pk")[:1]) for rows in (sweeps, succeeded)]
     failing = PendingRefresh.objects.filter(attempts__gt=0)
     one_group = failing.order_by().annotate(group=Value(1)).values("group")
-    asked: dict[str, Subquery] = {f"n{i}": sub for i, sub in enumerate(newest)}
-    asked["failing"] = Subquery(one_group.annotate(count=Count("pk")).values("count"))
-    asked["waiting"] = RowCount(_never_tried())
-    found = RefreshRun.objects.order_by().annotate(**asked).values_list(*asked)[:1]
-    sql, parameters = found.query.get_compiler(alias).as_sql()
+    columns: dict[str, Subquery] = {f"n{i}": sub for i, sub in enumerate(newest)}
+    columns["failing"] = Subquery(one_group.annotate(count=Count("pk")).values("count"))
+    columns["waiting"] = RowCount(_never_tried())
+    rows = RefreshRun.objects.order_by().annotate(**columns).values_list(*columns)[:1]
+    sql, parameters = rows.query.get_compiler(alias).as_sql()
     return sql, tuple(parameters)
 
 
 def freshness() -> Freshness:
-    """Return when the accounts were last swept, what fails, and which of them are late."""
+    """Return when the accounts were last swept, how many sessions fail or wait, and which accounts are late."""
     names = account_names() or list(
         RefreshLease.objects.order_by("account").values_list("account", flat=True)[:ACCOUNTS_SHOWN]
     )
     newest, failing, waiting = _newest_sweeps(names)
-    found = _by_account(names, newest)
+    by_account = _by_account(names, newest)
     last_run = max(
-        (one.last_sweep for one in found.values() if one.last_sweep),
+        (account.last_sweep for account in by_account.values() if account.last_sweep),
         key=lambda run: run.pk,
         default=None,
     )
-    successes = [one.last_success_at for one in found.values() if one.last_success_at]
+    successes = [
+        account.last_success_at for account in by_account.values() if account.last_success_at
+    ]
     return Freshness(
         last_run=last_run,
-        its_last_success_at=found[last_run.account].last_success_at if last_run else None,
+        its_last_success_at=by_account[last_run.account].last_success_at if last_run else None,
         last_success_at=max(successes, default=None),
-        late_accounts=[name for name in names if found[name].is_late],
+        late_accounts=[name for name in names if by_account[name].is_late],
         failing=failing,
         waiting=waiting,
     )
 
 
 def account_freshness(names: Sequence[str]) -> dict[str, AccountFreshness]:
-    """Return for each of these accounts when it was last swept, and whether it is late, in two queries."""
+    """Return when each account was last swept and whether it is late, in two queries."""
     newest, _failing, _waiting = _newest_sweeps(names)
     return _by_account(names, newest)
 
 
 def _by_account(names: Sequence[str], newest: Sequence[int]) -> dict[str, AccountFreshness]:
-    """Read the newest sweeps, and say of each account what they tell."""
+    """Read the newest sweeps, and return the freshness of each account."""
     last: dict[str, RefreshRun] = {}
     successes: dict[str, datetime] = {}
     for run in RefreshRun.objects.filter(pk__in=newest).order_by("-pk").defer("errors"):
         last.setdefault(run.account, run)
-        # The newest of each mode is among them; any of them is news of the whole account.
+        # The newest run of each sweeping mode is included; each mode covers the whole account.
         ended = run.finished_at or run.started_at
         if run.state == RefreshRun.State.SUCCEEDED and is_believable(ended, timezone.now()):
             successes[run.account] = max(ended, successes.get(run.account, ended))

@@ -1,4 +1,4 @@
-"""The figures of case work: what is open, for how long and with whom, and what was decided."""
+"""The figures of case work: open reviews by age and assignee, and decisions."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from complycube_sessions.models import Review
 from complycube_sessions.models.session_queries import OPEN_REVIEW_STATES
 from complycube_sessions.statistics.by_day import day_bounds
 
-# The first day of each band of ages, youngest first, as the overview of sessions has them.
+# The first day of each age band, youngest first, as in the overview of sessions.
 BANDS: Final = (0, 1, 3, 7)
-# Of so many of the newest decisions it is told how long they took.
+# The number of newest decisions whose durations are shown.
 MEASURED: Final = 1_000
 
 
 @dataclass
 class OpenReviews:
-    """Open reviews by the first day of their band of ages, and by the key of their assignee."""
+    """Open reviews by the first day of their age band, and by the primary key of their assignee."""
 
     by_age: Counter[int] = field(default_factory=Counter)
     by_assignee: Counter[Any] = field(default_factory=Counter)
@@ -38,10 +38,10 @@ class OpenReviews:
 @dataclass
 class Decisions:
     """
-    What was decided in some days.
+    The decisions of a period.
 
-    ``by_day`` counts by decision; ``confirmed`` are those that a second person has confirmed. ``lengths`` are
-    those of the newest 1,000 decisions from the end of the session to the decision, sorted.
+    ``by_day`` counts by decision; ``confirmed`` counts those confirmed by a second person. ``lengths`` are the
+    sorted durations from the end of the session to the decision, of the newest 1,000 decisions.
     """
 
     by_day: dict[date, Counter[str]] = field(default_factory=dict)
@@ -53,7 +53,7 @@ class Decisions:
         return sum(day.total() for day in self.by_day.values())
 
     def rank(self, part: int) -> timedelta | None:
-        """Return the length that so many in a hundred do not exceed, or None where nothing was decided."""
+        """Return the percentile ``part`` of the durations, or None if there are none."""
         if not self.lengths:
             return None
         return self.lengths[-(-len(self.lengths) * part // 100) - 1]
@@ -83,7 +83,7 @@ def open_reviews() -> OpenReviews:
 
 
 def decisions(first: date, last: date) -> Decisions:
-    """Count what was decided from one day to another, both included, in the current time zone."""
+    """Count the decisions from ``first`` to ``last``, inclusive, in the current time zone."""
     start, end = day_bounds(first, last)
     rows = Review.objects.filter(
         decided_at__gte=start, decided_at__lt=end, state=Review.State.DECIDED

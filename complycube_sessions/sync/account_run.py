@@ -1,8 +1,8 @@
 """
-One run: which sessions and checks need a request, and the way of each answer into a batch.
+One run over an account: it decides which sessions and checks to fetch, and puts the answers into a batch.
 
-The session list and the check list are read first; they tell what moved. Requests are spent only on
-sessions that are new or moved, and on breakdowns that a reviewer will look at.
+The lists of sessions and of checks show what has moved. The run only sends further requests for sessions
+that are new or moved, and for breakdowns that a reviewer needs.
 """
 
 from __future__ import annotations
@@ -70,11 +70,11 @@ class SessionList:
     The list of sessions as a run reads it.
 
     Args:
-        reader: Tells afterwards what was read.
-        pages: The pages, of which the first is there already.
-        since: The time since which changes are wanted, or None for all.
-        window_start: Where the window of the list begins, or None where it is the whole list.
-        mark: The last watermark, where it can be believed.
+        reader: The reader; it knows afterwards whether the list was complete.
+        pages: The pages; the first one has been fetched already.
+        since: The time since which to look for changes, or None for all.
+        window_start: The beginning of the list's window, or None for the whole list.
+        mark: The last watermark, or None if there is none or it cannot be right.
     """
 
     reader: ListReader[SessionSummary]
@@ -89,11 +89,11 @@ class AccountRun:
     One run and its parts.
 
     Args:
-        account: Whose key.
+        account: The account to refresh.
         record: The run's row, counts and failures.
-        throttle: The budget of the key, owned by this thread.
-        options: What the caller asks for.
-        on_progress: Told the run and the number of sessions to expect.
+        throttle: The request budget of the key, owned by this thread.
+        options: The options of the caller.
+        on_progress: Called with the run and the number of sessions to expect.
     """
 
     def __init__(
@@ -145,7 +145,7 @@ class AccountRun:
         return RunEnd(self._state())
 
     def run_account(self) -> RunEnd:
-        """Process what is due, then read the account's lists and fetch what moved."""
+        """Process due work, then read the account's lists and fetch what moved."""
         self._process_due_first()
         newest = queries.newest_sessions(self.account)
         listed = self._open_list(newest)
@@ -163,18 +163,18 @@ class AccountRun:
         return RunEnd(self._state(), watermark)
 
     def finish(self, state: str, watermark: datetime | None = None) -> RefreshRun:
-        """Store what is left of the batch and record the end."""
+        """Store the remaining batch and record the end."""
         self._batch.flush()
         self._report()
         return self.record.finish(state, self.requests, watermark)
 
     def finish_early(self, state: str, reason: str) -> RefreshRun:
-        """Record an end that no session is to blame for."""
+        """Record an end that was not caused by a single session."""
         self.record.name_error(self.account.name, reason)
         return self.finish(state)
 
     def state_after_fault(self) -> str:
-        """Return ``partial`` where something was stored before the fault, else ``failed``."""
+        """Return ``partial`` if anything was fetched before the fault, otherwise ``failed``."""
         if self._batch or self.record.run.fetched:
             return RefreshRun.State.PARTIAL
         return RefreshRun.State.FAILED
@@ -185,7 +185,7 @@ class AccountRun:
 
     @property
     def _processes_due(self) -> bool:
-        """Whether this run fetches what is due by itself."""
+        """Whether this run fetches due sessions itself."""
         return not (self._options.dry_run or self._options.hand_out)
 
     def _process_due_first(self) -> None:
@@ -201,7 +201,7 @@ class AccountRun:
             self.due.process_share()
 
     def _open_list(self, newest: list[Newest]) -> SessionList:
-        """Read the first page of what changed since the watermark, or of all where that cannot be right."""
+        """Read the first page of the changes since the watermark, or of all if the watermark cannot be right."""
         options, mark = self._options, last_watermark(self.account)
         since = None if options.full else options.since or mark
         filters, start = window(since, newest[-1].updated_at if newest else None)
@@ -239,7 +239,7 @@ class AccountRun:
         self._batch.flush()
 
     def _refresh_page(self, page: list[SessionSummary], source: CheckSource) -> None:
-        """Fetch those sessions of a page that are new or moved; the others are as they are stored."""
+        """Fetch the sessions of a page that are new or moved; the others are stored already."""
         ids = [item.id for item in page]
         known = queries.session_states(self.account, ids)
         foreign = self._fetcher.refuse_foreign([i for i in ids if i not in known])
@@ -254,12 +254,12 @@ class AccountRun:
         self._fetcher.fetch(plan.fetch, source)
 
     def _stored_facts(self, moved: list[SessionSummary]) -> StoredFacts:
-        """Return what the database knows of sessions that moved."""
+        """Return what the database holds about sessions that moved."""
         ids = [item.id for item in moved]
         clients = [item.client_id for item in moved]
         erased = tombstones.find(self.account.name, clients=clients, sessions=ids)
         of_erased = [item.id for item in moved if item.client_id in erased.clients]
-        if self._options.dry_run:  # a real run finds what was due as it has stored it
+        if self._options.dry_run:  # a real run has stored the due sessions by now
             taken = {i for i in ids if self._index.is_counted(i)}
         else:
             taken = self.due.still_due(ids)
@@ -277,11 +277,13 @@ class AccountRun:
             self._missing.confirm(reader)
 
     def _earned_watermark(self, listed: SessionList, earned: datetime | None) -> datetime | None:
-        """Return the watermark, where this run has looked at all that it covers."""
+        """Return the watermark if this run has checked all changes up to it, otherwise None."""
         if self._fetcher.is_limited or self._options.dry_run:
             earned = None
         start, mark = listed.window_start, listed.mark
-        if start is not None:  # what the last watermark says of older changes still has to hold
+        if (
+            start is not None
+        ):  # a window only adds to the last watermark, which covers older changes
             return max(earned, mark) if earned and mark and start <= mark else None
         if earned is not None:
             forget_false_watermarks(self.account)

@@ -1,4 +1,4 @@
-"""Fetching the vendor's audit log of one session and its checks: who decided what there."""
+"""Fetching the vendor's audit log of one session and its checks: who decided what at the vendor's."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ logger = logging.getLogger("complycube_sessions.refresh")
 
 SESSION: Final = "workflowSession"
 CHECK: Final = "check"
-# Each costs a request; real workflows run some ten checks.
+# Each check costs a request; real workflows run about ten.
 MAX_CHECKS: Final = 50
-# Of up to 1,000 entries each, newest first.
+# Pages hold up to 1,000 entries each, newest first.
 MAX_PAGES: Final = 3
-# The next request would get the same.
+# Every further request would fail in the same way.
 _GENERAL: Final = (
     *STOP_ERRORS,
     ComplyCubePermissionError,
@@ -56,18 +56,18 @@ def refresh_audit_log(
     """
     Fetch and store the audit log of a stored session and its checks; return how many entries were new.
 
-    Nothing of it is raised: the session is good without. What could not be fetched is logged, and told to
-    ``on_error``, once. Call it outside of a transaction.
+    API and database errors are not raised, as the session is useful without its audit log. They are logged,
+    and ``on_error`` is called once. Call it outside of a transaction.
 
     Args:
-        account: Whose session.
+        account: The account of the session.
         session_id: The session.
-        patience: How long to wait for others' requests; without end by default.
+        patience: How long to wait for the requests of others; no limit by default.
         on_error: Called with the first error.
     """
     began_at = datetime.now(UTC)
     errors: list[ComplyCubeError] = []
-    # Nobody is to wait long for what a session is good without.
+    # One retry at most: the audit log is not worth a long wait.
     throttle = shared_throttle(account, patience)
     client = ComplyCubeClient(replace(account, max_retries=min(1, account.max_retries)), throttle)
     try:
@@ -79,7 +79,7 @@ def refresh_audit_log(
     try:
         stored = store_audit_entries(account, session_id, entries, began_at)
     except (DatabaseError, InterfaceError) as error:
-        # The database's own words may quote an entry.
+        # The database's message may quote an entry.
         errors.append(ComplyCubeStorageError(f"The database refused it ({type(error).__name__})."))
     if errors:
         logger.warning(
@@ -96,7 +96,7 @@ def refresh_audit_log(
 def _read(
     client: ComplyCubeClient, session_id: str, errors: list[ComplyCubeError]
 ) -> Iterator[AuditPayload]:
-    """Yield the entries of a session and its checks; note what could not be read."""
+    """Yield the entries of a session and its checks; collect the errors."""
     checks = RelatedCheck.objects.using(write_alias()).filter(
         session=session_id, missing_since=None
     )
@@ -122,7 +122,7 @@ def _pages(
     for number in range(1, MAX_PAGES + 1):
         page = client.list_audit_logs(page=number, resource_type=kind, resource_id=pk).value
         for entry in page.items:
-            # A difference may hold what of a result is to be stored nowhere.
+            # The diff may contain parts of a check result, which the settings forbid to store.
             yield entry if keeps_results else replace(entry, diff=[])
         errors += [ComplyCubeError(reason) for reason in page.unreadable.values()]
         if not page.items or number >= page.pages:

@@ -1,4 +1,4 @@
-"""Collecting what was fetched, and storing it in batches."""
+"""Collecting fetched sessions and storing them in batches."""
 
 from __future__ import annotations
 
@@ -14,22 +14,23 @@ from complycube_sessions.sync.lease import LeaseLostError
 
 BATCH_SECONDS: Final = 2.0
 BATCH_BYTES: Final = 4 * 1024 * 1024
-# A kill loses a batch: at the vendor's limit two seconds' worth, at any rate a hundredth of the run.
+# A killed process loses a batch: two seconds' worth of requests at the vendor's rate limit or a hundredth of
+# the run, whichever is more.
 SMALLEST_BATCH: Final = 20
 BATCHES_OF_A_RUN: Final = 100
-# The memory of a run is that of its largest batch; larger ones store hardly more sessions a second.
+# The largest batch determines the memory use; larger batches store hardly more sessions per second.
 LARGEST_BATCH: Final = 100
 
 
 @dataclass(frozen=True, slots=True)
 class Purpose:
     """
-    What sessions are fetched for.
+    Why sessions are fetched.
 
     Args:
-        source: For the history.
-        outcomes: Filled with each session that was asked for, and why it failed, or None. It is None
-            where nobody asks, as for a session that a list has shown.
+        source: The source to record in the history.
+        outcomes: Maps each fetched session to the reason why it failed, or to None if it did not. None
+            instead of a dict if no caller needs the outcomes, as for sessions from a list.
     """
 
     source: str
@@ -38,9 +39,9 @@ class Purpose:
 
 class Batch:
     """
-    Fetched sessions that are not stored yet, few enough that a kill loses little.
+    Fetched sessions that are not stored yet, few enough that a killed process loses little.
 
-    All of a batch serve the same purpose. The account's lease is renewed while signals are sent.
+    All sessions of a batch have the same purpose. The account's lease is renewed while signals are sent.
 
     Args:
         context: The run.
@@ -53,7 +54,7 @@ class Batch:
         self._sessions: list[FetchedSession] = []
         self._bytes = self._requests = 0
         self._began_at = 0.0
-        # Sessions of which checks moved, by whether the run had counted them before this batch.
+        # Sessions whose checks changed, by whether the run had counted them before this batch.
         self._counted_now: set[str] = set()
         self._counted_before: set[str] = set()
 
@@ -64,13 +65,13 @@ class Batch:
         self, session: FetchedSession, size_bytes: int, purpose: Purpose, *, requests: int = 1
     ) -> None:
         """
-        Add a session, and store the batch where that makes it large enough.
+        Add a session, and store the batch if it is large enough then.
 
         Args:
             session: A whole session, or only some of its checks.
-            size_bytes: How large its answer was.
-            purpose: What it was fetched for.
-            requests: How many requests a kill would lose with it.
+            size_bytes: The size of the response.
+            purpose: Why the session was fetched.
+            requests: How many requests would have to be repeated if the process were killed.
         """
         if purpose is not self._purpose:
             if self._sessions:
@@ -92,7 +93,7 @@ class Batch:
             self.flush()
 
     def flush(self) -> None:
-        """Store the batch, and make the sessions due again that failed."""
+        """Store the batch, and queue failed sessions for a retry."""
         sessions, self._sessions = self._sessions, []
         counted, self._counted_before = self._counted_before, set()
         self._counted_now.clear()
@@ -119,7 +120,7 @@ class Batch:
         )
 
     def _count_once(self, session_id: str) -> None:
-        """Count a session whose checks moved by its outcome, and only once."""
+        """Count a session whose checks changed by its result, and only once."""
         index = self._context.index
         if session_id in self._counted_now:
             return
@@ -134,6 +135,6 @@ class Batch:
         self._counted_now.add(session_id)
 
     def stay_alive(self) -> None:
-        """Renew the lease; a lost one is noticed by the next tick and at the end of the run."""
+        """Renew the lease; if it is lost, the next tick or the end of the run notices."""
         with suppress(LeaseLostError):
             self._record.tick(self._context.client.requests_sent)

@@ -1,4 +1,4 @@
-"""Reading the list of checks, and storing those that moved in sessions that did not."""
+"""Reading the list of checks, and storing checks that moved in sessions that did not."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ Listed = tuple[CheckPayload, datetime]
 
 class CheckLists:
     """
-    Reads the checks of an account into the index, and stores those that moved by themselves.
+    Reads the checks of an account into the index, and stores checks that moved although their session did not.
 
     Args:
         context: The run.
-        fetcher: Fetches the breakdowns, and takes what is stored.
-        proofs: Told what could not be read.
+        fetcher: Fetches the breakdowns and stores the checks.
+        proofs: Records what could not be read.
         faults: Decides which error ends the run.
     """
 
@@ -54,17 +54,17 @@ class CheckLists:
         self, begin: datetime | None, sessions_listed: int
     ) -> tuple[ListReader[CheckPayload] | None, CheckSource]:
         """
-        Read the list of checks into the index, or find it cheaper to ask for each client's.
+        Read the list of checks into the index, or the list of each client if that is cheaper.
 
-        That is so where most checks of the account are run outside of workflows: when the list has
-        more pages than there are clients with sessions, as the first page tells.
+        Lists by client are cheaper if most checks of the account run outside of workflows: then the first
+        page announces more pages than there are clients with sessions.
 
         Args:
-            begin: The time since which changes are wanted, or None for all.
-            sessions_listed: How many sessions the first page of their list promises.
+            begin: The time since which to look for changes, or None for all.
+            sessions_listed: The number of sessions that the first page of the session list announces.
 
         Returns:
-            The list where it was read, and where the checks of sessions come from.
+            The reader of the list, or None if it was not read, and the source of the sessions' checks.
         """
         newest = queries.newest_checks(self._account)
         filters, _ = window(begin, newest[-1].updated_at if newest else None)
@@ -89,7 +89,7 @@ class CheckLists:
     def refresh_moved(self) -> None:
         """Store the listed checks that moved in sessions that did not."""
         for listed in self._index.checks(BATCH_SIZE):
-            self._context.tick()  # where nothing moved, no request does
+            self._context.tick()  # if nothing moved, no request ticks
             self._refresh_some(listed)
             self._fetcher.flush()
 
@@ -104,7 +104,7 @@ class CheckLists:
             try:
                 done.future.result()
             except ComplyCubeNotFoundError:
-                pass  # the client is gone; its sessions tell what became of them
+                pass  # the client is gone; requests for its sessions find out the rest
             except ComplyCubeError as error:
                 self._faults.raise_if_general(error)
                 self._proofs.refute(CHECK_LIST, str(error))
@@ -119,7 +119,7 @@ class CheckLists:
         results = self._context.options.results
         for state, check, at in queries.moved_checks(self._account, listed, results):
             is_wanted = state.needs_result and check.id not in self._fetcher.failed_checks
-            if is_wanted and self._may_ask(state.session_id):
+            if is_wanted and self._may_request(state.session_id):
                 jobs.append((state.session_id, self._job(state.session_id, check, at)))
             else:
                 as_listed.setdefault(state.session_id, []).append(FetchedCheck(check, at))
@@ -128,8 +128,8 @@ class CheckLists:
             self._fetcher.add(FetchedSession(session_id, None, at, tuple(checks)), requests=0)
         self._fetcher.run_jobs(jobs)
 
-    def _may_ask(self, session_id: str) -> bool:
-        """Return whether one more check of a session may cost a request; record it as a failure where not."""
+    def _may_request(self, session_id: str) -> bool:
+        """Count a request for a check of a session; return False, and record the error, beyond the limit."""
         number = self._index.count_request(session_id)
         if number == MAX_CHECK_REQUESTS + 1:
             self._context.record.name_error(session_id, too_many_checks(number))
@@ -143,7 +143,8 @@ class CheckLists:
             except STOP_ERRORS:
                 raise
             except ComplyCubeError as error:
-                fetched = FetchedCheck(check, at)  # its outcome is known, and must not wait
+                # Store the listed outcome without waiting for a retry.
+                fetched = FetchedCheck(check, at)
                 result.check_errors[check.id] = str(error)
             result.session = FetchedSession(session_id, None, fetched.fetched_at, (fetched,))
             return result

@@ -1,4 +1,4 @@
-"""What all parts of one run share."""
+"""The objects that all parts of one run share."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from complycube_sessions.sync.workers import SerialWorker, WorkerPool
 @dataclass(frozen=True, slots=True)
 class RunContext:
     """
-    What all parts of one run share.
+    The objects that all parts of one run share.
 
     Args:
-        account: Whose key.
-        options: What the caller asks for.
+        account: The account to refresh.
+        options: The options of the caller.
         record: The run's row, counts and failures.
-        index: What the lists have shown.
+        index: The items that the lists have shown.
         worker: Sends the requests.
-        tick: Shows that the run lives; called where a loop sends no request.
+        tick: Renews the lease and stores old batches; called in loops that may send no request.
     """
 
     account: Account
@@ -40,5 +40,5 @@ class RunContext:
         return self.worker.client
 
     def checks_by_client(self, index: SeenIndex | None = None) -> CheckSource:
-        """Return the source that asks for each client's list of checks when a session needs it."""
+        """Return a source that reads each client's list of checks when a session needs it."""
         return CheckSource(index or self.index, True, self.options.results)

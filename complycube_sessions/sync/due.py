@@ -1,8 +1,8 @@
 """
-Processing what is due: the vendor's events, and sessions made due by them, a failure or another process.
+Processing due work: the vendor's events, and sessions queued by an event, a failure or another process.
 
-A refresh run and the processing of webhooks (``webhooks/processing.py``) both come here. The rows of the inbox
-are in ``webhooks/inbox.py``.
+Refresh runs and webhook processing (``webhooks/processing.py``) both use this module. ``webhooks/inbox.py``
+reads and writes the rows of the inbox.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from complycube_sessions.webhooks import inbox
 from complycube_sessions.webhooks.inbox import ClaimedEvents
 
 DUE_AT_ONCE: Final = 200
-# So many requests of what is due come before the first page of the lists.
+# The number of requests that due work may use before the first list page.
 DUE_SHARE: Final = 50
 
 
@@ -35,7 +35,7 @@ class DueWork:
     """
     Processes events and sessions that are due.
 
-    An event is only processed by a fetch that began after the event was read.
+    An event only counts as processed after a fetch that began after the event was read.
 
     Args:
         context: The run.
@@ -48,22 +48,22 @@ class DueWork:
         self._record = context.record
         self._fetcher = fetcher
         self._requests = 0
-        # Whether some was left when last looked at.
+        # Whether due work was left at the last look.
         self._is_left = False
         self._newest_event = 0
 
     def begin(self) -> None:
-        """Remember the newest event: later ones are for the next run, or this one might never end."""
+        """Remember the newest event; later ones are left to the next run, or this run might never end."""
         if self._context.options.retry_failed:
             inbox.retry_failed_now(self._account)
         self._newest_event = inbox.newest_event(self._account)
 
     def process_rest(self) -> None:
-        """Process all that was there when the run began."""
+        """Process all events that were stored when the run began, and all due sessions."""
         self.process(up_to=self._newest_event)
 
     def process_share(self) -> None:
-        """Process what is due until it has had as many requests as the lists, so that neither starves."""
+        """Process due work until it has used as many requests as the lists, so that neither starves."""
         self._fetcher.flush()
         client = self._context.client
         began, due_before = client.requests_sent, self._requests
@@ -91,41 +91,41 @@ class DueWork:
 
         Args:
             most: How many to claim at once.
-            reason: Only sessions that are due for that reason.
-            only: Only the event with this primary key, and those of the same session.
-            pending_only: Whether to leave events to others.
-            up_to: Only events that were stored no later than the one with this primary key.
-            go_on: Asked before each step whether there is room for one more.
+            reason: Only sessions that are due for this reason.
+            only: Only the event with this primary key, and other events of the same session.
+            pending_only: Whether to process sessions only, and no events.
+            up_to: Only events with this primary key or a lower one.
+            go_on: Called before each step; processing stops when it returns False.
 
         Returns:
             How many events and sessions were claimed.
         """
         count = 0
-        asked: set[str] = set()
+        requested: set[str] = set()
         seen: set[int] = set()
         self._is_left = only is not None or inbox.is_anything_open(self._account)
         while self._is_left and not self._fetcher.is_limited and go_on():
             events: list[WebhookEvent] = []
             if not pending_only:
                 events = inbox.claim_events(self._account, most=most, only=only, up_to=up_to)
-            # One that nothing was done about waits until its worker's time is over.
+            # An event that was released unprocessed is left for later, or the loop would not end.
             events = [event for event in events if event.pk not in seen]
             due: list[str] = []
             if not events and not only:
                 due = pending.claim_pending(self._account, most=most, reason=reason)
-            due = [session_id for session_id in due if session_id not in asked]
+            due = [session_id for session_id in due if session_id not in requested]
             if not events and not due:
                 self._is_left = False
                 break
             seen.update(event.pk for event in events)
-            asked.update(due)
+            requested.update(due)
             self._process_events(events)
             self._process_sessions(due, reason)
             count += len(events) + len(due)
         return count
 
     def plan(self) -> None:
-        """Count what ``process`` would fetch, as far as that can be told without a request."""
+        """Count what ``process`` would fetch, as far as that is known without a request."""
         retry_failed = self._context.options.retry_failed
         ids = inbox.due_sessions(self._account, retry_failed=retry_failed)
         self._record.run.listed += len(ids)
@@ -165,16 +165,16 @@ class DueWork:
 
         Args:
             ids: The sessions.
-            source: For the history.
-            outcomes: Filled with each session that was asked for, and why it failed, or None.
+            source: The source to record in the history.
+            outcomes: Filled in: maps each fetched session to the reason why it failed, or None.
         """
         claimed = inbox.claim_for_sessions(self._account, ids)
         self._refuse(ids, claimed, outcomes)
         try:
-            asked = [session_id for session_id in ids if session_id not in outcomes]
-            if asked:
+            requested = [session_id for session_id in ids if session_id not in outcomes]
+            if requested:
                 refuse_other_environment(self._account)
-            self._fetch(asked, source, outcomes)
+            self._fetch(requested, source, outcomes)
         except ComplyCubeError as error:
             inbox.defer(claimed.sessions_of, str(error))
             raise
@@ -190,7 +190,7 @@ class DueWork:
     def _refuse(
         self, ids: list[str], claimed: ClaimedEvents, outcomes: dict[str, str | None]
     ) -> None:
-        """Sort out the sessions of other accounts and of erased persons, which no later try could fetch."""
+        """Drop the sessions of other accounts and of erased persons, which no retry could fetch."""
         for session_id, reason in self._fetcher.refuse_foreign(ids).items():
             outcomes[session_id] = reason
             inbox.abandon(claimed.concerned_by(session_id), reason)
@@ -204,22 +204,22 @@ class DueWork:
         inbox.delete_events(claimed.processed_by(erased))
 
     def _fetch(self, ids: list[str], source: str, outcomes: dict[str, str | None]) -> None:
-        # Of a client that this run has asked about before, something may have happened since.
+        # A fresh index: checks that this run has listed before may have changed since.
         index = SeenIndex()
-        found: dict[str, str | None] = {}
+        fetched: dict[str, str | None] = {}
         try:
             checks = self._context.checks_by_client(index)
-            self._fetcher.fetch(ids, checks, Purpose(source, found))
+            self._fetcher.fetch(ids, checks, Purpose(source, fetched))
         except (DatabaseError, InterfaceError):
-            found.clear()  # a batch is lost, and nobody knows whose
+            fetched.clear()  # a batch is lost, so it is unknown which sessions are stored
             raise
         finally:
             index.close()
             self._fetcher.flush()
-            outcomes.update(found)
+            outcomes.update(fetched)
 
     def _find_clients(self, checks: dict[tuple[str, str], list[int]]) -> None:
-        """Make the sessions of those clients due whose checks no stored session names."""
+        """Queue the sessions of the clients whose checks are not stored with any session."""
         erased = tombstones.find(
             self._account.name,
             clients=[client_id for _, client_id in checks],
@@ -252,8 +252,8 @@ class DueWork:
         return self._context.client.get_check(check_id).value.client_id
 
     def _list_client(self, client_id: str) -> list[str]:
-        """Return the client's sessions as the API lists them, for a new one may not be stored yet."""
-        found: dict[str, None] = {}
+        """Return the client's sessions as the API lists them, as a new one may not be stored yet."""
+        session_ids: dict[str, None] = {}
         keeps = retention.Keeps()
         number = 0
         while client_id:
@@ -264,15 +264,15 @@ class DueWork:
                 partial(list_sessions, page=number, filters=filters)
             ).value
             own = [item for item in page.items if item.client_id == client_id]
-            found |= {item.id: None for item in own if keeps(item)}
-            # A filter that the API does not understand may also answer with everything.
+            session_ids |= {item.id: None for item in own if keeps(item)}
+            # If the API ignores the filter, it returns the sessions of all clients.
             if not own or len(own) < len(page.items) or number >= page.pages:
                 break
-        return list(found)
+        return list(session_ids)
 
 
 def _note_outcomes(claimed: ClaimedEvents, outcomes: dict[str, str | None]) -> None:
-    """Record which of the claimed events are processed, and which wait for another try."""
+    """Record which claimed events are processed, and which wait for a retry."""
     done = {session_id for session_id, reason in outcomes.items() if reason is None}
     inbox.mark_processed(claimed.processed_by(done))
     for session_id, reason in outcomes.items():

@@ -21,23 +21,23 @@ from complycube_sessions.exceptions import (
 )
 from complycube_sessions.models import RefreshRun
 
-# The answer to the next request would be the same, whatever it asks for.
+# Every other request would fail in the same way.
 STOP_ERRORS: Final = (
     ComplyCubeAuthenticationError,
     ComplyCubeBusyError,
     ComplyCubePaymentError,
     ComplyCubeRateLimitError,
 )
-# They end a run and reach the caller: somebody has to act before another run can do better.
+# They end a run and reach the caller: the next run fails too unless someone changes the settings or the key.
 RAISED_ERRORS: Final = (
     ComplyCubeAuthenticationError,
     ComplyCubePaymentError,
     ComplyCubePermissionError,
     ComplyCubeConfigurationError,
 )
-# Something else may stand where the API should.
+# The answer may come from another server than the API.
 NO_ANSWER_ERRORS: Final = (ComplyCubeConnectionError, ComplyCubeAPIError, ComplyCubePayloadError)
-# So many sessions in a row without an answer: the API is down, and each costs all its retries.
+# After this many failures in a row the API counts as down; each further request would use up all its retries.
 MAX_FAULTS_IN_A_ROW: Final = 20
 
 
@@ -46,7 +46,7 @@ class FaultPolicy:
     Decides whether the error of one request ends the run.
 
     Args:
-        client: Sends the requests of the run, and knows whether any was answered with other than a 403.
+        client: Sends the requests of the run, and knows whether any response was not a 403.
     """
 
     def __init__(self, client: ComplyCubeClient) -> None:
@@ -59,7 +59,7 @@ class FaultPolicy:
         return not self._in_a_row
 
     def record_answer(self) -> None:
-        """Note that a request was answered."""
+        """Reset the count of failures, as a request was answered."""
         self._in_a_row = 0
 
     def raise_if_general(self, error: ComplyCubeError) -> None:
@@ -71,7 +71,7 @@ class FaultPolicy:
             raise error
 
     def count_fault(self, error: ComplyCubeError, asked: str) -> None:
-        """Raise where so many requests in a row got no answer that the API must be down."""
+        """Count a request without an answer; raise once there are so many in a row that the API must be down."""
         if isinstance(error, (ComplyCubeConnectionError, ComplyCubeServerError)):
             self._in_a_row += 1
             if self._in_a_row >= MAX_FAULTS_IN_A_ROW:
@@ -81,7 +81,7 @@ class FaultPolicy:
 
 
 def explain_end(error: ComplyCubeError, account: Account, state: str) -> str:
-    """Say what ended a run, and what to look at where the API gave no answer that can be used."""
+    """Return why a run ended and, if the API gave no usable answer, what to check."""
     kind = "" if isinstance(error, ComplyCubeConnectionError) else f"{type(error).__name__}: "
     if not isinstance(error, NO_ANSWER_ERRORS):
         return f"{kind}{error}"

@@ -1,4 +1,4 @@
-"""Fetching one session with its checks: what runs in the threads, without a database."""
+"""Fetching one session with its checks. This code runs in worker threads and does not use the database."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from complycube_sessions.sync.errors import STOP_ERRORS
 from complycube_sessions.sync.listing import endless, most_pages
 from complycube_sessions.sync.seen import SeenIndex
 
-# Real workflows run some ten; what names more is a fault or an attack, and each costs a request.
+# Real workflows run about ten checks; more than this is a fault or an attack, and each costs a request.
 MAX_CHECK_REQUESTS: Final = 500
 PAST_THE_LIMIT: Final = "past the limit"
 
@@ -32,10 +32,10 @@ PAST_THE_LIMIT: Final = "past the limit"
 @dataclass(slots=True)
 class FetchResult:
     """
-    What fetching one session brought.
+    The result of fetching one session.
 
-    ``session`` is None where the API answered 404 to a request that began at ``missing_at``.
-    ``check_errors`` has a reason for each check that could not be fetched; the session is good without.
+    ``session`` is None if the API answered 404 to a request that began at ``missing_at``. ``check_errors``
+    has a reason for each check that could not be fetched; the session is stored all the same.
     """
 
     session: FetchedSession | None
@@ -51,8 +51,8 @@ class CheckSource:
     Where the statuses and outcomes of checks come from.
 
     Args:
-        index: Checks of list pages that were read already.
-        by_client: Whether the index lacks the checks of clients that were not asked for yet.
+        index: The checks of the list pages that have been read.
+        by_client: Whether the list of each client's checks has to be read into the index first.
         results: ``COMPLYCUBE_CHECK_RESULTS``.
     """
 
@@ -62,7 +62,7 @@ class CheckSource:
 
 
 def too_many_checks(number: int) -> str:
-    """Return the reason why not every check of a session was fetched."""
+    """Return the error text for a session with more checks than the limit."""
     return (
         f"The session has at least {number} checks that cost a request each; no more than {MAX_CHECK_REQUESTS} "
         "of one session are asked for in a run."
@@ -70,20 +70,20 @@ def too_many_checks(number: int) -> str:
 
 
 class Allowance:
-    """How many checks of one session may cost a request of their own."""
+    """Counts the requests for single checks of one session, up to the limit."""
 
     def __init__(self) -> None:
-        self._asked = 0
+        self._taken = 0
 
     def take(self) -> bool:
         """Return whether one more request may be sent, and count it."""
-        self._asked += 1
-        return self._asked <= MAX_CHECK_REQUESTS
+        self._taken += 1
+        return self._taken <= MAX_CHECK_REQUESTS
 
     def note(self, result: FetchResult) -> None:
-        """Record a failure where the bound was reached."""
-        if self._asked > MAX_CHECK_REQUESTS:
-            result.check_errors[PAST_THE_LIMIT] = too_many_checks(self._asked)
+        """Record a failure if the limit was exceeded."""
+        if self._taken > MAX_CHECK_REQUESTS:
+            result.check_errors[PAST_THE_LIMIT] = too_many_checks(self._taken)
 
 
 @tracing.traced("complycube.fetch_session")
@@ -91,16 +91,16 @@ def fetch_session(
     client: ComplyCubeClient, session_id: str, source: CheckSource, known: Mapping[str, KnownCheck]
 ) -> FetchResult:
     """
-    Fetch a session, and those parts of its checks that the list pages do not tell.
+    Fetch a session, and the parts of its checks that the list pages do not contain.
 
     Args:
         client: Sends the requests.
-        session_id: A safe id.
+        session_id: A valid id.
         source: The checks that were listed.
         known: The checks of this session that are stored with a status, by id.
 
     Raises:
-        ComplyCubeError: The session could not be fetched, for another reason than a 404.
+        ComplyCubeError: The session could not be fetched, for a reason other than a 404.
     """
     began_at = datetime.now(UTC)
     try:
@@ -118,9 +118,9 @@ def fetch_session(
             check = _fetch_check(client, reference.check_id, source, known, allowance)
             checks.append(check)
     allowance.note(result)
-    found = tuple(check for check in checks if check is not None)
+    fetched = tuple(check for check in checks if check is not None)
     result.session = FetchedSession(
-        session_id, payload, answer.began_at, found, is_whole=not result.check_errors
+        session_id, payload, answer.began_at, fetched, is_whole=not result.check_errors
     )
     return result
 
@@ -130,7 +130,7 @@ def fetch_session_with_all_results(
     client: ComplyCubeClient, session_id: str, results: CheckResults
 ) -> FetchResult:
     """
-    Fetch a session and each of its checks with its breakdown, which is dropped where none is kept.
+    Fetch a session and each of its checks; drop the breakdowns if ``results`` is ``"none"``.
 
     Raises:
         ComplyCubeError: The session could not be fetched.
@@ -156,7 +156,7 @@ def fetch_moved_check(client: ComplyCubeClient, check: CheckPayload) -> FetchedC
 
 
 def list_client_checks(client: ComplyCubeClient, source: CheckSource, client_id: str) -> None:
-    """Read the list of one client's checks into the index, once a run."""
+    """Read the list of one client's checks into the index, once per run."""
     with source.index.client_lock(client_id) as is_listed:
         number = most = 0
         while not is_listed:
@@ -178,7 +178,7 @@ def _tolerated(result: FetchResult, subject: str) -> Iterator[None]:
     try:
         yield
     except (ComplyCubeNotFoundError, ComplyCubeInvalidIdError):
-        pass  # a check that is named before it exists, or after it is gone
+        pass  # the session names a check that does not exist yet, or not any more
     except STOP_ERRORS:
         raise
     except ComplyCubeError as error:
@@ -192,7 +192,7 @@ def _fetch_check(
     known: Mapping[str, KnownCheck],
     allowance: Allowance,
 ) -> FetchedCheck | None:
-    """Return a check as listed, with its breakdown where that is wanted, or None where it did not move."""
+    """Return a check with its breakdown if the settings want that, or None if there is nothing new to store."""
     listed, stored = source.index.check(check_id), known.get(check_id)
     if listed is None:
         if stored is not None or not allowance.take():

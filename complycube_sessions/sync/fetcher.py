@@ -1,4 +1,4 @@
-"""Fetching sessions, and handing each answer to the batch, the missing or the failures."""
+"""Fetching sessions, and recording each result: in the batch, as missing or as failed."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ Job = tuple[str, Callable[[], FetchResult]]
 
 class Fetcher:
     """
-    Fetches sessions by the threads of a run, within its limit, and tells its record what became of them.
+    Fetches sessions with the run's worker, within the run's limit, and records the results.
 
     Args:
         context: The run.
-        batch: Takes what was fetched.
-        faults: Decides which error ends the run.
+        batch: Collects the fetched sessions.
+        faults: Decides which errors end the run.
     """
 
     def __init__(self, context: RunContext, batch: Batch, faults: FaultPolicy) -> None:
@@ -42,20 +42,20 @@ class Fetcher:
         self._room = context.options.limit
         self._listed = Purpose(context.options.source)
         self.is_limited = False
-        # Up to so many as a run names.
+        # At most as many as a run names errors.
         self.failed_checks: set[str] = set()
 
     def fetch(self, ids: list[str], checks: CheckSource, purpose: Purpose | None = None) -> None:
         """
-        Fetch sessions and put them into the batch; a dry run counts them, a run may hand them out.
+        Fetch sessions into the batch; a dry run only counts them, and with ``hand_out`` they are queued.
 
         Args:
             ids: The sessions.
-            checks: Where their checks come from.
-            purpose: What for, where no list has shown them.
+            checks: The source of their checks.
+            purpose: Why they are fetched; by default because a list showed them.
 
         Raises:
-            ComplyCubeError: It ends the run; what came before is in the batch.
+            ComplyCubeError: An error that ends the run; the sessions fetched before are in the batch.
         """
         ids = self._within_limit(ids)
         if self._context.options.dry_run:
@@ -78,7 +78,7 @@ class Fetcher:
             )
 
     def run_jobs(self, jobs: Iterable[Job], purpose: Purpose | None = None) -> None:
-        """Run the jobs, and put what they bring where it belongs."""
+        """Run the jobs and record each result."""
         purpose = purpose or self._listed
         for session_id, result in self.results(jobs, purpose):
             self._take(session_id, result, purpose)
@@ -87,10 +87,10 @@ class Fetcher:
         self, jobs: Iterable[Job], purpose: Purpose | None = None
     ) -> Iterator[tuple[str, FetchResult]]:
         """
-        Yield what the jobs bring.
+        Run the jobs and yield their results.
 
-        An error that stops the run is raised when the requests under way have ended, so that what
-        they bring is not lost.
+        An error that stops the run is raised after the requests in progress have ended, so that their
+        results are not lost.
         """
         stop: ComplyCubeError | None = None
         worker = self._context.worker
@@ -108,7 +108,7 @@ class Fetcher:
             raise stop
 
     def keep(self, session_id: str, result: FetchResult, purpose: Purpose | None = None) -> None:
-        """Put a session that is there into the batch, and name its checks that could not be fetched."""
+        """Add a fetched session to the batch, and record its checks that could not be fetched."""
         assert result.session is not None  # noqa: S101 - the caller looked
         purpose = purpose or self._listed
         if result.check_errors:
@@ -117,26 +117,26 @@ class Fetcher:
             reasons = [
                 f"check {check_id}: {reason}" for check_id, reason in result.check_errors.items()
             ]
-            # Before it is stored, so that it counts as failed and not as stored too.
+            # Recorded before the session is stored, so that it is not counted twice.
             self._record.fail(session_id, " ".join(reasons), retry=True, outcomes=purpose.outcomes)
         self._batch.add(result.session, result.size_bytes, purpose)
 
     def add(self, session: FetchedSession, size_bytes: int = 0, *, requests: int = 1) -> None:
-        """Add to the batch what a list or another request has brought."""
+        """Add a session to the batch that a list or another request returned."""
         self._batch.add(session, size_bytes, self._listed, requests=requests)
 
     def flush(self) -> None:
         self._batch.flush()
 
     def note_missing(self, missing: Missing, *, listed: bool = False) -> bool:
-        """Count what became of sessions that the API does not know; return whether any is stored."""
+        """Count sessions that the API does not know; return whether any of them is stored."""
         self._record.note_missing(missing.marked, listed=listed)
         if listed:
             self._record.run.unchanged += len(missing.alive)
         return bool(missing.marked or missing.alive)
 
     def refuse_foreign(self, ids: list[str]) -> dict[str, str]:
-        """Record sessions whose rows belong to another account or environment as failed."""
+        """Record sessions as failed whose rows belong to another account or environment."""
         owners = queries.foreign_owners(self._account, ids)
         foreign = {pk: ownership_reason(pk, *owner) for pk, owner in owners.items()}
         for session_id, reason in foreign.items():
@@ -144,7 +144,7 @@ class Fetcher:
         return foreign
 
     def refuse_erased(self, ids: list[str]) -> frozenset[str]:
-        """Record the sessions of erased persons by their hashes."""
+        """Record the sessions of erased persons as failed, by their hashes."""
         erased = tombstones.find(self._account.name, sessions=ids).sessions
         for session_id in sorted(erased):
             reason = f"{ComplyCubeErasedError.__name__}: {tombstones.reason(session_id)}"
@@ -174,7 +174,7 @@ class Fetcher:
             pending.delete_pending(self._account, session_id)
 
     def _result(self, done: FinishedJob[str, FetchResult], purpose: Purpose) -> FetchResult | None:
-        """Return the result of a job, or record its error; raise those that stop the run."""
+        """Return the result of a job, or record its error and return None; raise errors that stop the run."""
         try:
             result = done.future.result()
         except ThrottleClosedError:  # the run has been stopped before its request began

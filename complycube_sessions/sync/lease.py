@@ -1,4 +1,4 @@
-"""The lease of an account: one run at a time reads its lists."""
+"""The lease of an account: only one run at a time reads its lists."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from complycube_sessions.exceptions import ComplyCubeRefreshRunningError
 from complycube_sessions.models import RefreshLease, RefreshRun
 
 LEASE: Final = timedelta(seconds=15)
-# The database's clock, by which a lease is kept, is slewed by less.
+# Leases use the database's clock; corrections of that clock are smaller than this.
 LEASE_LEEWAY: Final = timedelta(seconds=1)
 
 
@@ -25,10 +25,10 @@ class LeaseLostError(Exception):
 
 def take_lease(run: RefreshRun, alias: str) -> None:
     """
-    Let a run hold the lease of its account; call it in a transaction.
+    Take the lease of the run's account; call it in a transaction.
 
     Raises:
-        ComplyCubeRefreshRunningError: Another run of the account holds the lease and lives.
+        ComplyCubeRefreshRunningError: Another run in progress holds the lease of the account.
     """
     leases = RefreshLease.objects.using(alias)
     upsert([RefreshLease(account=run.account)], unique=["account"], alias=alias)
@@ -41,7 +41,7 @@ def take_lease(run: RefreshRun, alias: str) -> None:
             f"Wait for it; if it was killed, its lock ends by itself within {LEASE.seconds} seconds."
         )
     if ahead > LEASE:
-        # Its holder may live; then it notices at its next renewal, and writes no watermark.
+        # If the holder is still running, its next renewal fails and it writes no watermark.
         seconds = round(ahead.total_seconds())
         clocks.tell_reset(
             f"the lease of run {holder.run_id} lay {seconds} s ahead", account=run.account

@@ -1,10 +1,10 @@
 """
-Reading a whole list of the API, page by page, so that nothing is missed.
+Reading a whole list of the API, page by page, without missing items.
 
-The API pages by number over a list that others change meanwhile. A list is complete when the reader read
-every page, its distinct ids reached ``totalItems`` and ``totalItems`` never fell; else it reads again.
-A list may also show no more than so many items and count no others. One more request, for what was
-created before the oldest item, tells; what it finds is read as a further window of the list.
+The API pages by number over a list that changes during the read. A list is complete if the reader fetched
+every page, the number of distinct ids reached ``totalItems`` and ``totalItems`` never fell; otherwise the
+reader starts again. The API may also cap a list without counting the items that it cuts off. To detect
+this, the reader requests the items created before the oldest one, and reads them as another window.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from complycube_sessions.sync.seen import Sighting
 logger = logging.getLogger("complycube_sessions.refresh")
 
 MAX_READS: Final = 3
-# A list that grows while it is read does not double; more pages than that are no list.
+# A list that grows during the read does not double; the reader gives up on a list that does.
 MORE_PAGES: Final = 100
 MOST_PAGES: Final = 100_000
 WATERMARK_MARGIN: Final = timedelta(minutes=5)
 DATE_STEP: Final = timedelta(seconds=1)
 SMALLEST_STEP: Final = timedelta(milliseconds=1)
-# No time that is stored is older, and the first one that exists has none before it.
+# No stored time is older; subtracting a step from `datetime.min` would overflow.
 EARLIEST: Final = datetime(1900, 1, 1, tzinfo=UTC)
 
 MOVED: Final = "It changed while it was read, three times; the next run reads it again."
@@ -49,7 +49,7 @@ PageReader = Callable[[int, Mapping[str, str]], Answer[ListPage[Item]]]
 
 @dataclass(slots=True)
 class _Window:
-    """What one window of a list has shown so far."""
+    """Counts of what one window of a list has shown so far."""
 
     number: int
     before: datetime | None  # all items were created before this time
@@ -57,7 +57,7 @@ class _Window:
     highest_total: int = 0
     is_steady: bool = True
     seen: int = 0
-    new: int = 0  # of these, new to the reading
+    new: int = 0  # the part of `seen` that no earlier window of this reading showed
     shows_later: bool = False
 
     @property
@@ -68,14 +68,14 @@ class _Window:
 @dataclass(slots=True)
 class ListReader(Generic[Item]):
     """
-    One list, read to its end and again where it moved under the reader.
+    Reads one list to its end, and starts again if the list changed during the read.
 
     Args:
         read_page: Fetches one page.
-        filters: The window, in the API's own parameters.
-        note: Puts an item into the index under the number of a window.
-        always_proven: Whether to ask for what lies beyond the oldest item also where all came on one
-            page, which is no place to cut a list at.
+        filters: The window, as the API's query parameters.
+        note: Records an item in the index, with the number of its window.
+        always_proven: Whether to request the items before the oldest one even if the list fits on one
+            page. The API is not expected to cut a list within its first page.
     """
 
     read_page: PageReader[Item]
@@ -83,25 +83,25 @@ class ListReader(Generic[Item]):
     note: Callable[[Item, datetime, int], Sighting]
     always_proven: bool = False
     complete: bool = False
-    # The number of the first window of the reading; each window of the run has its own.
+    # The number of the first window of this reading; window numbers are unique within a run.
     reading: int = 0
     total_items: int = 0
-    # When the listing began, by the earlier one of the vendor's clock and ours.
+    # When the first request began, by the vendor's clock or ours, whichever is earlier.
     began_at: datetime | None = None
     unreadable: dict[str, str] = field(default_factory=dict)
     fault: str = ""
     _windows: int = 0
     _seen: int = 0
     _oldest: datetime | None = None
-    # After how many pages it was given up, as more were promised on each; 0 where it has an end.
+    # The number of pages after which the reader gave up, as every page promised more; 0 if it did not.
     given_up_after: int = 0
 
     def pages(self) -> Iterator[list[Item]]:
         """
-        Yield the items of each page that are new to the run or moved since an earlier reading.
+        Yield the items of each page that are new to the run or have changed since an earlier reading.
 
         Raises:
-            ComplyCubeError: A page could not be fetched; what was yielded before stays valid.
+            ComplyCubeError: A page could not be fetched; the items yielded before remain valid.
         """
         for _ in range(MAX_READS):
             self.reading = self._windows + 1
@@ -116,15 +116,15 @@ class ListReader(Generic[Item]):
                 return
 
     def everything(self) -> ListReader[Item]:
-        """Return a reader of the whole list in place of this one, by the same index."""
+        """Return a reader of the unfiltered list that continues with the same index."""
         return ListReader(self.read_page, {}, self.note, always_proven=True, _windows=self._windows)
 
     def watermark(self) -> datetime | None:
-        """Return up to when all changes were on the pages, by whichever clock is the earlier."""
+        """Return the time up to which the pages contain all changes, by the earlier of the two clocks."""
         return self.began_at and self.began_at - WATERMARK_MARGIN
 
     def _read(self) -> Generator[list[Item], None, str]:
-        """Read window after window until one shows nothing new; return why it is not whole, or ``""``."""
+        """Read windows until one shows nothing new; return why the list is incomplete, or ``""``."""
         step, before, oldest = DATE_STEP, None, None
         largest = 0
         while True:
@@ -144,15 +144,15 @@ class ListReader(Generic[Item]):
                 if window.seen == window.new:
                     return UNPROVEN
                 is_end = not window.new or self._oldest == oldest
-                # What counts fewer items than another window did was not cut short.
+                # A window with fewer items than another one cannot have hit the API's cap.
                 if is_end and (window.pages == 1 or window.highest_total < largest):
                     return ""
                 if is_end and step == SMALLEST_STEP:
                     return CROWDED
                 step = SMALLEST_STEP if is_end else DATE_STEP
             largest = max(largest, window.highest_total)
-            # The window begins with the oldest item itself: others may have its time, an API may compare
-            # whole seconds, and an answer without that item proves nothing.
+            # The next window includes the oldest item: other items may share its time, the API may compare
+            # whole seconds, and only a window that shows the item proves that the filter works.
             oldest = self._oldest
             before = oldest + step
 
@@ -168,15 +168,15 @@ class ListReader(Generic[Item]):
             self._learn_clock(answer)
             fresh = self._note_page(window, answer)
             self.total_items = self._seen - window.seen + max(page.total_items, window.seen)
-            # The first page of a list comes without this bound: a list that is empty under a bound
-            # that the API does not understand is shorter than it, and so never complete.
+            # The first page is requested without this bound. If the API misreads the bound and the later
+            # pages are empty, fewer items arrive than the first page promised, and the list is incomplete.
             filters.setdefault("createdBefore", time_filter(_bound(answer)))
             yield fresh
             if window.shows_later:
                 return
 
     def _note_page(self, window: _Window, answer: Answer[ListPage[Item]]) -> list[Item]:
-        """Note the items of a page and return those that are new to the run or moved."""
+        """Record the items of a page and return those that are new to the run or have changed."""
         page = answer.value
         new_names = page.unreadable.keys() - self.unreadable.keys()
         self.unreadable |= page.unreadable
@@ -202,7 +202,7 @@ class ListReader(Generic[Item]):
             yield answer
             page = answer.value
             most = most or most_pages(page)
-            # `pages` may be missing; a page without items is the end whatever it says.
+            # `pages` may be missing; a page without items is the end in any case.
             if not (page.items or page.unreadable) or (page.pages and number >= page.pages):
                 return
             if not page.pages and number * len(page.items) >= page.total_items:
@@ -214,10 +214,10 @@ class ListReader(Generic[Item]):
 
     def _learn_clock(self, answer: Answer[ListPage[Item]]) -> None:
         """
-        Note when the first request began.
+        Record when the first request began.
 
-        A ``Date`` that is ahead of the clock here may be as wrong as one that is behind; the earlier
-        one costs a longer list at worst, the later one a change.
+        Either clock may be wrong. The earlier time costs a longer list at worst; the later one could miss
+        a change.
         """
         if self.began_at is None:
             by_vendor = answer.answered_at and answer.answered_at - answer.elapsed
@@ -226,9 +226,10 @@ class ListReader(Generic[Item]):
 
 def _bound(answer: Answer[ListPage[Item]]) -> datetime:
     """
-    Return a time before which all items of a first page were created, so that later ones push none away.
+    Return a bound after all items of the first page, so that items created later do not shift the pages.
 
-    Whose clock is behind would leave out the newest ones, and the list would seem to have shrunk.
+    The bound is later than each of the items: if the clock is behind, the clock alone would exclude the
+    newest ones, and the list would seem to have shrunk.
     """
     clock = answer.answered_at or answer.began_at + answer.elapsed
     created: list[datetime] = [i.created_at for i in answer.value.items if i.created_at]
@@ -236,13 +237,13 @@ def _bound(answer: Answer[ListPage[Item]]) -> datetime:
 
 
 def most_pages(first: ListPage[Any]) -> int:
-    """Return after how many pages a list has no end: twice what its first page promised and a hundred, at most."""
+    """Return after how many pages to give up: twice the number that the first page promised, plus a hundred."""
     promised = max(first.pages, -(-first.total_items // max(1, len(first.items))))
     return min(2 * promised + MORE_PAGES, MOST_PAGES)
 
 
 def endless(subject: str, pages: int) -> str:
-    """Return the named reason of a list that went on after so many pages."""
+    """Return the error text for a list that did not end after this many pages."""
     return (
         f"The {subject} promised more on each of {pages} pages, far beyond what its first page told, so "
         "it was not read to its end."
@@ -256,10 +257,10 @@ def window(
     Return the filter of a list and the beginning of its window.
 
     Args:
-        since: The watermark or the time asked for, or None for everything.
-        newest_stored_at: The newest stored ``updatedAt`` that is not in the future: the window
-            reaches back over it, so that a filter that works must show that one. None: nothing could
-            prove the filter.
+        since: The watermark or the requested time, or None for everything.
+        newest_stored_at: The newest stored ``updatedAt`` that is not in the future. The window includes
+            it, so a working filter must show that item. With None nothing can prove the filter, and no
+            filter is used.
     """
     if since is None or newest_stored_at is None:
         return {}, None

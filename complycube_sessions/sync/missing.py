@@ -1,4 +1,4 @@
-"""Which stored sessions are gone upstream: a full list does not show them, and the API answers 404."""
+"""Finding stored sessions that are gone upstream: a full list omits them, and the API answers 404."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ MAX_SHARE_MISSING: Final = 0.05
 
 class MissingSessions:
     """
-    Asks for each session that the whole list does not show; only its own 404 marks it.
+    Requests each stored session that the full list omits, and marks it as missing only after a 404.
 
     Args:
         context: The run.
-        fetcher: Asks for the sessions, and takes those that are there.
-        proofs: Told where too many are gone to be believed.
+        fetcher: Requests the sessions, and stores those that still exist.
+        proofs: Records an error if implausibly many sessions are gone.
     """
 
     def __init__(self, context: RunContext, fetcher: Fetcher, proofs: ListProofs) -> None:
@@ -38,7 +38,7 @@ class MissingSessions:
         self._proofs = proofs
 
     def confirm(self, reader: ListReader[SessionSummary]) -> None:
-        """Mark what is gone, unless it is more than the share that needs confirmation."""
+        """Mark the sessions that are gone, unless they exceed the share that needs confirmation."""
         most = int(MAX_SHARE_MISSING * queries.count_present(self._account))
         gone: dict[str, datetime] = {}
         for ids in queries.present_ids(self._account, PAGE_SIZE):
@@ -47,12 +47,12 @@ class MissingSessions:
             failed = self._run.failed
             if not self._ask(unseen, gone, most):
                 return
-            # Those of them that failed, or are there, were looked at as well.
+            # `_keep` counts the sessions that were stored; failed ones count as listed too.
             self._run.listed += self._run.failed - failed
         self._mark(gone)
 
     def _ask(self, unseen: list[str], gone: dict[str, datetime], most: int) -> bool:
-        """Ask for the sessions and collect those that are gone; return False once they are too many."""
+        """Request the sessions and collect those that are gone; return False once there are too many."""
         jobs = self._fetcher.jobs(unseen, self._context.checks_by_client())
         for session_id, result in self._fetcher.results(jobs):
             if result.missing_at is not None:

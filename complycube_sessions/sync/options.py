@@ -1,4 +1,4 @@
-"""What the caller of a run asks for."""
+"""The options of a run."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from complycube_sessions.conf import CheckResults, conf
 @dataclass(frozen=True, slots=True)
 class RunOptions:
     """
-    What the caller of a run asks for.
+    The options of a run.
 
     Args:
         results: ``COMPLYCUBE_CHECK_RESULTS``.
-        source: For the history: ``refresh``, ``webhook`` or ``admin``.
+        source: The source in the history: ``refresh``, ``webhook`` or ``admin``.
         full: Whether to compare every session upstream.
-        since: Fetch what changed since then, in place of the watermark.
-        limit: How many sessions to fetch at most.
+        since: Fetch changes since this time instead of the watermark.
+        limit: The maximum number of sessions to fetch.
         dry_run: Whether only to plan.
         confirm_missing: Whether more than 5 % of the stored sessions may be marked as missing.
-        hand_out: Whether to make sessions due for other workers in place of fetching them.
-        retry_failed: Whether to try at once what failed before and waits for its next try.
-        one_at_a_time: Whether to send one request after the other from the caller's own thread.
+        hand_out: Whether to queue sessions for other workers instead of fetching them.
+        retry_failed: Whether to retry failed sessions now instead of after their delay.
+        one_at_a_time: Whether to send requests one by one from the caller's thread.
     """
 
     results: CheckResults
@@ -40,10 +40,10 @@ class RunOptions:
 
 def wanted_results() -> CheckResults:
     """
-    Return whose breakdowns are fetched; asked for before anything begins, so that wrong settings stop it.
+    Return the setting for breakdowns; call it first, so that wrong settings fail before any work begins.
 
     Raises:
         ComplyCubeConfigurationError: ``COMPLYCUBE_CHECK_RESULTS`` or ``COMPLYCUBE_SCRUBBER`` is wrong.
     """
-    _ = conf.COMPLYCUBE_SCRUBBER  # each client reads it for itself, when the first answer is there
+    _ = conf.COMPLYCUBE_SCRUBBER  # checked here; clients read it only when the first answer arrives
     return conf.COMPLYCUBE_CHECK_RESULTS

@@ -1,8 +1,8 @@
 """
-The sessions that are due: claimed in order, and due again after a growing delay where they failed.
+The sessions that are due for a fetch. Workers claim them in order; a failed one is retried after a growing delay.
 
-A row is claimed by moving its ``next_try_at`` on, not by a lock: it costs one short transaction, works on every
-database, and a worker that dies delays what it held by a minute or two.
+A worker claims a row by moving its ``next_try_at`` forward, not by holding a lock. That takes one short
+transaction and works on every database; if a worker dies, its rows are due again after a minute or two.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ Row = TypeVar("Row", bound=models.Model)
 
 
 def claim_pending(account: Account, *, most: int, reason: str | None = None) -> list[str]:
-    """Claim up to ``most`` sessions that are due, those that wait longest first."""
+    """Claim up to ``most`` sessions that are due, the longest waiting first."""
 
     def claim() -> list[PendingRefresh]:
         due = pending_sessions(account).filter(next_try_at__lte=timezone.now())
@@ -42,7 +42,7 @@ def claim_pending(account: Account, *, most: int, reason: str | None = None) -> 
 
     claimed = claim()
     now = timezone.now()
-    # What was asked for at a time that is still to come, no fetch would settle.
+    # A fetch only settles requests made before it began, so it would never settle one from the future.
     if not claimed or any(not clocks.is_believable(row.requested_at, now) for row in claimed):
         is_reset = _reset_pending(account)
         claimed = claimed or (claim() if is_reset else [])
@@ -55,15 +55,15 @@ def release_pending(account: Account, session_ids: Sequence[str]) -> None:
 
 
 def count_pending(account: Account, reason: str) -> int:
-    """Return how many sessions wait to be fetched for that reason, due or not."""
+    """Return how many sessions are queued for that reason, due or not."""
     return pending_sessions(account).filter(reason=reason).count()
 
 
 def enqueue_sessions(account: Account, session_ids: Iterable[str], reason: str) -> None:
     """
-    Make sessions due for a fetch; those that wait for a retry are due at once.
+    Make sessions due for a fetch now, including those that wait for a retry.
 
-    Sessions of erased persons are left out.
+    Sessions of erased persons are skipped.
     """
     alias = write_alias()
     now = timezone.now()
@@ -92,12 +92,12 @@ def enqueue_sessions(account: Account, session_ids: Iterable[str], reason: str) 
 
 
 def not_yet_due(account: Account, session_ids: Sequence[str]) -> set[str]:
-    """Return those of the ids that failed lately and wait for a later run."""
+    """Return the ids that failed recently and wait for a later run."""
     now = timezone.now()
     rows = PendingRefresh.objects.using(write_alias()).filter(
         Q(next_try_at__gt=now), account=account.name, session_id__in=session_ids
     )
-    # Most pages have none, and the condition of a wrong clock is long.
+    # Most pages have no such row, and the clock condition makes the query long.
     if not rows.exists():
         return set()
     rows = rows.exclude(clocks.waits_too_long(now))
@@ -105,7 +105,7 @@ def not_yet_due(account: Account, session_ids: Sequence[str]) -> set[str]:
 
 
 def delete_pending(account: Account, session_id: str) -> None:
-    """Forget that a session is due: the API does not know it, and no row of it is stored."""
+    """Remove a session from the queue: no later try could fetch it."""
     rows = PendingRefresh.objects.using(write_alias())
     rows.filter(account=account.name, session_id=session_id).delete()
 
@@ -143,12 +143,12 @@ def _postpone_rest(account: str, failed: Mapping[str, str], alias: str) -> None:
 
 
 def visibility_timeout(sessions: int) -> timedelta:
-    """Return for how long a worker may hold so many sessions before others take them."""
+    """Return how long a worker may hold this many sessions before another worker may claim them."""
     return min(LONGEST_HOLD, timedelta(seconds=60 + 2 * sessions))
 
 
 def tell_reset(account: Account, what: str, count: int) -> int:
-    """Log that a wrong clock had made rows wait, where any did, and return how many."""
+    """Log how many rows a wrong clock had delayed, if any, and return the number."""
     if count:
         text = f"{count} waiting {what}{'s' if count > 1 else ''} lay further ahead than can be"
         clocks.tell_reset(text, account=account.name)
@@ -156,7 +156,7 @@ def tell_reset(account: Account, what: str, count: int) -> int:
 
 
 def claim_rows(due: QuerySet[Row], most: int) -> list[Row]:
-    """Claim up to ``most`` of the rows, in their order, until the visibility timeout is over."""
+    """Claim up to ``most`` rows in their order; the claim expires with the visibility timeout."""
     alias = write_alias()
     skip = connections[alias].features.has_select_for_update_skip_locked
 
@@ -172,21 +172,21 @@ def claim_rows(due: QuerySet[Row], most: int) -> list[Row]:
 
 
 def that_failed(rows: QuerySet[Row], now: datetime) -> QuerySet[Row]:
-    """Narrow rows to those that wait because something failed, not because a worker has them."""
+    """Filter for rows that wait because of a failure, not because a worker has claimed them."""
     return rows.filter(next_try_at__gt=now).exclude(error="")
 
 
 def pending_sessions(account: Account) -> QuerySet[PendingRefresh]:
-    """Return the sessions of an account that wait to be fetched, due or not."""
+    """Return the queued sessions of an account, due or not."""
     return PendingRefresh.objects.using(write_alias()).filter(account=account.name)
 
 
 def _reset_pending(account: Account) -> int:
     """
-    Make sessions due that wait for a time that no right clock has set, and return how many rows were wrong.
+    Correct rows whose times a wrong clock has set, and return how many there were.
 
-    What was asked for at a time that is still to come was asked for now at the latest: a fetch that begins
-    from here on settles it.
+    A retry that lies too far ahead becomes due now. A ``requested_at`` in the future becomes the current
+    time, so that a fetch that begins from now on settles it.
     """
     now = timezone.now()
     waiting, asked = clocks.waits_too_long(now), Q(requested_at__gt=now + LEEWAY)

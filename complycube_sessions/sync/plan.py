@@ -1,4 +1,4 @@
-"""Which sessions of a list page need a request, from the page and the stored states; pure functions."""
+"""Deciding which sessions of a list page need a request; pure functions of the page and the stored rows."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from complycube_sessions.privacy.tombstones import ErasedIds
 @dataclass(frozen=True, slots=True)
 class StoredFacts:
     """
-    What the database knows of the sessions of a page that moved.
+    What the database holds about the sessions of a page that moved.
 
     Args:
-        erased: Which of their ids and clients are erased.
-        still_stored: Sessions of erased clients that are stored here, as missing or as another's.
-        taken: Sessions that this run fetches for another reason.
-        waiting: Sessions that failed lately and wait for a later run.
+        erased: The erased session and client ids among them.
+        still_stored: Sessions of erased clients that are still stored, as missing or for another client.
+        taken: Sessions that this run fetches because they are due.
+        waiting: Sessions that failed recently and wait for a later run.
     """
 
     erased: ErasedIds = field(default_factory=ErasedIds)
@@ -31,13 +31,14 @@ class StoredFacts:
 @dataclass(frozen=True, slots=True)
 class PagePlan:
     """
-    What becomes of the sessions of a page.
+    What the run does with the sessions of a page.
 
     Args:
-        fetch: Those that need a request now.
-        waiting: Those that need one in a later run.
-        kept_out: How many an erasure keeps out.
-        unchanged: How many are as they are stored, or are not wanted here.
+        fetch: Sessions to fetch now.
+        waiting: Sessions to fetch in a later run.
+        kept_out: The number of sessions that an erasure keeps out.
+        unchanged: The number of sessions that need no request: they did not change, retention excludes them,
+            or this run fetches them anyway.
     """
 
     fetch: list[str]
@@ -49,7 +50,7 @@ class PagePlan:
 def moved_sessions(
     page: Sequence[SessionSummary], known: Mapping[str, SessionState], foreign: Collection[str]
 ) -> list[SessionSummary]:
-    """Return the sessions of a page that are new or moved, without those of other accounts."""
+    """Return the sessions of a page that are new or moved, except those of other accounts."""
     return [item for item in page if item.id not in foreign and is_moved(known.get(item.id), item)]
 
 
@@ -61,16 +62,16 @@ def plan_page(
     others: int,
 ) -> PagePlan:
     """
-    Return what becomes of the sessions of a page.
+    Return what the run does with the sessions of a page.
 
-    One that is stored as another's and has moved to an erased client is fetched: its row must go.
+    A stored session that has moved to an erased client is fetched, so that its row is removed.
 
     Args:
-        moved: What ``moved_sessions`` returned.
-        known: The sessions of the page that are stored and there upstream.
-        facts: What the database knows of those that moved.
-        keeps: Whether retention keeps a session that is not stored yet.
-        others: How many sessions of the page are stored as they are listed.
+        moved: The result of ``moved_sessions``.
+        known: The sessions of the page that are stored and not marked as missing.
+        facts: What the database holds about the moved sessions.
+        keeps: Returns whether retention would keep a session that is not stored yet.
+        others: The number of sessions of the page that did not move.
     """
     let_in = [
         item

@@ -1,8 +1,8 @@
 """
-Keeping the mirror fresh: one session, some sessions, or all that changed in an account.
+Refreshing the mirror: one session, several sessions, or everything that changed in an account.
 
-What a run over an account asks for is planned in ``sync/account_run.py``; here is what it shares
-with every other run: how it begins, how each error ends it, and what it leaves behind.
+``sync/account_run.py`` plans which requests a run sends. This module holds what all runs share: how a run
+begins, how each error ends it, and what it records.
 """
 
 from __future__ import annotations
@@ -62,26 +62,25 @@ def refresh_session(
     """
     Fetch one session with all of its checks, store it and return the stored row.
 
-    With ``COMPLYCUBE_AUDIT_LOGS`` on, the vendor's audit log of it is fetched after that.
+    If ``COMPLYCUBE_AUDIT_LOGS`` is on, the vendor's audit log of the session is fetched after that.
 
     Call it outside of a transaction: it sends requests, then stores in a transaction of its own.
 
     Args:
-        session_id: The vendor's id, known here or not.
+        session_id: The vendor's id; the session need not be stored yet.
         account: A name of ``COMPLYCUBE_ACCOUNTS``.
-        source: ``refresh``, ``webhook`` or ``admin``; it stands in the history.
-        patience: How long to wait for others' requests, where somebody waits for a page; without end by
-            default.
-        on_audit_error: Called where the audit log could not be fetched, which costs the session nothing.
+        source: ``refresh``, ``webhook`` or ``admin``; recorded in the history.
+        patience: How long to wait for the requests of others, for callers that a page waits for; no limit
+            by default.
+        on_audit_error: Called if the audit log could not be fetched; the session is stored all the same.
 
     Raises:
-        ComplyCubeInvalidIdError: The id cannot be one; nothing was sent.
-        ComplyCubeBusyError: Others use the budget of requests for longer than the patience lasts; nothing
-            is stored.
-        ComplyCubeNotFoundError: The API does not know it; a stored row is now marked as missing.
+        ComplyCubeInvalidIdError: The id is malformed; nothing was sent.
+        ComplyCubeBusyError: Others use the request budget for longer than ``patience``; nothing is stored.
+        ComplyCubeNotFoundError: The API does not know the session; a stored row is now marked as missing.
         ComplyCubeOwnershipError: The row belongs to another account or environment.
         ComplyCubeErasedError: The person was erased; nothing is stored.
-        ComplyCubeError: Any other error of ``exceptions.py``; what was stored before stays.
+        ComplyCubeError: Any other error of ``exceptions.py``; the stored row is unchanged.
         ComplyCubeConfigurationError: The account's settings are missing or wrong.
 
     Source:
@@ -143,24 +142,24 @@ def refresh_sessions(
         account: A name of ``COMPLYCUBE_ACCOUNTS``.
         full: Compare every session upstream with the mirror, and mark those that are gone.
         since: Fetch what changed since then (aware), in place of the last run's end.
-        ids: Only these sessions, known here or not; no lock is taken.
-        limit: Fetch at most so many sessions; the run ends as ``partial``.
-        dry_run: Only plan: the counts tell what would be done, nothing is stored.
+        ids: Only these sessions, stored or not; no lock is taken.
+        limit: Fetch at most this many sessions; the run ends as ``partial``.
+        dry_run: Only plan: the counts show what a run would do, nothing is stored.
         confirm_missing: Let a full run mark more than 5 % of the mirror as missing.
-        source: ``refresh``, ``webhook`` or ``admin``; it stands in the history.
-        on_progress: Called with the run and the number of sessions to expect, now and then.
+        source: ``refresh``, ``webhook`` or ``admin``; recorded in the history.
+        on_progress: Called regularly with the run and the number of sessions to expect.
         hand_out: Only read the lists and make the sessions due, for other workers to fetch.
-        retry_failed: Try at once what failed before, in place of when its growing delay is over.
+        retry_failed: Retry failed sessions now instead of after their growing delay.
 
     Returns:
-        The run, ended. Its ``errors`` name each session that failed; all others are stored.
+        The finished run. Its ``errors`` name each session that failed; all others are stored.
 
     Raises:
         ComplyCubeConfigurationError: The account's settings are missing or wrong, or its mirror was made
             with a key of the other environment.
-        ComplyCubeInvalidIdError: None of the ids can be one.
+        ComplyCubeInvalidIdError: All of the ids are malformed.
         ValueError: ``since`` is not aware.
-        ComplyCubeRefreshRunningError: Another run over the account is alive.
+        ComplyCubeRefreshRunningError: Another run over the account is in progress.
         ComplyCubeAuthenticationError, ComplyCubePaymentError, ComplyCubePermissionError: The API
             refuses the key; the run is recorded as failed.
     """
@@ -198,7 +197,7 @@ def refresh_sessions(
 
 
 def _store_statistics() -> None:
-    """Count the days that changed; what is not stored is counted when it is asked for, so no run fails."""
+    """Store the figures of the days that changed; a failure is only logged, as reads count missing days."""
     try:
         store_day_statistics()
     except (DatabaseError, InterfaceError) as error:
@@ -217,7 +216,7 @@ def _run_in_span(refresh: AccountRun, work: Callable[[], RunEnd]) -> RefreshRun:
 
 
 def _run_to_its_end(refresh: AccountRun, work: Callable[[], RunEnd]) -> RefreshRun:
-    """Do the work and record how it ended, whatever it ended in."""
+    """Do the work and record how it ended, also after an error."""
     try:
         end = work()
         return refresh.finish(end.state, end.watermark)
@@ -257,7 +256,7 @@ def _mode(*, full: bool, since: datetime | None, ids: Iterable[str] | None) -> s
 
 
 def _sort_ids(ids: Iterable[str] | None) -> tuple[list[str], dict[str, str]]:
-    """Return the distinct safe ids in their order, and a reason for each of the others."""
+    """Return the distinct valid ids in their order, and the reason for each id that is rejected."""
     good: dict[str, None] = {}
     bad: dict[str, str] = {}
     for session_id in ids or ():
@@ -271,13 +270,13 @@ def _sort_ids(ids: Iterable[str] | None) -> tuple[list[str], dict[str, str]]:
 
 
 def _name_of(bad_id: object) -> str:
-    """Return an id as it was given where any database stores it so, else as Python writes it."""
+    """Return an id unchanged if it is printable ASCII, otherwise its ``ascii()`` form, which any database stores."""
     plain = isinstance(bad_id, str) and bad_id.isascii() and bad_id.isprintable()
     return (str(bad_id) if plain else ascii(bad_id))[:140]
 
 
 def ensure_owned(account: Account, session_id: str) -> None:
-    """Raise ``ComplyCubeOwnershipError`` for a row that is stored for another account or environment."""
+    """Raise ``ComplyCubeOwnershipError`` if the row belongs to another account or environment."""
     rows = WorkflowSession.objects.using(write_alias()).filter(pk=session_id)
     owner = rows.values_list("account", "environment").first()
     if owner is not None and owner != (account.name, account.environment):

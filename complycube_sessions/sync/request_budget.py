@@ -18,22 +18,22 @@ from complycube_sessions.db import clocks
 from complycube_sessions.db.connections import budget_alias, database_now, retry_transient
 from complycube_sessions.models import RequestBudget
 
-# No slot is reserved further ahead than the longest pause lasts, so none that is can be waited for longer.
+# No slot is reserved further ahead than the longest pause, so no caller waits longer than that for its slot.
 FARTHEST: Final = timedelta(seconds=LONGEST_BACKOFF_SECONDS)
-# A block is a little longer than the time that it is for, and the clock of a database may be set by as much.
+# Tolerance: a block is a little longer than the time it is meant for, and the database's clock may be corrected.
 BLOCK_ROOM: Final = timedelta(seconds=2 * SECONDS_AHEAD)
 ROOM: Final = timedelta(seconds=0.5)
-# How long reading the database's clock may take; what it takes is how wrong a block's moment can be.
+# How long reading the database's clock may take. The start of a block is uncertain by this time.
 NEAR_SECONDS: Final = 0.004
 READINGS: Final = 5
 
 
 class DatabaseSlots:
     """
-    Slots of one API key, handed out by a row of the database (a ``SlotSource``).
+    Request slots of one API key, kept in a database row (a ``SlotSource``).
 
-    The row holds the next free slot by the database's clock. A reservation moves it on by a block
-    and tells how far from now the block begins, so machines whose clocks differ share it all the same.
+    The row holds the time of the next free slot by the database's clock. A reservation moves it forward by a
+    block and returns how far from now the block begins, so the clocks of the machines may differ.
     """
 
     def __init__(self, api_key: str) -> None:
@@ -65,10 +65,10 @@ class DatabaseSlots:
         )
 
     def _advance(self, length: timedelta, delay: timedelta) -> float:
-        found: list[timedelta] = []
+        reset_from: list[timedelta] = []
 
         def move() -> tuple[datetime, datetime, float]:
-            found.clear()
+            reset_from.clear()
             with transaction.atomic(using=self._alias):
                 # The write comes first: it locks the row, on SQLite the whole file.
                 self._lock()
@@ -76,7 +76,7 @@ class DatabaseSlots:
                 now, here = _both_clocks(self._alias)
                 taken_until = row.next_slot_at or now
                 if is_too_far(taken_until - now, self._interval):
-                    found.append(taken_until - now)
+                    reset_from.append(taken_until - now)
                     taken_until = now
                 elif length and taken_until > now + FARTHEST:
                     raise NoSlotYetError
@@ -87,8 +87,8 @@ class DatabaseSlots:
             return first, now, here
 
         first, now, here = retry_transient(move, alias=self._alias)
-        if found:
-            ahead = round(found[0].total_seconds())
+        if reset_from:
+            ahead = round(reset_from[0].total_seconds())
             clocks.tell_reset(f"the next free request of a key lay {ahead} s ahead")
         self._end = first + length
         return here + (first - now) / timedelta(seconds=1)
@@ -101,35 +101,35 @@ class DatabaseSlots:
 
 
 def _both_clocks(alias: str) -> tuple[datetime, float]:
-    """Return one moment by the database's clock and by ``time.monotonic()``, from the quickest reading."""
-    found: list[tuple[float, datetime, float]] = []
-    while len(found) < READINGS and not (found and found[-1][0] <= NEAR_SECONDS):
+    """Return one moment by the database's clock and by ``time.monotonic()``, from the fastest of some readings."""
+    readings: list[tuple[float, datetime, float]] = []
+    while len(readings) < READINGS and not (readings and readings[-1][0] <= NEAR_SECONDS):
         before = time.monotonic()
         now = database_now(alias)
         after = time.monotonic()
-        found.append((after - before, now, (before + after) / 2))
-    _, now, here = min(found)
+        readings.append((after - before, now, (before + after) / 2))
+    _, now, here = min(readings)
     return now, here
 
 
 def is_too_far(ahead: timedelta, interval: timedelta) -> bool:
-    """Return whether the next free slot lies further ahead than anybody can have reserved."""
+    """Return whether the next free slot lies further ahead than any reservation can have moved it."""
     return ahead > FARTHEST + max(BLOCK_ROOM, interval)
 
 
 def shared_throttle(account: Account, patience: Patience | None = None) -> Throttle:
-    """Return a throttle for this thread's run, whose slots all users of the key share."""
+    """Return a throttle for this thread's run; all users of the key share its slots."""
     slots = DatabaseSlots(account.api_key)
     return Throttle(account.requests_per_second, slots, patience=patience)
 
 
 def has_room(account: Account) -> bool:
-    """Return whether nobody has reserved the key's next slots, so that a request need not wait."""
+    """Return whether the key's next slots are free, so that a request need not wait."""
     return budget_waits([account])[account.name] <= ROOM
 
 
 def budget_waits(accounts: Sequence[Account]) -> dict[str, timedelta]:
-    """Return by account how long a request that is sent now would wait for its key's budget."""
+    """Return for each account how long a request sent now would wait for its key's budget."""
     alias = budget_alias()
     digests = {account.name: DatabaseSlots(account.api_key).digest for account in accounts}
     rows = RequestBudget.objects.using(alias).filter(pk__in=set(digests.values()))
@@ -139,7 +139,7 @@ def budget_waits(accounts: Sequence[Account]) -> dict[str, timedelta]:
     for account in accounts:
         ahead = (slots.get(digests[account.name]) or now) - now
         interval = timedelta(seconds=1 / account.requests_per_second)
-        # Whoever comes next resets one that lies too far ahead.
+        # The next reservation resets a slot that lies too far ahead.
         is_free = ahead < timedelta() or is_too_far(ahead, interval)
         waits[account.name] = timedelta() if is_free else ahead
     return waits

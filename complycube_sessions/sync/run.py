@@ -1,4 +1,4 @@
-"""The record of a run while it lives: its counts, its failures and what is due again."""
+"""The record of a run in progress: its counts, its failures and the sessions to retry."""
 
 from __future__ import annotations
 
@@ -38,17 +38,17 @@ class RunRecord:
     The ``RefreshRun`` row of a run, updated while it runs.
 
     Args:
-        account: The account that is refreshed.
+        account: The account of the run.
         mode: One of ``RefreshRun.Mode``.
         write: False for a dry run, which leaves no trace in the database.
-        keep: False for work that is no run: what fails becomes due again, but no run is recorded.
+        keep: False for work outside of a run: failed sessions are retried, but no run is recorded.
     """
 
     def __init__(
         self, account: Account, mode: str, *, write: bool = True, keep: bool = True
     ) -> None:
         self.run = RefreshRun(account=account.name, environment=account.environment, mode=mode)
-        # The most sessions that the lists have promised.
+        # The highest number of sessions that the lists have announced.
         self.expected = 0
         self._write = write
         self._keep = write and keep
@@ -63,7 +63,7 @@ class RunRecord:
         Record the start of the run and take the account's lease.
 
         Raises:
-            ComplyCubeRefreshRunningError: Another run of the account holds the lease and lives.
+            ComplyCubeRefreshRunningError: Another run in progress holds the lease of the account.
         """
         if not self._keep:
             return
@@ -73,10 +73,10 @@ class RunRecord:
 
     def tick(self, requests: int) -> None:
         """
-        Renew the lease and save the counts when it is time.
+        Renew the lease and save the counts if enough time has passed.
 
         Raises:
-            LeaseLostError: Another run took over; nothing that this one earned counts any more.
+            LeaseLostError: Another run took over; this one earns no watermark.
         """
         self.run.requests = requests
         now = time.monotonic()
@@ -86,11 +86,11 @@ class RunRecord:
                 raise LeaseLostError
         if self._keep and now - self._saved_at >= SAVE_SECONDS:
             self._saved_at = now
-            self._count_remaining()  # a kill leaves counts that add up
+            self._count_remaining()  # so that the counts add up if the process is killed
             self._save(_SAVED)
 
     def expect(self, sessions: int) -> None:
-        """Record how many sessions a list promises."""
+        """Record how many sessions a list announces."""
         self.expected = max(self.expected, sessions)
 
     def add(
@@ -102,13 +102,13 @@ class RunRecord:
         outcomes: dict[str, str | None] | None = None,
     ) -> None:
         """
-        Count what became of a batch.
+        Count the results of a batch.
 
         Args:
             stored: The batch.
-            fetched: Of how many of its sessions the whole was fetched.
-            counted: Those of its sessions that this run has counted before; so are those that failed.
-            outcomes: Where to note what became of each session that was due; None where a list showed them.
+            fetched: How many of its sessions were fetched as a whole.
+            counted: Sessions that this run has counted before. Failed ones are not counted again either.
+            outcomes: Filled with the outcome of each session that was due; None for sessions from a list.
         """
         for session_id, effect in stored.effects.items():
             if session_id not in counted and session_id not in self._retry:
@@ -116,7 +116,7 @@ class RunRecord:
         self.run.fetched += fetched
         if outcomes is None:
             self.run.kept_out += len(stored.erased)
-        else:  # what was due is counted where the list shows it
+        else:  # an erased session counts only if a list shows it
             self.run.listed -= len(stored.erased)
         for session_id, reason in stored.failed.items():
             retry = session_id not in stored.foreign
@@ -134,12 +134,12 @@ class RunRecord:
         Record a failed session.
 
         Args:
-            session_id: The session, or a word for what failed in its place.
-            reason: The error's own text.
-            retry: Whether it becomes due again, later each time.
-            outcomes: Where to note it for whoever asked for the session.
+            session_id: The session, or a name for whatever else failed.
+            reason: The error's text.
+            retry: Whether to retry the session, with a growing delay.
+            outcomes: Filled with the reason, if the caller needs it.
         """
-        # It may have been erased since the request for it began, and is not to be named from then on.
+        # The session may have been erased since its request began; then it must not be named any more.
         if tombstones.find(self.run.account, sessions=[session_id]):
             if outcomes is not None:
                 outcomes[session_id] = None
@@ -163,11 +163,11 @@ class RunRecord:
 
     def note_missing(self, session_ids: Sequence[str], *, listed: bool = False) -> None:
         """
-        Count sessions that are stored and that the API does not know any more.
+        Count stored sessions that the API does not know any more.
 
         Args:
             session_ids: The sessions.
-            listed: Whether they count as listed as well; those that a list left out do not.
+            listed: Whether they were counted as listed; sessions that a list omitted were not.
         """
         self.run.missing += len(session_ids)
         if listed:
@@ -176,7 +176,7 @@ class RunRecord:
         self.run.marked_missing.extend(session_ids[:room])
 
     def write_retries(self) -> None:
-        """Make failed sessions due again, each after a longer delay than before."""
+        """Queue failed sessions for a retry, each after a longer delay than before."""
         failed, self._retry = self._retry, {}
         if failed and self._write:
             retry_transient(
@@ -226,11 +226,11 @@ class RunRecord:
         return renew_lease(self.run, self._alias)
 
     def _save(self, names: Sequence[str]) -> None:
-        # A run that was taken over is marked as interrupted: its counts may move, its state may not.
+        # If another run took over, this one is marked as interrupted: update the counts, not the state.
         if not self.run.errors:
             self.run.save(using=self._alias, update_fields=list(names))
             return
-        # What it has named may have been erased since.
+        # Sessions named in the errors may have been erased since.
         with transaction.atomic(using=self._alias):
             tombstones.lock_shared(self.run.account, self._alias)
             self.run.errors = tombstones.redact_erased(self.run.account, self.run.errors)
@@ -239,11 +239,11 @@ class RunRecord:
 
 def last_watermark(account: Account) -> datetime | None:
     """
-    Return up to when all changes are stored or pending, or None where that is not known.
+    Return the time up to which all changes are stored or pending, or None if it is unknown.
 
-    It is that of the last run that earned one, for a later one may know better. It is not known where the
-    watermark lies in the future, or any was later than the end of its own run: a wrong clock made it,
-    and what rests on it is wrong as well.
+    This is the watermark of the latest run that earned one. It is unknown if that watermark lies in the
+    future, or if any stored watermark is later than the end of its own run: a wrong clock made it, and
+    later watermarks build on it.
     """
     mark = newest_watermark(account)
     if mark is None:
@@ -265,7 +265,7 @@ def newest_watermark(account: Account) -> datetime | None:
 
 
 def forget_false_watermarks(account: Account) -> None:
-    """Remove watermarks that a wrong clock made, once a run has read the whole lists."""
+    """Remove watermarks that a wrong clock made; call it after a run has read the whole lists."""
     _earners(account).filter(_FALSE).update(watermark=None)
 
 

@@ -1,4 +1,4 @@
-"""The index of what a run has seen on the pages of its lists."""
+"""An index of the sessions and checks that a run has seen on list pages."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from complycube_sessions.api.payloads import CheckPayload, SessionSummary
 
-# Of the index's pages in memory; the rest is in its file, and that in the system's cache.
+# SQLite's page cache for the index; the remaining pages are in its file, which the system caches.
 CACHE_KIB: Final = 512
 LOCKS: Final = 64  # a lock for each of a million clients would not fit in memory
 
@@ -21,10 +21,10 @@ LOCKS: Final = 64  # a lock for each of a million clients would not fit in memor
 @dataclass(frozen=True, slots=True)
 class Sighting:
     """
-    What the index knew of an item when a page showed it.
+    What the index held about an item before a page showed it.
 
-    ``is_fresh`` is true where the item is new to the run or has moved since; ``window`` is the number of
-    the window that showed it last, or None.
+    ``is_fresh`` is true if the item is new to the run or has changed since it was last seen. ``window`` is
+    the number of the window that showed it last, or None.
     """
 
     is_fresh: bool
@@ -33,9 +33,9 @@ class Sighting:
 
 class SeenIndex:
     """
-    What a run has seen, in a temporary file that SQLite keeps and removes by itself.
+    The items that a run has seen, in a temporary file that SQLite creates and removes.
 
-    A million ids in memory would cost a hundred megabytes; here they cost a few. Threads may share it.
+    A million ids in memory would take a hundred megabytes; here they take a few. Threads may share an index.
     """
 
     def __init__(self) -> None:
@@ -60,7 +60,7 @@ class SeenIndex:
         )
 
     def record_session(self, item: SessionSummary, window: int) -> Sighting:
-        """Note a session of a page under the number of its window."""
+        """Record a session from a list page, with the number of its window."""
         updated = _text(item.updated_at)
         with self._lock:
             old = self._database.execute(
@@ -72,21 +72,22 @@ class SeenIndex:
         return Sighting(old is None or old[0] != updated, old and old[1])
 
     def has_session(self, session_id: str, since: int = 0) -> bool:
-        """Return whether a session was on a page of that window or of a later one."""
+        """Return whether a session was seen in the window ``since`` or a later one."""
         with self._lock:
             query = "SELECT window FROM session WHERE id = ?"
             row = self._database.execute(query, [session_id]).fetchone()
         return row is not None and row[0] >= since
 
     def note_counted(self, session_ids: Iterable[str]) -> None:
-        """Mark sessions that the run counts by their outcome, not as unchanged."""
+        """Mark sessions that the run counts by the result of their fetch, not as unchanged."""
         with self._lock:
             self._database.executemany(
-                "INSERT OR IGNORE INTO counted VALUES (?)", [[one] for one in session_ids]
+                "INSERT OR IGNORE INTO counted VALUES (?)",
+                [[session_id] for session_id in session_ids],
             )
 
     def count_request(self, session_id: str) -> int:
-        """Count a request for one of the checks of a session that did not move; return how many there are."""
+        """Count a request for a check of an unchanged session; return the number so far for that session."""
         with self._lock:
             self._database.execute("INSERT OR IGNORE INTO asked VALUES (?, 0)", [session_id])
             self._database.execute(
@@ -96,13 +97,13 @@ class SeenIndex:
             return int(self._database.execute(query, [session_id]).fetchone()[0])
 
     def is_counted(self, session_id: str) -> bool:
-        """Return whether a session was marked so."""
+        """Return whether ``note_counted`` marked the session."""
         with self._lock:
             query = "SELECT 1 FROM counted WHERE id = ?"
             return self._database.execute(query, [session_id]).fetchone() is not None
 
     def record_check(self, check: CheckPayload, fetched_at: datetime, window: int = 0) -> Sighting:
-        """Note a check of a page, without its breakdown, under the number of its window."""
+        """Record a check from a list page, without its breakdown, with the number of its window."""
         row = [
             check.id,
             check.client_id,
@@ -126,7 +127,7 @@ class SeenIndex:
         return Sighting(old is None or old[0] != row[6], old and old[1])
 
     def check(self, check_id: str) -> tuple[CheckPayload, datetime] | None:
-        """Return a check that was seen, and when the request began that brought it."""
+        """Return a check that was seen, and when the request that returned it began."""
         with self._lock:
             row = self._database.execute("SELECT * FROM checks WHERE id = ?", [check_id]).fetchone()
         return _sighting(row) if row else None
@@ -147,10 +148,10 @@ class SeenIndex:
     @contextmanager
     def client_lock(self, client_id: str) -> Iterator[bool]:
         """
-        Let one thread at a time list the checks of a client; tell it whether that was done.
+        Let one thread at a time list the checks of a client; yield whether they have been listed already.
 
-        It counts as done when the block ends without an error, so that a list that failed is read
-        again, and a thread that waited finds its checks.
+        The client counts as listed once the block ends without an error. A failed list is read again, and
+        a thread that waited for the lock finds the checks in the index.
         """
         with self._turns[hash(client_id) % len(self._turns)]:
             with self._lock:

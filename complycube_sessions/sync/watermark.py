@@ -1,4 +1,4 @@
-"""Whether the lists were complete, and the watermark that follows from it."""
+"""Checking that the lists were complete, and deriving the watermark."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ CHECK_LIST: Final = "list of checks"
 
 class ListProofs:
     """
-    Proves that the lists were whole: each must show the newest one that is stored, or that one is gone.
+    Proves that the lists were complete: each must show the newest stored item, unless the API answers 404 for it.
 
     Args:
         context: The run.
-        fetcher: Takes what a proof has fetched.
+        fetcher: Stores the sessions that a proof has fetched.
     """
 
     def __init__(self, context: RunContext, fetcher: Fetcher) -> None:
@@ -42,7 +42,7 @@ class ListProofs:
 
     def prove_sessions(self, reader: ListReader[SessionSummary], newest: list[Newest]) -> None:
         """
-        Make sure that the window held the newest session stored, or that this one is gone.
+        Make sure that the window contained the newest stored session, or that it is gone upstream.
 
         Raises:
             ComplyCubeFilterError: The API did not understand the filter of the list.
@@ -57,7 +57,9 @@ class ListProofs:
             try:
                 answer = self._context.worker.call(partial(client.get_session, candidate.id))
             except ComplyCubeNotFoundError:
-                if self._record.run.mode != RefreshRun.Mode.FULL:  # it counts what is gone
+                if (
+                    self._record.run.mode != RefreshRun.Mode.FULL
+                ):  # a full run counts missing sessions itself
                     gone = mark_missing(self._account, {candidate.id: began_at})
                     self._fetcher.note_missing(gone)
                 continue
@@ -71,7 +73,7 @@ class ListProofs:
 
     def prove_checks(self, reader: ListReader[CheckPayload], newest: list[Newest]) -> None:
         """
-        Make sure that the window held the newest check stored, or that this one is gone.
+        Make sure that the window contained the newest stored check, or that it is gone upstream.
 
         Raises:
             ComplyCubeFilterError: The API did not understand the filter of the list.
@@ -91,17 +93,17 @@ class ListProofs:
         self._note_unproven(CHECK_LIST, newest)
 
     def refute(self, subject: str, reason: str) -> None:
-        """Record why a list, or what follows from it, is not proven."""
+        """Record why a list, or a conclusion from it, is unproven."""
         self.is_unproven = True
         self._record.name_error(subject, reason)
 
     def name_unreadable(
         self, subject: str, reader: ListReader[SessionSummary] | ListReader[CheckPayload]
     ) -> None:
-        """Name the items of a list that could not be read, and why the list is not whole."""
+        """Record the items of a list that could not be read, and why the list is incomplete."""
         run = self._record.run
         unreadable = {f"{subject}: {item}": reason for item, reason in reader.unreadable.items()}
-        named = queries.told_before(self._account, list(unreadable))
+        named = queries.named_before(self._account, list(unreadable))
         run.listed += len(unreadable)
         run.unchanged += len(named)
         for item, reason in unreadable.items():
@@ -113,7 +115,7 @@ class ListProofs:
             self._record.name_error(subject, reader.fault)
 
     def watermark(self, *readers: ListReader[Any] | None) -> datetime | None:
-        """Return the watermark, if every page was read and all of it is stored or pending."""
+        """Return the watermark if every list was complete and proven, otherwise None."""
         read = [reader for reader in readers if reader is not None]
         if self.is_unproven or not all(reader.complete for reader in read):
             return None
@@ -122,7 +124,7 @@ class ListProofs:
     def _note_left_out(
         self, subject: str, reader: ListReader[Any], newest: Newest, updated_at: datetime | None
     ) -> None:
-        """Note that a list has left out what is there; raise where it should have shown it."""
+        """Record that a list omitted an existing item; raise if the list should have shown it."""
         if reader.complete and updated_at == newest.updated_at:
             raise ComplyCubeFilterError(_filter_fault(subject, newest.id))
         self.is_unproven = True

@@ -1,8 +1,8 @@
 """
-Requests in several threads, results in one.
+Sending requests in several threads, and handling the results in one.
 
-The threads do nothing but HTTP. Everything that touches the database (slots of the budget, the
-lease, the batches) happens on the thread that owns the pool, while it waits for results.
+The threads only do HTTP. Everything that touches the database (budget slots, the lease, batches) runs on
+the thread that owns the pool, while it waits for results.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from complycube_sessions.api.throttle import Throttle
 from complycube_sessions.conf import Account
 from complycube_sessions.exceptions import ComplyCubeError
 
-# Enough for an answer of almost two seconds at the vendor's limit; more only wait for the one processor.
+# Enough for a latency of almost two seconds at the vendor's rate limit; more threads only compete for the CPU.
 MAX_THREADS: Final = 16
 TICK_SECONDS: Final = 0.25
 
@@ -41,12 +41,12 @@ class FinishedJob(Generic[Key, Value]):
 
 class WorkerPool:
     """
-    Run jobs in as many threads as the latency of the API needs to use the budget, and no more.
+    Run jobs in as many threads as it takes to use the request budget at the API's latency, and no more.
 
     Args:
-        account: Whose key and limits.
-        throttle: The budget; the pool serves its threads with slots.
-        tick: Called on the owner's thread about every quarter of a second while it waits.
+        account: The account whose key and limits apply.
+        throttle: The request budget; the pool supplies its threads with slots.
+        tick: Called on the owner's thread about every quarter of a second while the pool waits.
     """
 
     def __init__(self, account: Account, throttle: Throttle, tick: Callable[[], None]) -> None:
@@ -60,16 +60,16 @@ class WorkerPool:
         self._executor = ThreadPoolExecutor(MAX_THREADS, thread_name_prefix="complycube")
 
     def call(self, job: Callable[[], Value]) -> Value:
-        """Return the result of one job, ticking while it runs; its error is raised here."""
+        """Run one job, ticking meanwhile; return its result or raise its error."""
         (done,) = self.each([(None, job)])
         return done.future.result()
 
     def each(
         self, jobs: Iterable[tuple[Key, Callable[[], Value]]]
     ) -> Iterator[FinishedJob[Key, Value]]:
-        """Run the jobs and yield them as they end; a consumer that stops early cancels the rest."""
+        """Run the jobs and yield each one when it ends; if the consumer stops early, the rest is cancelled."""
         waiting = iter(jobs)
-        # Known beforehand, so that no more slots are reserved than there are requests to come.
+        # Jobs are read ahead, so that no more slots are reserved than there are requests to send.
         coming: deque[tuple[Key, Callable[[], Value]]] = deque()
         running: set[Future[Value]] = set()
         try:
@@ -92,19 +92,19 @@ class WorkerPool:
         return self._stopped.is_set()
 
     def stop(self) -> None:
-        """Let no further request begin; those under way end by themselves, and are not repeated."""
+        """Start no further request; requests in progress finish, and are not retried."""
         self._stopped.set()
         self.client.give_up()
         self._throttle.close()
 
     def close(self) -> None:
-        """End all threads; a request under way ends by itself."""
+        """End all threads; requests in progress finish."""
         self.stop()
         self._executor.shutdown(wait=False, cancel_futures=True)
         self.client.close()
 
     def _width(self) -> int:
-        """Return how many requests must be under way at once (Little's law), with one to spare."""
+        """Return how many requests must be in progress at once (Little's law), with one to spare."""
         busy = self._requests_per_second * self.client.latency_seconds
         return min(MAX_THREADS, math.ceil(busy) + 2)
 
@@ -129,7 +129,7 @@ class WorkerPool:
 
 
 class SerialWorker:
-    """Run jobs one after the other on the caller's thread: never two requests at a time."""
+    """Run jobs one after the other on the caller's thread: never two requests at once."""
 
     def __init__(self, account: Account, throttle: Throttle) -> None:
         self.client = ComplyCubeClient(account, throttle)
@@ -143,7 +143,7 @@ class SerialWorker:
     def each(
         self, jobs: Iterable[tuple[Key, Callable[[], Value]]]
     ) -> Iterator[FinishedJob[Key, Value]]:
-        """Run each job when the result of the one before was taken."""
+        """Run each job once the consumer has taken the previous result."""
         for key, job in jobs:
             future: Future[Value] = Future()
             try:
@@ -153,7 +153,7 @@ class SerialWorker:
             yield FinishedJob(key, future)
 
     def stop(self) -> None:
-        """Let no further request begin."""
+        """Start no further request."""
         self.is_stopped = True
 
     def close(self) -> None:

@@ -1,8 +1,8 @@
 """
-The changes that can be asked of the vendor, each sent at most once.
+Requesting changes at the vendor, each sent at most once.
 
-Where the answer to a request is lost, the request is not repeated: a second one may do what a person has not
-decided. What was asked about is fetched instead, and what is seen there is told.
+If the response to a request is lost, the request is not retried: a second one might change something that
+nobody has decided. Instead the object is fetched, and the result says whether it shows the change.
 """
 
 from __future__ import annotations
@@ -56,12 +56,12 @@ logger = logging.getLogger("complycube_sessions.upstream")
 PROJECT: Final = "project"
 Action = UpstreamChange.Action
 State = UpstreamChange.State
-# For so long nobody sends a change again of which it is not known what became: a double click, or a process
-# that was killed in between.
+# For how long a change with an unknown result is not sent again, as after a double click or when the process was
+# killed.
 UNDER_WAY: Final = timedelta(minutes=5)
-# The change may be done, though nothing says so.
+# Errors after which the change may be done all the same.
 LOST: Final = (ComplyCubeConnectionError, ComplyCubeServerError)
-# The vendor refuses what it was asked about, so that the copy here is not up to date.
+# With these statuses the vendor rejects a change that does not fit the object, so the stored copy is fetched.
 OUTDATED: Final = frozenset({400, 404, 409, 422})
 
 
@@ -70,8 +70,8 @@ class ChangeResult:
     """
     A change that was done.
 
-    ``answer_was_lost`` tells that this is known from the object alone. ``session`` is the stored row, fetched
-    after the change, or None where that failed for the reason ``refresh_error``.
+    ``answer_was_lost`` is true if only the fetched object shows this. ``session`` is the stored row, fetched
+    after the change, or None if the fetch failed with ``refresh_error``.
     """
 
     change: RequestedChange
@@ -92,27 +92,27 @@ def validate_check(
     patience: Patience | None = None,
 ) -> ChangeResult:
     """
-    Give a check, or one match of a screening, the outcome that a person decided on.
+    Set the outcome that a person decided on, for a check or one match of a screening.
 
     Needs ``COMPLYCUBE_ALLOW_UPSTREAM_CHANGES = True``. Call it outside of a transaction. The request is sent
     once; the session is fetched and stored afterwards.
 
     Args:
-        session_id: The session of the check; fetched first where it is not stored.
+        session_id: The session of the check; fetched first if it is not stored.
         check_id: One of its checks.
-        outcome: ``confirmed``, ``rejected`` or ``attention``. Of a screening's match, ``confirmed`` is a hit; of
-            any other check it is good news.
-        match_id: Which match of a screening; ``""`` for any other check.
+        outcome: ``confirmed``, ``rejected`` or ``attention``. For a match of a screening, ``confirmed`` is a
+            hit; for any other check it is good news.
+        match_id: The match of a screening; ``""`` for any other check.
         comment: For the vendor's record, up to 4,000 characters. It is not stored here.
-        user: Who decided, a user of the project; None for a decision of the project's code.
+        user: The user of the project who decided; None for a decision of the project's code.
         account: A name of ``COMPLYCUBE_ACCOUNTS``.
-        patience: How long to wait for others' requests; without end by default.
+        patience: How long to wait for the requests of others; no limit by default.
 
     Raises:
         ComplyCubeUpstreamOffError: The settings do not allow it; nothing was sent.
-        ComplyCubeInvalidChangeError: It cannot be asked for so; nothing was sent.
+        ComplyCubeInvalidChangeError: The arguments are not valid; nothing was sent.
         ComplyCubeChangeUnderWayError: The same was sent a moment ago; nothing was sent.
-        ComplyCubeLostAnswerError: The answer was lost, and the check does not show the change, or does not tell.
+        ComplyCubeLostAnswerError: The response was lost, and the check does not prove that the change was done.
         ComplyCubeAPIError: The API refused it (401, 402, 403, 404, 409, 422, 429 and others); it was not done.
         ComplyCubeError: Any other error of ``exceptions.py``, or of a guard; nothing was sent.
         ComplyCubeConfigurationError: The account's settings are missing or wrong.
@@ -175,19 +175,19 @@ def cancel_session(
 
 
 def actor_of(user: Any) -> str:
-    """Return what the database keeps of who asked: an id, and no name."""
+    """Return the actor as the database stores it: an id, no name."""
     return PROJECT if user is None else f"user:{user.pk}"
 
 
 class _Sending:
     """
-    One change on its way, from its record to the session that is fetched after it.
+    Sends one change: writes its record, sends the request, and fetches the session afterwards.
 
     Args:
-        change: What is asked for.
-        account: Whose key.
-        user: Who asks, or None.
-        patience: How long to wait for others' requests.
+        change: The requested change.
+        account: The account whose key is used.
+        user: The user who requested it, or None.
+        patience: How long to wait for the requests of others.
     """
 
     def __init__(
@@ -202,11 +202,11 @@ class _Sending:
         look: Callable[[ComplyCubeClient], bool | None],
     ) -> ChangeResult:
         """
-        Send the change once and return that it was done.
+        Send the change once; raise if it was not done, or if that is unknown.
 
         Args:
             send: Sends the request.
-            look: Fetches what was asked about, and returns whether the change is seen there.
+            look: Fetches the object, and returns whether it shows the change, or None if that is unclear.
         """
         ensure_allowed(self._change, self._user)
         record = _write_record(self._change, actor_of(self._user))
@@ -234,7 +234,7 @@ class _Sending:
         send: Callable[[ComplyCubeClient], None],
         look: Callable[[ComplyCubeClient], bool | None],
     ) -> bool:
-        """Send the change, note what became of it, and return whether its answer was lost."""
+        """Send the change, record its result, and return whether the response was lost."""
         try:
             send(client)
         except LOST as error:
@@ -265,7 +265,7 @@ class _Sending:
         try:
             retry_transient(lambda: rows.update(state=state), alias=alias)
         except (DatabaseError, InterfaceError) as error:
-            # The change is what it is: nobody may be told to try again for that.
+            # Do not raise: the change may be done, and an error would suggest a retry.
             logger.warning("The record of it stays %r (%s).", State.SENT, type(error).__name__)
         level = logging.INFO if state == State.DONE else logging.WARNING
         logger.log(
@@ -279,7 +279,7 @@ class _Sending:
         )
 
     def _refresh(self) -> tuple[WorkflowSession | None, ComplyCubeError | None]:
-        """Fetch and store the session; that this fails changes nothing of what was done."""
+        """Fetch and store the session; return an error instead of raising it, as the change is done anyway."""
         try:
             session = refresh_session(
                 self._change.session_id,
@@ -297,7 +297,7 @@ class _Sending:
 
 
 def _ready(change: RequestedChange, account: str, patience: Patience | None) -> Account:
-    """Return the account of a change that may be asked for, with its session stored."""
+    """Check that a change may be requested, fetch its session if it is not stored, and return the account."""
     if not conf.COMPLYCUBE_ALLOW_UPSTREAM_CHANGES:
         raise ComplyCubeUpstreamOffError(
             "Nothing is changed at ComplyCube from here. Set COMPLYCUBE_ALLOW_UPSTREAM_CHANGES = True to "
@@ -328,7 +328,7 @@ def _stored_check(change: RequestedChange) -> RelatedCheck:
 
 
 def _write_record(change: RequestedChange, actor: str) -> UpstreamChange:
-    """Note that a change is about to be sent, unless its session was erased meanwhile."""
+    """Record that a change is about to be sent, unless its session was erased meanwhile."""
     alias = write_alias()
 
     def write() -> UpstreamChange | None:
@@ -354,7 +354,7 @@ def _write_record(change: RequestedChange, actor: str) -> UpstreamChange:
 
 
 def _refuse_second(change: RequestedChange, alias: str) -> None:
-    """Raise where the same change was sent a moment ago; the session's row is locked."""
+    """Raise if the same change was sent a moment ago; the session's row must be locked."""
     now = timezone.now()
     same = UpstreamChange.objects.using(alias).filter(
         session=change.session_id,
@@ -378,7 +378,7 @@ def _change_session(
     account: str,
     patience: Patience | None,
 ) -> ChangeResult:
-    """Ask for a change of the session itself, which its status shows."""
+    """Request a change of the session itself, which its status shows."""
     change = RequestedChange(action, session_id)
     found = _ready(change, account, patience)
 

@@ -1,4 +1,4 @@
-"""What can be asked of the vendor, and whether a fetched object shows that it was done. Pure."""
+"""Requested changes, and whether a fetched object shows that they were done. Pure functions."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ MAX_COMMENT: Final = 4000
 SCREENINGS: Final = frozenset(
     {RelatedCheck.Type.STANDARD_SCREENING, RelatedCheck.Type.EXTENSIVE_SCREENING}
 )
-# What a check that is no screening becomes; "confirmed" is good news there.
+# The outcomes of a validated check that is no screening; "confirmed" is good news there.
 CHECK_OUTCOMES: Final = {
     "confirmed": RelatedCheck.Outcome.CLEAR,
     "rejected": RelatedCheck.Outcome.REJECTED,
     "attention": RelatedCheck.Outcome.ATTENTION,
 }
 _Status = WorkflowSession.Status
-# The statuses that a session can have only once the change was done, by whomever.
+# The statuses that a session can only have after the change was done, by anyone.
 REACHED: Final = {
     UpstreamChange.Action.COMPLETE: {_Status.PROCESSING, _Status.COMPLETE},
     UpstreamChange.Action.CANCEL: {_Status.CANCELLED},
@@ -31,9 +31,9 @@ REACHED: Final = {
 @dataclass(frozen=True, slots=True)
 class RequestedChange:
     """
-    A change that somebody asks for.
+    A requested change.
 
-    ``check_id`` and ``outcome`` are set for a validation, ``match_id`` where it is of a screening's match.
+    ``check_id`` and ``outcome`` are set for a validation, ``match_id`` for the validation of a match.
     """
 
     action: UpstreamChange.Action
@@ -49,10 +49,10 @@ class RequestedChange:
 
 def ensure_valid(change: RequestedChange, comment: str, check_type: str) -> None:
     """
-    Return where a validation is as the vendor documents it.
+    Raise if a validation does not conform to the vendor's documentation.
 
     Raises:
-        ComplyCubeInvalidChangeError: It is not; the message says what is wrong.
+        ComplyCubeInvalidChangeError: The message says what is wrong.
     """
     if change.outcome not in CHECK_OUTCOMES:
         raise ComplyCubeInvalidChangeError(f"The outcome must be {', '.join(CHECK_OUTCOMES)}.")
@@ -71,7 +71,7 @@ def ensure_valid(change: RequestedChange, comment: str, check_type: str) -> None
 
 
 def session_shows(action: str, status: str) -> bool | None:
-    """Return whether a session of that status was completed or cancelled; None where it does not tell."""
+    """Return whether a session of that status was completed or cancelled; None for an unknown status."""
     if status in REACHED[UpstreamChange.Action(action)]:
         return True
     return False if status in _Status.values else None
@@ -79,7 +79,7 @@ def session_shows(action: str, status: str) -> bool | None:
 
 @dataclass(frozen=True, slots=True)
 class CheckState:
-    """What of a check tells whether it was validated."""
+    """The fields of a check that show whether it was validated."""
 
     outcome: str
     result: Any
@@ -88,29 +88,29 @@ class CheckState:
 
 def check_shows(change: RequestedChange, before: CheckState, now: CheckState) -> bool | None:
     """
-    Return whether a check shows the validation; None where it does not tell.
+    Return whether a check shows the validation; None if that is unclear.
 
     Args:
         change: The validation.
         before: The check as it was stored before.
-        now: As it was fetched after.
+        now: The check as it was fetched afterwards.
     """
     if change.match_id:
         was, is_now = verdict(before.result, change.match_id), verdict(now.result, change.match_id)
-        wanted: str = change.outcome
+        expected: str = change.outcome
         if is_now is None:
             return None
     else:
-        was, is_now, wanted = before.outcome, now.outcome, CHECK_OUTCOMES[change.outcome]
-    if is_now != wanted:
+        was, is_now, expected = before.outcome, now.outcome, CHECK_OUTCOMES[change.outcome]
+    if is_now != expected:
         return False
-    # It may have been so all the while.
+    # Without any difference, it may have had this outcome before.
     is_news = was != is_now or before.updated_at != now.updated_at
     return True if is_news else None
 
 
 def verdict(result: Any, match_id: str) -> str | None:
-    """Return what was decided on a match of a screening, or None where the result has no such match."""
+    """Return the decision on a match of a screening, or None if the result has no such match."""
     for match in matches_of(result):
         if match["id"] == match_id:
             return str(match.get("validation") or "")
@@ -118,10 +118,10 @@ def verdict(result: Any, match_id: str) -> str | None:
 
 
 def matches_of(result: Any) -> list[dict[str, Any]]:
-    """Return the matches of a screening's result that have an id, in their order; any result is read."""
+    """Return the matches with an id in the result of a screening, in order; the result may have any shape."""
     breakdown = result.get("breakdown") if isinstance(result, Mapping) else None
     matches = breakdown.get("matches") if isinstance(breakdown, Mapping) else None
     if not isinstance(matches, list):
         return []
-    found = [match for match in matches if isinstance(match, dict)]
-    return [match for match in found if isinstance(match.get("id"), str) and match["id"]]
+    objects = [match for match in matches if isinstance(match, dict)]
+    return [match for match in objects if isinstance(match.get("id"), str) and match["id"]]

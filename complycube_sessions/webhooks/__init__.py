@@ -1,5 +1,5 @@
 """
-The vendor's events: receive and verify them, keep them in an inbox, fetch what they are about, notice when they stop.
+The vendor's events: receive, verify and store them, fetch the sessions they are about, notice when they stop.
 
 It may import ``sync``, ``mirror``, ``privacy``, ``models``, ``db``, ``api``, ``conf`` and ``exceptions``.
 """

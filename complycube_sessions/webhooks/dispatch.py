@@ -1,4 +1,4 @@
-"""Starting the processing of the inbox: by the project's task engine, or by a thread of this process."""
+"""Starting to process the inbox: in the project's task engine, or in a thread of this process."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ log_unqueued = RateLimitedLog(logging.WARNING)
 
 def process_soon(account: str, event: int | None = None) -> bool:
     """
-    Have a stored event processed, or all that is due of an account, once the open transaction is committed.
+    Process one stored event, or all due events of an account, after the open transaction is committed.
 
     Returns:
-        Whether it was started. If not, the next refresh run or ``process_webhook_events`` does it.
+        Whether processing was started. If not, the next refresh run or ``process_webhook_events`` does it.
     """
     try:
         mode = conf.COMPLYCUBE_WEBHOOK_PROCESSING
@@ -37,7 +37,7 @@ def process_soon(account: str, event: int | None = None) -> bool:
 
 
 def _hand_over(mode: str, account: str, event: int | None) -> bool:
-    """Give the work to the task engine or to the thread; where that fails, it waits in the inbox."""
+    """Hand the work to the task engine or the thread; if that fails, the event waits in the inbox."""
     try:
         is_enqueued = mode != "process" and _enqueue(mode, account, event)
     except Exception as error:  # noqa: BLE001 - engines share no class of errors, and the event is stored
@@ -50,8 +50,8 @@ def _hand_over(mode: str, account: str, event: int | None) -> bool:
 
 
 def _enqueue(mode: str, account: str, event: int | None) -> bool:
-    """Give the work to the project's task engine; return whether there is one."""
-    # Importing the tasks asks the project's engine whether it can run them.
+    """Hand the work to the project's task engine; return whether there is one."""
+    # Imported here because importing the tasks makes the project's engine check them.
     from complycube_sessions import tasks
 
     if mode == "auto" and not tasks.has_task_engine():

@@ -1,4 +1,4 @@
-"""Whether the vendor still sends events: a webhook that failed ten times is disabled without notice."""
+"""Checking that the vendor still sends events: it disables a webhook without notice after ten failures."""
 
 from __future__ import annotations
 
@@ -17,21 +17,20 @@ from complycube_sessions.exceptions import ComplyCubeConfigurationError
 from complycube_sessions.models import SessionChange, WebhookEvent
 
 LOOKED_BACK: Final = timedelta(days=7)
-# The vendor tries again after 1, 2 and 8 minutes; what is silent for longer has most likely stopped.
+# The vendor retries after 1, 2 and 8 minutes; after a longer silence it has most likely stopped.
 GRACE: Final = timedelta(hours=1)
 CHANGES_WITHOUT_EVENT: Final = 3
-# Of the newest changes, which show what has stopped.
+# How many of the newest changes to examine.
 LOOKED_AT: Final = 200
 
 
 def silent_accounts() -> list[str]:
     """
-    Return the accounts whose events stopped while polling still found changes.
+    Return the accounts whose events stopped although polling still finds changes.
 
-    Those are accounts with a webhook secret of which at least three changes of the last week, by the
-    vendor's time, came an hour or more after the last event and were found by a refresh. Where no event can
-    come, as the receiver has no address or the API is a stand-in on this machine that has sent none,
-    nobody expects one.
+    An account with a webhook secret counts as silent if refreshes found at least three changes in the last
+    week that happened an hour or more after the last event, by the vendor's time. Accounts that cannot
+    receive events are skipped: the receiver has no URL, or the API is a local stand-in that has sent none.
     """
     names = [name for name in account_names() if webhook_secrets(name) and receiver_path(name)]
     if not names:
@@ -50,21 +49,21 @@ def silent_accounts() -> list[str]:
         .values_list("session__account", "observed_at", "changed_at", "last_event")[:LOOKED_AT]
     )
     now = timezone.now()
-    unheard = Counter(
+    without_event = Counter(
         account
         for account, observed, changed, last_event in newest
-        # The filter above leaves out what has no vendor's time.
-        if changed and not _was_told(min(observed, changed), last_event, now)
+        # The filter above excludes changes without the vendor's time.
+        if changed and not _has_event(min(observed, changed), last_event, now)
     )
     return [
         name
         for name in names
-        if unheard[name] >= CHANGES_WITHOUT_EVENT and not _is_stand_in_without_events(name)
+        if without_event[name] >= CHANGES_WITHOUT_EVENT and not _is_stand_in_without_events(name)
     ]
 
 
 def receiver_path(account: str) -> str:
-    """Return the path at which this site receives an account's events, or ``""`` where it has none."""
+    """Return the path at which this site receives an account's events, or ``""`` if there is none."""
     try:
         return reverse("complycube_sessions:webhook", args=[account])
     except NoReverseMatch:
@@ -80,14 +79,14 @@ def _is_stand_in_without_events(account: str) -> bool:
     return is_here and not events.exists()
 
 
-def _was_told(changed_at: datetime, last_event: datetime | None, now: datetime) -> bool:
-    """Return whether an event came at about the time of a change, or later."""
+def _has_event(changed_at: datetime, last_event: datetime | None, now: datetime) -> bool:
+    """Return whether an event was received around the time of a change or later."""
     if last_event is None or not is_believable(last_event, now):
         return False
     return changed_at <= last_event + GRACE
 
 
 def _last_event(account: str) -> Subquery:
-    """Return when the newest event of an account came, by its primary key."""
+    """Return when the newest event of an account, by primary key, was received."""
     events = WebhookEvent.objects.filter(account=account).order_by("-pk")
     return Subquery(events.values("received_at")[:1])

@@ -40,18 +40,18 @@ from complycube_sessions.webhooks.receive import (
     SESSION_EVENT,
 )
 
-# As often as the vendor itself tries; by then polling has long closed the gap.
+# As many as the vendor's own attempts; by then polling has fetched the changes.
 MAX_ATTEMPTS: Final = 10
 
 
 @dataclass(slots=True)
 class Plan:
     """
-    What claimed events ask for.
+    The work that claimed events require.
 
     Args:
         sessions: The sessions to fetch, in the order of their events.
-        unknown_checks: Events of checks that no stored session names, by check and client id.
+        unknown_checks: Events of checks that are not stored with any session, by check and client id.
     """
 
     sessions: dict[str, None] = field(default_factory=dict)
@@ -60,7 +60,7 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class ClaimedEvents:
-    """Open events that were there before a fetch began, each with all the sessions that it concerns."""
+    """Open events that were stored before a fetch began, each with the sessions that it concerns."""
 
     sessions_of: dict[int, set[str]]
 
@@ -69,7 +69,7 @@ class ClaimedEvents:
         return [pk for pk, sessions in self.sessions_of.items() if sessions <= set(session_ids)]
 
     def concerned_by(self, session_id: str) -> list[int]:
-        """Return the events that a failure of this session leaves open."""
+        """Return the events that concern this session."""
         return [pk for pk, sessions in self.sessions_of.items() if session_id in sessions]
 
 
@@ -80,7 +80,7 @@ def newest_event(account: Account) -> int:
 
 
 def is_anything_open(account: Account) -> bool:
-    """Return whether any event or session of an account waits to be processed, due or not; one query."""
+    """Return whether any event or session of an account is queued, due or not, in one query."""
     events = _open_events(account.name).order_by().values("pk")
     return events.union(pending_sessions(account).values("pk"), all=True).exists()
 
@@ -92,10 +92,10 @@ def claim_events(
     Claim up to ``most`` events that are due, oldest first.
 
     Args:
-        account: Whose events.
-        most: How many.
+        account: The account of the events.
+        most: The maximum number of events.
         only: Only the event with this primary key.
-        up_to: Only events that were stored no later than the one with this primary key.
+        up_to: Only events with this primary key or a lower one.
     """
 
     def claim() -> list[WebhookEvent]:
@@ -107,19 +107,19 @@ def claim_events(
             due = due.filter(pk__lte=up_to)
         return claim_rows(due.order_by("pk"), most)
 
-    # Looked for last, as that costs a query.
+    # Wrong times are only corrected if nothing is due, as looking for them costs a query.
     return claim() or (claim() if _reset_events(account) else [])
 
 
 def retry_failed_now(account: Account) -> None:
-    """Make sessions and events due at once that failed and wait for their next try."""
+    """Make sessions and events due now that failed and wait for a retry."""
     now = timezone.now()
     that_failed(pending_sessions(account), now).update(next_try_at=now)
     that_failed(_open_events(account.name), now).update(next_try_at=None)
 
 
 def due_sessions(account: Account, *, retry_failed: bool) -> list[str]:
-    """Return the sessions that are due, by themselves or by an event that names them, claiming none."""
+    """Return the sessions that are due, in the queue or through an event that names them, without claiming them."""
     now = timezone.now()
     is_due = Q(next_try_at=None) | Q(next_try_at__lte=now)
     if retry_failed:
@@ -134,7 +134,7 @@ def due_sessions(account: Account, *, retry_failed: bool) -> list[str]:
 
 
 def due_among(account: Account, session_ids: Sequence[str], *, up_to: int) -> set[str]:
-    """Return those of the sessions that are due, by themselves or by an event no later than that one."""
+    """Return which of the sessions are due, in the queue or through an event with a primary key up to ``up_to``."""
     is_due = Q(next_try_at=None) | Q(next_try_at__lte=timezone.now())
     pending = pending_sessions(account).filter(is_due, session_id__in=session_ids)
     named = _open_events(account.name).filter(
@@ -153,9 +153,10 @@ def count_waiting(account: Account) -> int:
 
 def plan(account: Account, events: Sequence[WebhookEvent]) -> Plan:
     """
-    Return what events ask for, and finish those that ask for nothing.
+    Return the work that events require, and finish the events that require none.
 
-    ``client.deleted`` makes each session of the client due: only their own 404 marks them.
+    ``client.deleted`` makes each session of the client due; a session is only marked as missing after a 404
+    for the session itself.
     """
     planned = Plan()
     known = _sessions_of_checks(account, [e.resource_id for e in events if _is_check(e)])
@@ -182,13 +183,13 @@ def enqueue_client_sessions(
     account: Account, client_id: str, events: Sequence[int], also: Iterable[str] = ()
 ) -> int:
     """
-    Make all sessions of a client due and finish the events that asked for it, in one transaction.
+    Make all sessions of a client due and finish the events that required it, in one transaction.
 
     Args:
-        account: Whose sessions.
+        account: The account of the sessions.
         client_id: The vendor's id of the client.
         events: Primary keys of the events.
-        also: Sessions of that client that are not stored here.
+        also: Further sessions of the client, which may not be stored yet.
 
     Returns:
         How many sessions are due.
@@ -208,32 +209,32 @@ def enqueue_client_sessions(
 
 def claim_for_sessions(account: Account, session_ids: Sequence[str]) -> ClaimedEvents:
     """
-    Return all open events of sessions that are about to be fetched, taken so that no other fetches them.
+    Claim and return all open events of sessions that are about to be fetched.
 
-    An event that arrives later is not included, and not processed by the fetch that follows.
+    Events that arrive later are not included, and do not count as processed by the fetch that follows.
     """
     concerned: dict[str, set[str]] = {session_id: {session_id} for session_id in session_ids}
     named = _checks_of_sessions(session_ids)
     for check_id, sessions in _sessions_of_checks(account, named).items():
         concerned.setdefault(check_id, set()).update(sessions)
     of_kind = Q(type__startswith=SESSION_EVENT) | Q(type__startswith=CHECK_EVENT)
-    found: dict[int, set[str]] = {}
+    sessions_of: dict[int, set[str]] = {}
     for some in chunks(concerned, WRITTEN_AT_ONCE):
         rows = _open_events(account.name).filter(of_kind, resource_id__in=some)
-        found |= {pk: concerned[key] for pk, key in rows.values_list("pk", "resource_id")}
-    _events(found).filter(next_try_at=None).update(
+        sessions_of |= {pk: concerned[key] for pk, key in rows.values_list("pk", "resource_id")}
+    _events(sessions_of).filter(next_try_at=None).update(
         next_try_at=timezone.now() + visibility_timeout(len(session_ids))
     )
-    return ClaimedEvents(found)
+    return ClaimedEvents(sessions_of)
 
 
 def delete_events_of_erased_client(
     account: Account, client_id: str, check_id: str, events: Iterable[int]
 ) -> None:
     """
-    Remove events of a check that the API says is an erased client's, and store its tombstone.
+    Delete events of a check that belongs to an erased client according to the API, and store its tombstone.
 
-    Where only an event says whose the check is, use ``delete_events``: it proves nothing.
+    If only an event names the client of the check, use ``delete_events``, as an event proves nothing.
     """
     alias = write_alias()
 
@@ -254,17 +255,17 @@ def mark_processed(events: Iterable[int]) -> None:
 
 
 def delete_events(events: Iterable[int]) -> None:
-    """Remove events of erased persons."""
+    """Delete events of erased persons."""
     _events(events).delete()
 
 
 def abandon(events: Iterable[int], reason: str) -> None:
-    """Mark events as not to be tried again, with the reason."""
+    """Give up on events, with the reason."""
     _update(events, processed_at=timezone.now(), next_try_at=None, error=reason)
 
 
 def record_failure(events: Iterable[int], reason: str) -> None:
-    """Schedule another try after a growing delay, and give up after ten."""
+    """Schedule a retry after a growing delay, and give up after ten attempts."""
     now = timezone.now()
     attempts: dict[int, list[int]] = {}
     for pk, tried in _events(events).values_list("pk", "attempts"):
@@ -278,26 +279,26 @@ def record_failure(events: Iterable[int], reason: str) -> None:
 
 def defer(events: Iterable[int], reason: str) -> None:
     """Postpone events that failed for a general reason: a refused key, a used-up quota."""
-    # It names the session that met the fault, which may be another's than the events'.
+    # The reason names the session whose request failed, which may not be one of these events.
     account = _events(events).values_list("account", flat=True).first()
     reason = tombstones.redact_erased(account or "", {"": reason})[""]
     _events(events).update(next_try_at=timezone.now() + FIRST_DELAY, error=reason)
 
 
 def release(events: Iterable[int]) -> None:
-    """Release events that were claimed but not looked at."""
+    """Release events that were claimed but not processed."""
     _events(events).update(next_try_at=None)
 
 
 def process_again(events: QuerySet[WebhookEvent]) -> int:
-    """Make events due at once, even those that were processed; return how many."""
+    """Make events due now, even processed ones; return how many."""
     return events.using(write_alias()).update(
         processed_at=None, next_try_at=None, attempts=0, error=""
     )
 
 
 def _reset_events(account: Account) -> int:
-    """Make events due that wait for a time that a wrong clock has set; return how many."""
+    """Make events due whose next try was set by a wrong clock; return how many."""
     wrong = _open_events(account.name).filter(clocks.waits_too_long(timezone.now()))
     pks = list(wrong.values_list("pk", flat=True))
     return tell_reset(account, "event", _events(pks).update(next_try_at=None) if pks else 0)
@@ -322,8 +323,8 @@ def _checks_of_sessions(session_ids: Sequence[str]) -> list[str]:
 
 
 def _sessions_of_checks(account: Account, check_ids: Sequence[str]) -> dict[str, set[str]]:
-    """Return the sessions that name each check, for those that any does."""
-    found: dict[str, set[str]] = {}
+    """Return the stored sessions that contain each check; unknown checks are absent."""
+    sessions_of: dict[str, set[str]] = {}
     for some in chunks(check_ids, WRITTEN_AT_ONCE):
         rows = RelatedCheck.objects.using(write_alias()).filter(
             check_id__in=some,
@@ -331,8 +332,8 @@ def _sessions_of_checks(account: Account, check_ids: Sequence[str]) -> dict[str,
             session__environment=account.environment,
         )
         for check_id, session_id in rows.values_list("check_id", "session_id"):
-            found.setdefault(check_id, set()).add(session_id)
-    return found
+            sessions_of.setdefault(check_id, set()).add(session_id)
+    return sessions_of
 
 
 def _is_check(event: WebhookEvent) -> bool:

@@ -1,8 +1,8 @@
 """
 Processing the inbox: each session is fetched once for all its events.
 
-How events are claimed is in ``webhooks/inbox.py``. How what is due is fetched is in ``sync/due.py``, by which a
-refresh run processes the inbox too.
+``webhooks/inbox.py`` claims the events. ``sync/due.py`` fetches what is due; refresh runs process the inbox
+with it too.
 """
 
 from __future__ import annotations
@@ -35,10 +35,10 @@ CHUNK_SIZE: Final = 100
 @dataclass(frozen=True, slots=True)
 class Processed:
     """
-    What one call has done, and how many events are left.
+    The results of one call, and how many events are left.
 
-    ``errors`` has a reason for each session that failed; ``waiting`` counts the events that are not
-    processed, due or not.
+    ``errors`` has a reason for each session that failed; ``waiting`` counts all unprocessed events, due or
+    not.
     """
 
     taken: int
@@ -59,7 +59,7 @@ def process_webhook_events(
 
     Args:
         account: A name of ``COMPLYCUBE_ACCOUNTS``.
-        go_on: Asked now and then whether to take more.
+        go_on: Called before each step; processing stops when it returns False.
 
     Raises:
         ComplyCubeConfigurationError: The account's settings are missing or wrong.
@@ -74,9 +74,9 @@ def process_webhook_events(
 
 def process_webhook_event(event: int) -> Processed:
     """
-    Process one stored event, with all others of the same session.
+    Process one stored event and all other events of the same session.
 
-    An event that is processed, waits for a later try or is claimed by another worker costs one query.
+    Nothing happens if the event is processed already, waits for a retry or is claimed by another worker.
 
     Args:
         event: The primary key of a ``WebhookEvent``.
@@ -92,7 +92,7 @@ def process_webhook_event(event: int) -> Processed:
 
     def work(refresh: AccountRun) -> int:
         taken = refresh.due.process(most=1, only=event)
-        # What an event has queued for its client belongs to it.
+        # An event about a client or an unknown check only queues sessions; process them as well.
         if taken:
             taken += refresh.due.process(
                 most=AT_ONCE, reason=pending.REASON_WEBHOOK, pending_only=True
@@ -124,10 +124,10 @@ def process_chunk(account: str = "default") -> Processed:
 
 def hand_out(account: str, session_ids: Iterable[str]) -> int:
     """
-    Make sessions due for workers that call ``process_chunk``, or else for the next refresh run.
+    Queue sessions for workers that call ``process_chunk``; the next refresh run fetches the rest.
 
     Returns:
-        How many calls of ``process_chunk`` are needed for all sessions that are handed out.
+        The number of ``process_chunk`` calls that it takes to fetch all queued sessions.
 
     Raises:
         ComplyCubeConfigurationError: The account's settings are missing or wrong.
@@ -137,33 +137,34 @@ def hand_out(account: str, session_ids: Iterable[str]) -> int:
 
 
 def count_chunks(account: str = "default") -> int:
-    """Return how many calls of ``process_chunk`` are needed for the sessions that are handed out."""
+    """Return the number of ``process_chunk`` calls that it takes to fetch all queued sessions."""
     return -(-pending.count_pending(get_account(account), pending.REASON_CHUNK) // CHUNK_SIZE)
 
 
 def process_here(account: str) -> None:
     """
-    Let this process handle the inbox in the background, once the open transaction is committed.
+    Process the inbox in a background thread of this process, after the open transaction is committed.
 
-    One thread serves all accounts, each in the schemas of the thread that asks, sends one request at a time, without retries, and only while nobody
-    else needs the key's budget. What it leaves, the next refresh run or ``process_webhook_events`` takes.
+    One thread serves all accounts, each in the schemas of the calling thread. It sends one request at a time, without
+    retries, and only while the key's request budget has room. The next refresh run or ``process_webhook_events``
+    does the rest.
     """
     schemas = current_schemas()
     transaction.on_commit(lambda: _background.wake(account, schemas), using=write_alias())
 
 
 class Background:
-    """A thread that runs while there is something to do, and closes its connections when it ends."""
+    """A thread that runs while there is work, and closes its database connections when it ends."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._wanted: set[tuple[str, Schemas]] = set()
+        self._accounts: set[tuple[str, Schemas]] = set()
         self._thread: threading.Thread | None = None
 
     def wake(self, account: str, schemas: Schemas = Schemas()) -> None:  # noqa: B008 - never changes
-        """Make sure that a thread looks at the account's inbox, in these schemas, after this call."""
+        """Make sure that a thread processes the account's inbox, in these schemas, after this call."""
         with self._lock:
-            self._wanted.add((account, schemas))
+            self._accounts.add((account, schemas))
             if self._thread is None:
                 self._thread = threading.Thread(
                     target=self._work, name="complycube-inbox", daemon=True
@@ -171,7 +172,7 @@ class Background:
                 self._thread.start()
 
     def wait(self, timeout_seconds: float) -> bool:
-        """Return whether the thread has ended within that time."""
+        """Wait for the thread to end; return whether it has ended."""
         thread = self._thread
         if thread is not None:
             thread.join(timeout_seconds)
@@ -179,8 +180,8 @@ class Background:
 
     def _work(self) -> None:
         try:
-            while (wanted := self._next()) is not None:
-                account, schemas = wanted
+            while (next_account := self._next()) is not None:
+                account, schemas = next_account
                 with schemas.in_use():
                     work_in_background(account)
         finally:
@@ -188,14 +189,14 @@ class Background:
 
     def _next(self) -> tuple[str, Schemas] | None:
         with self._lock:
-            if self._wanted:
-                return self._wanted.pop()
+            if self._accounts:
+                return self._accounts.pop()
             self._thread = None
             return None
 
 
 def work_in_background(name: str) -> None:
-    """Process an account's inbox within the room that its budget has, and log what stops it."""
+    """Process an account's inbox while its request budget has room, and log errors."""
     try:
         account = replace(get_account(name), max_retries=0)
         _process(
@@ -210,7 +211,7 @@ def work_in_background(name: str) -> None:
     except (ComplyCubeError, ComplyCubeConfigurationError) as error:
         logger.warning("The inbox waits: %s", error, extra={"account": name})
     except (DatabaseError, InterfaceError) as error:
-        # Its own words may quote a row.
+        # The database's message may quote a row.
         logger.warning("The inbox waits: %s", type(error).__name__, extra={"account": name})
 
 

@@ -1,8 +1,8 @@
 """
 Receiving events: bytes and a header in, a small frozen value out.
 
-Believe nobody: the signature is compared over the raw bytes before one of them is read as JSON, and of
-what they say only ids, words and a time are kept. The truth is fetched.
+The input is untrusted: the signature is verified over the raw bytes before they are parsed as JSON, and only
+ids, words and a time are kept of an event. The session itself is fetched from the API.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from complycube_sessions.models import WebhookEvent
 from complycube_sessions.privacy import digests, tombstones
 
 SIGNATURE_HEADER: Final = "ComplyCube-Signature"
-# Events are summaries of a few hundred bytes; only the updated fields of a resource can make one larger.
+# Events are summaries of a few hundred bytes; only the updated fields of a resource can make them larger.
 MAX_EVENT_BYTES: Final = 1024 * 1024
 SESSION_EVENT: Final = "workflow.session."
 CHECK_EVENT: Final = "check."
@@ -71,21 +71,21 @@ def _as_unreadable(error: Exception) -> Exception:
 @sealed(_as_unverified)
 def verify_signature(body: bytes, signature: str, secrets: Sequence[str]) -> None:
     """
-    Return when one of the secrets signed exactly these bytes.
+    Return if one of the secrets signed exactly these bytes, otherwise raise.
 
-    The time that it takes tells neither which secret matched nor how much of the signature did.
+    The duration reveals neither which secret matched nor how much of the signature was right.
 
     Args:
-        body: The request's body as it came.
-        signature: The header's value, or ``""``.
-        secrets: ``WEBHOOK_SECRETS`` of the account; none verifies nothing.
+        body: The raw body of the request.
+        signature: The value of the header, or ``""``.
+        secrets: ``WEBHOOK_SECRETS`` of the account; without any, every signature is rejected.
 
     Raises:
         ComplyCubeSignatureError: The signature is missing or wrong, or there is no secret.
     """
     given = signature.encode("utf-8", "replace")
     matches = False
-    # Without a secret the work is the same, so that the answer does not come sooner.
+    # Without a secret, do the same work, so that the response does not come sooner.
     for secret in secrets or ("",):
         matches |= hmac.compare_digest(sign(body, secret).encode(), given)
     if not (secrets and matches):
@@ -95,7 +95,7 @@ def verify_signature(body: bytes, signature: str, secrets: Sequence[str]) -> Non
 @sealed(_as_unreadable)
 def parse_event(body: bytes) -> EventPayload:
     """
-    Return the event of a verified body; a type that was never seen before is an event too.
+    Return the event of a verified body; unknown event types are accepted.
 
     Raises:
         ComplyCubePayloadError: The body is not an object with an ``id`` and a ``type``.
@@ -112,16 +112,16 @@ def parse_event(body: bytes) -> EventPayload:
     payload = data.get("payload")
     fields: dict[str, Any] = payload if isinstance(payload, dict) else {}
     resource_id = key_text(fields.get("id"), ID_LENGTH)
-    # The words of other resources may be a person's: an address has a status as well.
-    told = fields if event_type.startswith((SESSION_EVENT, CHECK_EVENT)) else {}
+    # The status of other resources, such as an address, may be personal data.
+    state = fields if event_type.startswith((SESSION_EVENT, CHECK_EVENT)) else {}
     of_client = event_type.startswith(CLIENT_EVENT)
     return EventPayload(
         id=key_text(event_id, ID_LENGTH),
         type=key_text(event_type, ID_LENGTH),
         resource_id=resource_id,
         client_id=resource_id if of_client else key_text(fields.get("clientId"), ID_LENGTH),
-        status=key_text(told.get("status"), WORD_LENGTH),
-        outcome=key_text(_outcome(told), WORD_LENGTH),
+        status=key_text(state.get("status"), WORD_LENGTH),
+        outcome=key_text(_outcome(state), WORD_LENGTH),
         occurred_at=_known_time(data.get("createdAt")),
     )
 
@@ -145,11 +145,11 @@ def store_event(account: str, event: EventPayload) -> int | None:
     """
     Store an event durably, unless it is stored already or names an erased person.
 
-    A transaction that is open around the call does not hold the event, but on SQLite: there it is stored
-    when that one ends.
+    If a transaction is open around the call, the event is committed independently of it, except on SQLite,
+    where it is stored when that transaction ends.
 
     Returns:
-        The row's primary key while the event waits to be processed, or None once it is, or is not kept.
+        The primary key of the row if it has to be processed; None if it is processed already or not kept.
 
     Raises:
         django.db.DatabaseError: The database cannot be reached.
@@ -179,8 +179,7 @@ def store_event(account: str, event: EventPayload) -> int | None:
             shares = tombstones.advisory_key(account)
             upsert([row], unique=["account", "event_id"], alias=alias, shares=shares)
             any_erased = tombstones.erased_expression(account, alias, named)
-            found = stored.values_list("pk", "processed_at", any_erased)
-            pk, processed_at, answer = found.get()
+            pk, processed_at, answer = stored.values_list("pk", "processed_at", any_erased).get()
             if tombstones.is_erased(answer, account, alias) and tombstones.names_erased(
                 account, named
             ):

@@ -19,7 +19,7 @@ class Command(BaseCommand):
         "Tell how fresh and healthy the mirror is. "
         "Exit code 0: healthy, 1: it needs attention, 2: it is broken."
     )
-    # Wrong settings are what it has to tell of, with an exit code of its own.
+    # The command itself reports wrong settings, with an exit code of its own.
     requires_system_checks = []
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -38,12 +38,14 @@ class Command(BaseCommand):
 
 def _lines(status: Status) -> list[str]:
     lines = [_line(problem) for problem in status.problems]
-    for one in status.accounts:
-        kind = f" ({one.facts.environment})" if one.facts and one.facts.environment else ""
-        lines.append(f"{one.account}{kind}: {one.state.name.lower()}")
-        lines += [f"  {_line(problem)}" for problem in one.problems]
-        if one.facts is not None:
-            lines += [f"  {told}" for told in _told(one.facts, status.read_at)]
+    for account in status.accounts:
+        kind = (
+            f" ({account.facts.environment})" if account.facts and account.facts.environment else ""
+        )
+        lines.append(f"{account.account}{kind}: {account.state.name.lower()}")
+        lines += [f"  {_line(problem)}" for problem in account.problems]
+        if account.facts is not None:
+            lines += [f"  {fact}" for fact in _fact_lines(account.facts, status.read_at)]
     return lines
 
 
@@ -51,7 +53,7 @@ def _line(problem: Problem) -> str:
     return f"{problem.code}: {problem.text}"
 
 
-def _told(facts: Facts, now: datetime) -> list[str]:
+def _fact_lines(facts: Facts, now: datetime) -> list[str]:
     webhook = "events have stopped" if facts.is_silent else "no complaint"
     wait = facts.budget_wait / timedelta(seconds=1)
     holder = facts.holder
@@ -84,7 +86,7 @@ def _since(time: datetime | None) -> str:
 
 
 def _summary(status: Status) -> str:
-    bad = [one.account for one in status.accounts if one.state]
+    bad = [account.account for account in status.accounts if account.state]
     word = "is broken" if status.state == State.BROKEN else "needs attention"
     return f"The mirror {word}{': ' + ', '.join(bad) if bad else ''}."
 
@@ -94,7 +96,7 @@ def _as_dict(status: Status) -> dict[str, Any]:
         "state": status.state.name.lower(),
         "read_at": status.read_at.isoformat(),
         "problems": _problems(status.problems),
-        "accounts": [_account(one) for one in status.accounts],
+        "accounts": [_account(account) for account in status.accounts],
     }
 
 
@@ -102,13 +104,13 @@ def _problems(problems: tuple[Problem, ...]) -> list[dict[str, str]]:
     return [{"code": p.code, "severity": p.severity.name.lower(), "text": p.text} for p in problems]
 
 
-def _account(one: AccountStatus) -> dict[str, Any]:
-    told = {
-        "account": one.account,
-        "state": one.state.name.lower(),
-        "problems": _problems(one.problems),
+def _account(account: AccountStatus) -> dict[str, Any]:
+    values = {
+        "account": account.account,
+        "state": account.state.name.lower(),
+        "problems": _problems(account.problems),
     }
-    return told | _facts(one.facts) if one.facts else told
+    return values | _facts(account.facts) if account.facts else values
 
 
 def _facts(facts: Facts) -> dict[str, Any]:
@@ -132,9 +134,9 @@ def _facts(facts: Facts) -> dict[str, Any]:
 def _run(run: RefreshRun | None) -> dict[str, Any] | None:
     if run is None:
         return None
-    told = {name: getattr(run, name) for name in RUN_FIELDS}
-    shown = {n: _time(v) if isinstance(v, datetime) else v for n, v in told.items()}
-    return {"run": run.pk, **shown}
+    values = {name: getattr(run, name) for name in RUN_FIELDS}
+    plain = {n: _time(v) if isinstance(v, datetime) else v for n, v in values.items()}
+    return {"run": run.pk, **plain}
 
 
 def _time(time: datetime | None) -> str | None:

@@ -38,19 +38,19 @@ class Command(BaseCommand):
     )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        wanted = {name for names in GROUPS.values() for name in names}
+        codenames_needed = {name for names in GROUPS.values() for name in names}
         permissions = {
             permission.codename: permission
             for permission in Permission.objects.filter(
-                content_type__app_label="complycube_sessions", codename__in=wanted
+                content_type__app_label="complycube_sessions", codename__in=codenames_needed
             )
         }
-        if missing := wanted - set(permissions):
+        if missing := codenames_needed - set(permissions):
             raise CommandError(
                 f"Permissions are missing ({', '.join(sorted(missing))}). Run migrate first."
             )
         for name, codenames in GROUPS.items():
             group, created = Group.objects.get_or_create(name=name)
-            # What somebody has added to the group on purpose stays.
+            # Only add permissions, to keep those that were added by hand.
             group.permissions.add(*(permissions[codename] for codename in codenames))
             self.stdout.write(f"{name}: {'created' if created else 'up to date'}")

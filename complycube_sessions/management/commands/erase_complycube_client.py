@@ -93,7 +93,7 @@ class Command(BaseCommand):
     def _refused(
         self, error: ComplyCubeClientNotFoundError | ComplyCubeProtectedError, *, as_json: bool
     ) -> CommandError:
-        """Print what is known of a refused erasure and return the error to end with."""
+        """Print the details of a refused erasure, and return the error to raise."""
         if isinstance(error, ComplyCubeClientNotFoundError):
             answer: dict[str, Any] = {"erased": False, "found": False, "near": error.near}
             advice, lines = _advice(error.near), []
@@ -109,7 +109,7 @@ class Command(BaseCommand):
         return CommandError(f"{error}{advice}", returncode=REFUSED)
 
     def _report(self, removed: Removed, *, dry_run: bool, as_json: bool) -> None:
-        """Print what was removed; raise where sessions were left."""
+        """Print what was removed; raise if sessions were kept."""
         self._print_removed(removed, dry_run=dry_run, as_json=as_json)
         if removed.left_count:
             verb = "would be kept" if dry_run else "kept"
@@ -119,7 +119,7 @@ class Command(BaseCommand):
 
     def _print_removed(self, removed: Removed, *, dry_run: bool, as_json: bool) -> None:
         if as_json:
-            said = {
+            summary = {
                 "erased": not (dry_run or removed.left_count),
                 "dry_run": dry_run,
                 "removed": dict(removed.rows),
@@ -127,7 +127,7 @@ class Command(BaseCommand):
                 "left": removed.left,
                 "left_count": removed.left_count,
             }
-            self.stdout.write(json.dumps(said))
+            self.stdout.write(json.dumps(summary))
             return
         for subject, why in removed.left.items():
             self.stderr.write(f"{subject}: {why}")
@@ -156,7 +156,7 @@ class Command(BaseCommand):
 
 
 def _check_account(account: str | None) -> None:
-    """Raise for an account that is neither configured nor named by any row."""
+    """Raise if the account is neither configured nor has rows."""
     if account is None:
         return
     known = known_accounts()
@@ -170,7 +170,7 @@ def _check_account(account: str | None) -> None:
 
 def _advice(near: list[str]) -> str:
     if near:
-        return f" Did you mean {' or '.join(printable_id(one) for one in near)}?"
+        return f" Did you mean {' or '.join(printable_id(client_id) for client_id in near)}?"
     return (
         " Use --block-unknown to keep hashes anyway, so that nothing about such a client is stored."
     )

@@ -56,7 +56,7 @@ class Command(BaseCommand):
         for name, content in evidence.files.items():
             path = output / name
             try:
-                # Never over another file.
+                # Never overwrite a file.
                 with open(path, "xb", opener=_for_owner_alone) as file:
                     file.write(content)
             except OSError as error:

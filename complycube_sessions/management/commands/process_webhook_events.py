@@ -55,7 +55,7 @@ class Command(BaseCommand):
                     # All accounts are in the same database.
                     raise CommandError(fault_of(error), returncode=COULD_NOT_RUN) from None
                 except (ComplyCubeConfigurationError, ComplyCubeError) as error:
-                    # The other accounts are no worse for it.
+                    # Continue with the other accounts.
                     refused.append(str(error) if account else f"{name}: {error}")
                 else:
                     self._print(name, done)
@@ -71,7 +71,7 @@ class Command(BaseCommand):
                 )
 
     def _usable(self, accounts: list[str]) -> list[str]:
-        """Return the accounts whose settings are right, and name the faults of the others."""
+        """Return the accounts with valid settings, and print the faults of the others."""
         faults: dict[str, str] = {}
         for name in accounts:
             try:
@@ -85,19 +85,21 @@ class Command(BaseCommand):
         return [name for name in accounts if name not in faults]
 
     def _follow(self, accounts: list[str], go_on: Callable[[], bool]) -> float:
-        """Look once, tell what was done, and return for how long an error asks to wait."""
+        """Process all accounts once, print the results, and return how long to wait after an error."""
         wait = 0.0
         for name in accounts:
             close_old_connections()
             try:
                 done = process_webhook_events(name, go_on=go_on)
             except (ComplyCubeError, DatabaseError, InterfaceError) as error:
-                said = str(error) if isinstance(error, ComplyCubeError) else "the database failed"
+                reason_text = (
+                    str(error) if isinstance(error, ComplyCubeError) else "the database failed"
+                )
                 kind = type(error).__name__
                 logger.warning(
                     "%s: the inbox waits: %s (%s)",
                     name,
-                    said,
+                    reason_text,
                     kind,
                     extra={"account": name, "error": kind},
                 )
@@ -119,7 +121,7 @@ class Command(BaseCommand):
 
 @contextmanager
 def _stopped() -> Iterator[threading.Event]:
-    """Yield an event that Ctrl-C and a service manager's SIGTERM set, so that a step is ended in order."""
+    """Yield an event that Ctrl-C and a service manager's SIGTERM set, so that the current step can finish."""
     stop = threading.Event()
 
     def end(number: int, frame: FrameType | None) -> None:

@@ -46,7 +46,7 @@ class Command(BaseCommand):
 
     def _print(self, removed: Removed, *, dry_run: bool, override: bool, as_json: bool) -> None:
         if as_json:
-            said = {
+            summary = {
                 "dry_run": dry_run,
                 "removed": dict(removed.rows),
                 "protected": removed.protected,
@@ -55,7 +55,7 @@ class Command(BaseCommand):
                 "left_count": removed.left_count,
                 "overridden": override,
             }
-            self.stdout.write(json.dumps(said))
+            self.stdout.write(json.dumps(summary))
             return
         for subject, why in (*removed.protected.items(), *removed.left.items()):
             self.stderr.write(f"{subject}: {why}")

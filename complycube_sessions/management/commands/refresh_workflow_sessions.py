@@ -39,7 +39,7 @@ SOME_FAILED, COULD_NOT_RUN, LOCKED, INTERRUPTED = 1, 2, 3, 130
 AGES = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 SECONDS_BETWEEN_LINES = 10
 Progress = Callable[[RefreshRun, int], None]
-# Told only where there is any.
+# Only printed if not zero.
 REMAINDER = ("remaining", "still_due")
 COUNTS = tuple(n for n in RefreshRun.COUNTS if n not in {"kept_out", *REMAINDER})
 
@@ -117,7 +117,7 @@ class Command(BaseCommand):
             raise
         self._print(run, as_json=options["json"], dry_run=dry_run)
         if run.error_count:
-            # The reasons were printed; an error text besides would only repeat them.
+            # The reasons have been printed already.
             raise CommandError(_failure(run), returncode=SOME_FAILED)
 
     def _refresh(self, account: str, refresh: Callable[[], RefreshRun]) -> RefreshRun:
@@ -209,7 +209,7 @@ def _where_the_key_went(name: str) -> str:
 
 
 def _refusal(account: str, error: CommandError) -> dict[str, Any]:
-    """Return what ``--json`` prints where there is no run to tell of."""
+    """Return the output of ``--json`` if there is no run."""
     state = "interrupted" if error.returncode == INTERRUPTED else "failed"
     return {
         "run": None,
@@ -242,14 +242,14 @@ def _as_dict(run: RefreshRun, *, dry_run: bool) -> dict[str, Any]:
 
 
 def _is_by_hand() -> bool:
-    """Return whether a person started this: schedulers give a command no terminal."""
+    """Return whether a person started the command: schedulers provide no terminal."""
     streams = (sys.stdin, sys.stdout, sys.stderr)
     return any(s is not None and not s.closed and s.isatty() for s in streams)
 
 
 @contextmanager
 def _progress(lines: OutputWrapper, *, silent: bool) -> Iterator[Progress | None]:
-    """Show a bar on a terminal, and elsewhere a line now and then."""
+    """Show a progress bar on a terminal, and elsewhere a line from time to time."""
     if silent:
         yield None
     elif sys.stderr.isatty():
@@ -283,14 +283,14 @@ def _done(run: RefreshRun) -> int:
 
 @contextmanager
 def _terminated_as_interrupted() -> Iterator[None]:
-    """Let a service manager's SIGTERM end a run as cleanly as Ctrl-C does."""
+    """Make a service manager's SIGTERM end a run as cleanly as Ctrl-C."""
 
     def interrupt(number: int, frame: FrameType | None) -> NoReturn:
         raise KeyboardInterrupt
 
     try:
         before = signal.signal(signal.SIGTERM, interrupt)
-    except ValueError:  # not the main thread: the signal is not ours to take
+    except ValueError:  # signal handlers can only be set in the main thread
         yield
         return
     try:

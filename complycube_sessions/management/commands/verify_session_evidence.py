@@ -43,10 +43,10 @@ class Command(BaseCommand):
             raise CommandError(f"{file} is NOT as exported. {_why(found)}", returncode=CHANGED)
         record = found[0].record
         assert record is not None  # noqa: S101 - for the type checker
-        self.stdout.write(f"{file} is as exported. {_told(record)}")
+        self.stdout.write(f"{file} is as exported. {_description(record)}")
 
 
-def _told(record: SessionEvidence) -> str:
+def _description(record: SessionEvidence) -> str:
     about = f"session {record.session_id}" if record.session_id else "a session that was erased"
     when = record.created_at.astimezone(UTC)
     return (
@@ -56,7 +56,7 @@ def _told(record: SessionEvidence) -> str:
 
 
 def _actor(actor: str) -> str:
-    """Return who exported, by name where the project still has the account."""
+    """Return who exported, with the name if the user account still exists."""
     kind, _, pk = actor.partition(":")
     if kind != "user":
         return "the command" if actor == "command" else actor
@@ -72,7 +72,7 @@ def _actor(actor: str) -> str:
 
 def _why(found: list[Verification]) -> str:
     """Return a sentence about the first file that is not as exported."""
-    wrong = next((one for one in found if one.record is None), None)
+    wrong = next((result for result in found if result.record is None), None)
     if wrong is None:
         return "Its files are from different exports."
     hashed = f"No export with its SHA-256 ({wrong.sha256}) is known in this database."
