@@ -357,7 +357,7 @@ def _own_language() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("_two_sites")
-@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.parametrize("page", parameters(PAGES, quick=PAGES[::3]))
 def test_custom_site__stays_on_it(root: Client, page: str) -> None:
     """On a site of its own every link and form stays on that site."""
     response = root.get(address(page, store_hostile("plain"), namespace="desk"))
@@ -369,7 +369,7 @@ def test_custom_site__stays_on_it(root: Client, page: str) -> None:
 
 
 @pytest.mark.usefixtures("_own_language")
-@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.parametrize("page", parameters(PAGES, quick=PAGES[::3]))
 def test_german__every_page(root: Client, page: str, settings: Any) -> None:
     """Every page can be read in German."""
     settings.MIDDLEWARE = [*settings.MIDDLEWARE, "django.middleware.locale.LocaleMiddleware"]

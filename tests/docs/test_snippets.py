@@ -49,6 +49,7 @@ from complycube_sessions.services import refresh_session, refresh_sessions
 from complycube_sessions.system_checks import check_settings
 from tests.builders import CHECK_IDS, SESSION_ID, UNKNOWN_ID, check_payload, vendor_example
 from tests.docs.pages import HOST, PAGES, ROOT, Block, blocks, names, prose
+from tests.examples import parameters
 from tests.fake_api import KEY, FakeAPI
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
@@ -389,7 +390,7 @@ BAD = {
 
 
 @pytest.mark.django_db
-@pytest.mark.parametrize("name", BAD)
+@pytest.mark.parametrize("name", parameters(BAD, quick={"code", "settings", "cron"}))
 def test_snippets__bad_ones_fail(
     name: str, prepared: FakeAPI, monkeypatch: pytest.MonkeyPatch
 ) -> None:

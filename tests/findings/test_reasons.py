@@ -43,7 +43,7 @@ shapes = st.recursive(
     max_leaves=40,
 )
 results = shapes | st.fixed_dictionaries({"outcome": leaves, "breakdown": shapes})
-modest = settings(max_examples=examples(150, 3_000), deadline=None)
+modest = settings(max_examples=examples(60, 3_000), deadline=None)
 
 
 def texts(check_type: str, outcome: str, found: Any, **more: Any) -> list[str]:

@@ -34,6 +34,7 @@ from complycube_sessions.webhooks import processing
 from tests.admin.builders import make_staff
 from tests.admin.conftest import SignIn
 from tests.builders import by_hand, default_account, session_row
+from tests.examples import parameters
 from tests.fake_api import FakeAPI
 from tests.privacy.support import (
     NAME,
@@ -156,7 +157,7 @@ def test_erase__bad_arguments(arguments: tuple[str, ...]) -> None:
     assert not Erasure.objects.exists()
 
 
-@pytest.mark.parametrize("full", [False, True])
+@pytest.mark.parametrize("full", parameters([False, True], quick={True}))
 def test_refresh__does_not_bring_back(person: Person, api: FakeAPI, full: bool) -> None:
     """Neither an incremental nor a full refresh asks for an erased person, even one who has changed."""
     erase_client(person.client_id)
@@ -205,7 +206,9 @@ def test_refresh_by_id__unknown_session_of_an_erased_client(person: Person, api:
     assert_nowhere(person)
 
 
-@pytest.mark.parametrize("resource", ["session", "check", "client", "document"])
+@pytest.mark.parametrize(
+    "resource", parameters(["session", "check", "client", "document"], quick={"check"})
+)
 def test_webhook__late_event(
     person: Person, api: FakeAPI, client: Client, resource: str, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -228,7 +231,9 @@ def test_webhook__late_event(
     assert_nowhere(person, caplog.text)
 
 
-@pytest.mark.parametrize("kind", ["session", "check", "check with client"])
+@pytest.mark.parametrize(
+    "kind", parameters(["session", "check", "check with client"], quick={"check with client"})
+)
 def test_webhook__of_what_was_never_seen(
     person: Person, api: FakeAPI, client: Client, kind: str
 ) -> None:

@@ -19,6 +19,7 @@ from complycube_sessions.models import (
     WorkflowSession,
 )
 from tests.builders import by_hand, session_row
+from tests.examples import parameters
 from tests.privacy.host_rows import host_model
 from tests.privacy.support import everything, run
 
@@ -56,7 +57,11 @@ def both_ways(*command: str) -> tuple[Any, Any]:
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command[0])
-@pytest.mark.parametrize("on_delete", REFUSING, ids=lambda on_delete: on_delete.__name__)
+@pytest.mark.parametrize(
+    "on_delete",
+    parameters(REFUSING, quick=REFUSING[:1]),
+    ids=lambda on_delete: on_delete.__name__,
+)
 def test_refusing__costs_one_session(on_delete: Any, command: tuple[str, ...]) -> None:
     """A session to which a row of the project refers stays whole and is named; all others go."""
     with host_model(on_delete) as invoice:

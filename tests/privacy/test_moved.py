@@ -27,6 +27,7 @@ from complycube_sessions.services import refresh_session, refresh_sessions
 from complycube_sessions.webhooks import processing
 from tests.admin.conftest import SignIn
 from tests.builders import by_hand
+from tests.examples import parameters
 from tests.fake_api import FakeAPI
 from tests.privacy.support import NAME, Person, add_person, dump, leave_traces, run
 from tests.webhook_requests import event, post
@@ -62,7 +63,9 @@ def refresh(how: str, session_id: str) -> None:
         assert refresh_sessions(full=how == "full").state == "succeeded"
 
 
-@pytest.mark.parametrize("how", ["plain", "full", "id", "service"])
+@pytest.mark.parametrize(
+    "how", parameters(["plain", "full", "id", "service"], quick={"plain", "service"})
+)
 def test_moved__goes_the_way_of_the_erasure(
     person: Person, api: FakeAPI, how: str, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -94,7 +94,9 @@ def drift_once(api: FakeAPI, rng: random.Random, path: str, *drifts: Drift) -> N
 
 
 @pytest.mark.parametrize("seed", parameters(SEEDS, quick={0}))
-@pytest.mark.parametrize("drift", [delete, create, update, update_check])
+@pytest.mark.parametrize(
+    "drift", parameters([delete, create, update, update_check], quick={delete, update_check})
+)
 @pytest.mark.parametrize("mode", parameters(["first", "later"], quick={"later"}))
 def test_drift__while_pages_are_read(api: FakeAPI, mode: str, drift: Drift, seed: int) -> None:
     """Whatever moves while the pages are read, nothing is missed once the next run has ended."""
@@ -382,7 +384,7 @@ def test_missing__comes_back(api: FakeAPI) -> None:
     assert_equals_source(api)
 
 
-@pytest.mark.parametrize("status", [200, 500, 403, 422, 204])
+@pytest.mark.parametrize("status", parameters([200, 500, 403, 422, 204], quick={200, 403}))
 def test_missing__left_out_but_no_404(api: FakeAPI, status: int) -> None:
     """A session that the list leaves out is not missing unless its own address says so."""
     ids = [api.add_session(number) for number in range(30)]
@@ -398,7 +400,7 @@ def test_missing__left_out_but_no_404(api: FakeAPI, status: int) -> None:
     assert_equals_source(api)
 
 
-@pytest.mark.parametrize("gone", [2, 10, 30])
+@pytest.mark.parametrize("gone", parameters([2, 10, 30], quick={2}))
 def test_missing__more_than_a_twentieth(api: FakeAPI, gone: int) -> None:
     """A full run that would mark more than 5 % stops and says so, unless that is confirmed."""
     ids = [api.add_session(number) for number in range(30)]

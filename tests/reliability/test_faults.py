@@ -415,7 +415,7 @@ def test_faults__breakdown_alone(api: FakeAPI, name: str) -> None:
     assert RelatedCheck.objects.get(check_id=check_id).result == api.checks[check_id]["result"]
 
 
-@pytest.mark.parametrize("size", parameters([300, 1000], quick={300}))
+@pytest.mark.parametrize("size", parameters([100, 1000], quick={100}))
 def test_faults__mixed(api: FakeAPI, size: int) -> None:
     """
     Each kind of wrong answer comes in one run, in the thorough one for one of ten of 1,000 sessions.

@@ -18,6 +18,7 @@ from complycube_sessions.models import RequestBudget
 from complycube_sessions.sync import request_budget
 from complycube_sessions.sync.request_budget import DatabaseSlots, shared_throttle
 from complycube_sessions.sync.workers import WorkerPool
+from tests.examples import parameters
 from tests.fake_api import FakeAPI, served
 from tests.reliability.conftest import OpenDatabase
 from tests.reliability.support import configure, refresh
@@ -112,7 +113,7 @@ class SharedSlots(Slots):
         return super().reserve(count, interval_seconds)
 
 
-@pytest.mark.parametrize("limit", [1, 4, 8, 10, 20])
+@pytest.mark.parametrize("limit", parameters([1, 4, 8, 10, 20], quick={4, 20}))
 @pytest.mark.parametrize("processes", [1, 2, 4])
 @pytest.mark.parametrize("share_late", [0.05, 0.5])
 def test_throttle__late_starts_stay_within_the_limit(
