@@ -331,7 +331,11 @@ def list_state(request: HttpRequest) -> str:
 
 def with_list_state(request: HttpRequest, url: str) -> str:
     """Return an address that hands the query of the list on."""
-    state = list_state(request)
+    return handing_on(list_state(request), url)
+
+
+def handing_on(state: str, url: str) -> str:
+    """Return an address with the query of the list to which its page leads back, if there is one."""
     return f"{url}?{urlencode({LIST_STATE_VAR: state})}" if state else url
 
 

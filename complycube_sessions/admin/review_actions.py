@@ -84,7 +84,7 @@ def take_next_view(page: ReadOnlyAdmin, request: HttpRequest) -> HttpResponse:
         return HttpResponseRedirect(page.list_url(case="unassigned"))
     log(request, "Review taken.", session=stored_session(review.pk).only("pk").first())
     messages.success(request, _("You have taken this review."))
-    return HttpResponseRedirect(page.url("change", review.pk))
+    return HttpResponseRedirect(after_action(page, request, review.pk))
 
 
 def assign_view(page: ReadOnlyAdmin, request: HttpRequest, object_id: str) -> HttpResponse:

@@ -16,7 +16,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import pgettext
 
 from complycube_sessions.admin import display
-from complycube_sessions.admin.base import ReadOnlyAdmin, allowed
+from complycube_sessions.admin.base import ReadOnlyAdmin, allowed, with_list_state
 from complycube_sessions.admin.decisions import Point
 from complycube_sessions.conf import conf
 from complycube_sessions.models import Review, ReviewEvent, WorkflowSession
@@ -102,7 +102,9 @@ def review_panel(
         "review": review,
         "url": page.url("review", session.pk),
         "assign_url": page.url("assign", session.pk),
-        "next_url": page.url("take-next") if rights["work_review"] else "",
+        "next_url": with_list_state(request, page.url("take-next"))
+        if rights["work_review"]
+        else "",
         "seen": seen,
         "state": display.badge(state_appearance(review.state)),
         "decision": decision_badge(review.decision),

@@ -21,6 +21,7 @@ from complycube_sessions.admin.base import (
     age_column,
     allowed,
     column,
+    handing_on,
     time_column,
 )
 from complycube_sessions.admin.evidence import evidence_view, report_view
@@ -156,7 +157,9 @@ class WorkflowSessionAdmin(ReadOnlyAdmin):
             "is_case": view is not None,
             "views_url": f"{self.url('views')}?{query}",
             "figures_url": self.url("reviews") if may_see(request) else "",
-            "next_url": self.url("take-next") if allowed(request, "work_review") else "",
+            "next_url": handing_on(query, self.url("take-next"))
+            if allowed(request, "work_review")
+            else "",
             "overview_url": self.url("overview"),
             "fetch_url": self.url("fetch") if may_refresh else "",
             "export_url": f"{self.url('export_list')}?{query}" if may_export else "",

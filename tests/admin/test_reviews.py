@@ -93,9 +93,15 @@ def test_case__from_the_queue_to_the_second_person(ada: Desk, lead: Desk, settin
     pk = store()
     assert ada.rows(case="unassigned") == [pk]
 
-    response = ada.client.post(reverse("admin:complycube_sessions_workflowsession_take-next"))
-    assert response["Location"].endswith(f"/{pk}/change/")
-    assert "You have taken this review." in ada.page(pk)
+    queue = ada.client.get(
+        reverse("admin:complycube_sessions_workflowsession_changelist"), {"case": "unassigned"}
+    )
+    response = ada.client.post(queue.context["next_url"])
+    assert f"/{pk}/change/" in response["Location"]
+    taken = ada.client.get(response["Location"])
+    assert taken.context["back_url"].endswith("?case=unassigned")
+    assert queue.context["next_url"] in taken.content.decode()
+    assert "You have taken this review." in taken.content.decode()
     assert ada.press(pk, "note", note="The passport was seen.") == ["The note is kept."]
     said = ada.decide(pk, "approved:False positive", note="It is another person.")
     assert said == ["Your decision waits for a second person."]
