@@ -36,9 +36,10 @@ lint: $(STAMP)
 	$(VENV)/bin/mypy --config-file tests/typing/mypy.ini
 	$(VENV)/bin/python .ci/audit.py
 
-# The pages of docs/ as HTML, in docs/_build/html; a warning is an error.
+# The pages of docs/ as HTML, in docs/_build/html, where a warning is an error; and whether what they say is true.
 docs: $(STAMP)
 	$(VENV)/bin/sphinx-build -W --keep-going -n -E -q docs docs/_build/html
+	$(VENV)/bin/python -m pytest -q -n 2 -m repository
 
 # Every Python, Django and database that this machine has: see tox.ini.
 matrix: $(STAMP)

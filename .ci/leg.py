@@ -42,19 +42,16 @@ ADMIN: Final = (*PART, "tests/admin", "tests/test_tasks.py")
 WITHOUT_DATABASE: Final = ("api", "security", "typing", "docs", "project", "test_project.py")
 ALL: Final = ("tests",)
 ON_SERVERS: Final = (*ALL, *(f"--ignore=tests/{name}" for name in WITHOUT_DATABASE))
-# All but what .ci/run runs apart. The other host projects and whole grids run only here,
-# and the random examples are thousands.
-EVERYTHING: Final = (
-    *ALL,
-    "--hypothesis-profile=thorough",
-    *(
-        "-m",
-        "not browser and not databases and not engines and not node and not hosts and not themes and not demo",
-    ),
-)
+# All but what .ci/run runs apart, the other host projects too.
+APART: Final = "not browser and not databases and not engines and not node and not hosts and not themes and not demo"
+EVERYTHING: Final = (*ALL, "-m", f"{APART} and not thorough")
+# Whole grids, and thousands of random examples: in the workflow, whose legs run beside each other.
+THOROUGH: Final = (*ALL, "--hypothesis-profile=thorough", "-m", APART)
 SELECTIONS: Final = {
     ("py312-django60", "sqlite"): ADMIN,
-    ("py313-django61", "sqlite"): EVERYTHING,
+    ("py313-django61", "sqlite"): THOROUGH
+    if os.environ.get("COMPLYCUBE_THOROUGH") == "1"
+    else EVERYTHING,
     ("py313-django61", "postgres"): ON_SERVERS,
     ("py313-django61", "mariadb"): ON_SERVERS,
 }

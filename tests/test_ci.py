@@ -20,6 +20,8 @@ import yaml
 
 from tests.docs.pages import DOCS, tables
 
+pytestmark = pytest.mark.repository
+
 ROOT = Path(__file__).parent.parent
 LEG = "py313-django61-postgres"
 REPORT = '<testsuites><testsuite tests="{}" failures="{}" errors="{}" skipped="{}"/></testsuites>'

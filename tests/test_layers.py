@@ -8,7 +8,11 @@ from functools import cache
 from graphlib import TopologicalSorter
 from pathlib import Path
 
+import pytest
+
 import complycube_sessions
+
+pytestmark = pytest.mark.repository
 
 APP = "complycube_sessions"
 PACKAGE = Path(complycube_sessions.__file__).parent

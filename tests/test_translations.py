@@ -16,6 +16,8 @@ import pytest
 
 import complycube_sessions
 
+pytestmark = pytest.mark.repository
+
 PACKAGE = Path(complycube_sessions.__file__).parent
 FOLDER = Path("locale/de/LC_MESSAGES")
 # German has the same word.

@@ -19,7 +19,7 @@ from tests.docs.test_snippets import Page
 
 __all__ = ["sign_in"]
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.repository]
 
 APIS = ("rest", "ninja")
 

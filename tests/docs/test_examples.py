@@ -19,6 +19,8 @@ from complycube_sessions.contrib.prometheus import MirrorCollector, metric_names
 from tests.docs.pages import DOCS
 from tests.docs.test_snippets import CRON_FIELD, parser_of
 
+pytestmark = pytest.mark.repository
+
 EXAMPLES = DOCS / "examples"
 PYTHON = "/srv/site/venv/bin/python"
 UNITS = sorted(path.name for path in EXAMPLES.glob("complycube-*.*"))

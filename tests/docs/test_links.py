@@ -8,6 +8,8 @@ import pytest
 
 from tests.docs.pages import DOCS, PAGES, ROOT, anchors, blocks, links, slug_of
 
+pytestmark = pytest.mark.repository
+
 LINKING = [
     *PAGES,
     *sorted({*ROOT.glob("*.md"), *(ROOT / "benchmarks").glob("*.md")} - set(PAGES)),

@@ -10,6 +10,8 @@ import pytest
 
 from tests.docs.pages import DOCS, ROOT, rows
 
+pytestmark = pytest.mark.repository
+
 PACKAGE = ROOT / "complycube_sessions"
 BASES = (ROOT, PACKAGE, ROOT / "tests", PACKAGE / "management" / "commands")
 PATH = re.compile(r"`([\w./-]+\.(?:py|md|toml|yml|txt)|[\w./-]+/)`")

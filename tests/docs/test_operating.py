@@ -7,10 +7,14 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
+
 import complycube_sessions
 from complycube_sessions.contrib.prometheus import PROBLEM_GAUGES, metric_names
 from complycube_sessions.operations.problems import SEVERITIES
 from tests.docs.pages import DOCS, names, tables
+
+pytestmark = pytest.mark.repository
 
 PACKAGE = Path(complycube_sessions.__file__).parent
 TREES = [ast.parse(path.read_text(encoding="utf-8")) for path in sorted(PACKAGE.rglob("*.py"))]

@@ -23,6 +23,8 @@ from complycube_sessions.models.session_queries import WorkflowSessionQuerySet
 from complycube_sessions.setting_rules import ACCOUNT_KEYS
 from tests.docs.pages import DOCS, PAGES, ROOT, names, rows, tables
 
+pytestmark = pytest.mark.repository
+
 PACKAGE = Path(complycube_sessions.__file__).parent
 CHECK_ID = re.compile(r"(?:complycube_sessions\.)?([EW]\d{3})")
 SETTING = re.compile(r"\bCOMPLYCUBE_[A-Z_]+\b")

@@ -52,6 +52,8 @@ from tests.docs.pages import HOST, PAGES, ROOT, Block, blocks, names, prose
 from tests.examples import parameters
 from tests.fake_api import KEY, FakeAPI
 
+pytestmark = pytest.mark.repository
+
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
 CRON = re.compile(r"((?:[\d*/,-]+ ){5})(.+)")

@@ -432,7 +432,7 @@ def test_export__nothing_moves_meanwhile() -> None:
     table = connection.ops.quote_name(RelatedCheck._meta.db_table)
 
     def store() -> None:
-        with transaction.atomic():
+        with transaction.atomic(), by_hand():
             row = WorkflowSession.objects.select_for_update().get(pk=session.pk)
             row.checks.update(outcome="rejected")
         connection.close()
