@@ -329,7 +329,8 @@ def test_prune__batches_can_be_resumed(retention: None) -> None:
 def test_prune__bounded(retention: None) -> None:
     """Four times as many sessions take no more memory."""
 
-    def peak_of(count: int) -> int:
+    @by_hand()
+    def make(count: int) -> None:
         WorkflowSession.objects.bulk_create(
             WorkflowSession(
                 id=f"s{number:05}",
@@ -340,6 +341,9 @@ def test_prune__bounded(retention: None) -> None:
             )
             for number in range(count)
         )
+
+    def peak_of(count: int) -> int:
+        make(count)
         tracemalloc.start()
         prune()
         peak = tracemalloc.get_traced_memory()[1]
