@@ -68,7 +68,17 @@ def main(pair: str, folder: Path, *arguments: str) -> int:
 def run(pair: str, database: str, folder: Path, *arguments: str) -> int:
     """Run the tests of a leg, write its report and return pytest's exit code."""
     report = folder / f"{pair}-{database}.xml"
-    command = [sys.executable, "-W", "error", "-m", "pytest", "-q", "-n", "auto", "--dist=loadgroup"]
+    command = [
+        sys.executable,
+        "-W",
+        "error",
+        "-m",
+        "pytest",
+        "-q",
+        "-n",
+        "auto",
+        "--dist=loadgroup",
+    ]
     command += [f"--junitxml={report}", *selection(pair, database), *arguments]
     environment = {**os.environ, "DATABASE_URL": DATABASES[database]}
     return subprocess.run(command, env=environment, check=False).returncode  # noqa: S603 - our own command

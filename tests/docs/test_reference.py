@@ -29,7 +29,9 @@ PACKAGE = Path(complycube_sessions.__file__).parent
 CHECK_ID = re.compile(r"(?:complycube_sessions\.)?([EW]\d{3})")
 SETTING = re.compile(r"\bCOMPLYCUBE_[A-Z_]+\b")
 # Variables of the demo site and of the tests, which are no settings.
-VARIABLES = re.compile(r"COMPLYCUBE_(API_KEY|BASE_URL|WEBHOOK_SECRET|(REQUIRE|FORBID)_[A-Z]+)")
+VARIABLES = re.compile(
+    r"COMPLYCUBE_(THOROUGH|API_KEY|BASE_URL|WEBHOOK_SECRET|(REQUIRE|FORBID)_[A-Z]+)"
+)
 DJANGO_OPTIONS = {
     "help", "version", "verbosity", "settings", "pythonpath", "traceback", "no_color", "force_color",
     "skip_checks",
