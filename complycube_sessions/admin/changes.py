@@ -13,11 +13,11 @@ from django.utils.translation import gettext_lazy
 
 from complycube_sessions.admin import display, filters
 from complycube_sessions.admin.base import ReadOnlyAdmin, age_column, column
-from complycube_sessions.admin.subjects import SubjectChangeList
+from complycube_sessions.admin.subjects import SubjectChangeList, SubjectColumns
 from complycube_sessions.models import SessionChange
 
 
-class SessionChangeAdmin(ReadOnlyAdmin):
+class SessionChangeAdmin(SubjectColumns, ReadOnlyAdmin):
     list_display = [
         "observed",
         "person",
@@ -39,14 +39,6 @@ class SessionChangeAdmin(ReadOnlyAdmin):
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
         return SubjectChangeList
-
-    @column(gettext_lazy("who"))
-    def person(self, change: SessionChange) -> SafeString | str:
-        return change.subject.person  # type: ignore[attr-defined,no-any-return] # the list tells it
-
-    @column(gettext_lazy("check"))
-    def of_check(self, change: SessionChange) -> SafeString | str:
-        return change.subject.check  # type: ignore[attr-defined,no-any-return] # the list tells it
 
     @column(gettext_lazy("what"))
     def what(self, change: SessionChange) -> str:

@@ -15,7 +15,7 @@ from django.utils.translation import gettext_lazy, ngettext
 
 from complycube_sessions.admin import display, filters
 from complycube_sessions.admin.base import ReadOnlyAdmin, age_column, column, time_column
-from complycube_sessions.admin.subjects import SubjectChangeList
+from complycube_sessions.admin.subjects import SubjectChangeList, SubjectColumns
 from complycube_sessions.models import WebhookEvent
 from complycube_sessions.webhooks import inbox
 from complycube_sessions.webhooks.dispatch import process_soon
@@ -62,7 +62,7 @@ class EventChangeList(SubjectChangeList):
         return (row.resource_id if row.type.startswith(SESSION_EVENT) else ""), ""
 
 
-class WebhookEventAdmin(ReadOnlyAdmin):
+class WebhookEventAdmin(SubjectColumns, ReadOnlyAdmin):
     list_display = [
         "received",
         "person",
@@ -116,14 +116,6 @@ class WebhookEventAdmin(ReadOnlyAdmin):
     @column(gettext_lazy("type"))
     def type_name(self, event: WebhookEvent) -> SafeString:
         return format_html("<bdi>{}</bdi>", event.type)
-
-    @column(gettext_lazy("who"))
-    def person(self, event: WebhookEvent) -> SafeString | str:
-        return event.subject.person  # type: ignore[attr-defined,no-any-return] # the list tells it
-
-    @column(gettext_lazy("check"))
-    def of_check(self, event: WebhookEvent) -> SafeString | str:
-        return event.subject.check  # type: ignore[attr-defined,no-any-return] # the list tells it
 
     @column(gettext_lazy("session or resource"))
     def resource(self, event: WebhookEvent) -> SafeString | str:

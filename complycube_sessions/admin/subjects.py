@@ -9,9 +9,10 @@ from typing import Any
 from django.http import HttpRequest
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext_lazy
 
 from complycube_sessions.admin import display
-from complycube_sessions.admin.base import allowed
+from complycube_sessions.admin.base import allowed, column
 from complycube_sessions.admin.paging import BoundedChangeList
 from complycube_sessions.models import RelatedCheck, WorkflowSession
 
@@ -22,6 +23,20 @@ class Subject:
 
     person: SafeString | str
     check: SafeString | str
+
+
+class SubjectColumns:
+    """The columns that show the ``subject`` of a row of a ``SubjectChangeList``."""
+
+    @column(gettext_lazy("who"))
+    def person(self, row: Any) -> SafeString | str:
+        subject: Subject = row.subject
+        return subject.person
+
+    @column(gettext_lazy("check"))
+    def of_check(self, row: Any) -> SafeString | str:
+        subject: Subject = row.subject
+        return subject.check
 
 
 class SubjectChangeList(BoundedChangeList):

@@ -66,7 +66,7 @@ def upsert(
             # A single parameter, typed by the table: thousands of parameters would cost the driver and the
             # planner several times as much as the rows themselves.
             source = f"SELECT {names} FROM json_populate_recordset(NULL::{table}, %s::json)"  # noqa: S608 - our own names
-            parameters: tuple[Any, ...] = (_as_json(rows, fields),)
+            parameters: tuple[Any, ...] = (_as_json(_records(rows, fields)),)
             if shares is not None:
                 source += ", pg_advisory_xact_lock_shared(%s)"
                 parameters = (*parameters, shares)
@@ -113,7 +113,7 @@ def insert_missing(row: models.Model, keys: Sequence[str], *, alias: str, shares
             f"SELECT key, {values} FROM json_array_elements_text(%s::json) key,"  # noqa: S608 - our own names
             f" json_populate_record(NULL::{table}, %s::json) common, pg_advisory_xact_lock_shared(%s)"
         )
-        parameters = (json.dumps(keys), _as_json([row], fields)[1:-1], shares)
+        parameters = (json.dumps(keys), _as_json(_records([row], fields)[0]), shares)
     insert = f"INSERT INTO {table} ({key_column}, {', '.join(columns)}) {source}"
     with connection.cursor() as cursor:
         cursor.execute(insert + _on_conflict(connection.vendor, [key_column], []), parameters)
@@ -150,7 +150,7 @@ def update_rows(
     with connection.cursor() as cursor:
         if connection.vendor == "postgresql":
             source = f"json_populate_recordset(NULL::{table}, %s::json) given"
-            cursor.execute(statement % source, (_as_json(rows, fields),))
+            cursor.execute(statement % source, (_as_json(_records(rows, fields)),))
             return
         given = f"WITH given({', '.join(columns)}) AS "
         for part in _parts(rows, len(fields), connection):
@@ -186,13 +186,14 @@ def _values_list(rows: Sequence[models.Model], fields: Sequence[AnyField]) -> st
     return "VALUES " + ", ".join([marks] * len(rows))
 
 
-def _as_json(rows: Sequence[models.Model], fields: Sequence[AnyField]) -> str:
+def _as_json(value: Any) -> str:
+    return json.dumps(value, default=_as_plain_json)
+
+
+def _records(rows: Sequence[models.Model], fields: Sequence[AnyField]) -> list[dict[str, Any]]:
+    """Return the values of each row by column, as ``json_populate_recordset`` reads them."""
     names = [(str(field.column), field.attname) for field in fields]
-    values = (vars(row) for row in rows)
-    return json.dumps(
-        [{column: row[attname] for column, attname in names} for row in values],
-        default=_as_plain_json,
-    )
+    return [{column: vars(row)[attname] for column, attname in names} for row in rows]
 
 
 def _as_plain_json(value: Any) -> Any:
